@@ -1,0 +1,5 @@
+"""`python -m qhronos` is the `qhronos` command."""
+
+from qhronos.cli import main
+
+main()

@@ -1,0 +1,53 @@
+"""One try at the action: what the action is given, and how it may end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One attempt, as an action sees it."""
+
+    event_id: UUID
+    occurrence_id: str
+    name: str
+    description: str
+    due_at: datetime
+    attempt: int
+    metadata: msgspec.Raw
+    tags: tuple[str, ...]
+    secrets: tuple[str, ...]  # to sign with; the first is the newest
+    timeout: timedelta  # everything, from name lookup to the last byte, ends within it
+    now: datetime  # stamps the signature
+
+
+class Delivered(Struct, frozen=True, kw_only=True):
+    """The endpoint took it."""
+
+    status_code: int | None = None
+    excerpt: str = ""
+
+
+class Failed(Struct, frozen=True, kw_only=True):
+    """Not this time; trying again makes sense."""
+
+    reason: str
+    status_code: int | None = None
+    excerpt: str = ""
+    retry_after: timedelta | None = None  # what the endpoint asked for
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """Trying again makes no sense."""
+
+    reason: str
+    status_code: int | None = None
+    excerpt: str = ""
+
+
+Outcome: TypeAlias = Delivered | Failed | Refused
