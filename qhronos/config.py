@@ -1,0 +1,354 @@
+"""Configuration: one frozen Struct that *is* the defaults, filled by file, then environment, then flags.
+
+Environment: `QHRONOS_SECTION__KEY` for every key, `QHRONOS_SECTION__KEY_FILE` for a secret kept in a file, and the
+well-known `DATABASE_URL`, `REDIS_URL` and `PORT`. Durations are `500ms`, `30s`, `5m`, `24h`, `7d`, `2w` or seconds;
+lists are JSON or comma-separated. A key nobody knows stops the start, with the nearest known one in the message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+from qhronos.errors import ConfigError
+
+Secret = Annotated[str | None, Meta(extra={"secret": True})]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
+
+
+class Server(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    timeout: timedelta = timedelta(seconds=30)  # idle keep-alive connections are closed after this
+    max_body: Positive = 10 * 1024 * 1024  # bytes of one request
+
+
+class Health(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: Port | None = None  # where a role without an API serves /healthz, /readyz and /metrics
+
+
+class Database(Section, frozen=True):
+    url: Secret = None  # beats the parts below
+    host: str = "localhost"
+    port: Port = 5432
+    user: str = "qhronos"
+    password: Secret = None
+    dbname: str = "qhronos"
+    sslmode: str = "prefer"
+    pool_size: Positive = 8
+
+
+class Redis(Section, frozen=True):
+    url: Secret = None  # beats the parts below
+    host: str = "localhost"
+    port: Port = 6379
+    password: Secret = None
+    db: Annotated[int, Meta(ge=0)] = 0
+    prefix: Annotated[str, Meta(min_length=1, max_length=64)] = "qhronos"
+
+
+class Auth(Section, frozen=True):
+    master_token: Secret = None
+    jwt_secret: Secret = None  # HS256; at least 32 bytes
+    jwt_previous_secrets: Annotated[
+        tuple[str, ...], Meta(extra={"secret": True})
+    ] = ()  # still accepted, never used to sign
+    jwt_private_key: Secret = None  # Ed25519, PEM; when set new tokens are signed with it
+    jwt_issuer: str = "qhronos"
+    jwt_audience: str = "qhronos"
+    max_lifetime: timedelta = timedelta(days=365)  # of a token minted here
+
+
+class Hmac(Section, frozen=True):
+    default_secret: Secret = None  # signs the deliveries of events that bring no secret of their own
+
+
+class Scheduler(Section, frozen=True):
+    look_ahead_duration: timedelta = timedelta(hours=1)  # how far ahead occurrences are written and planned
+    expansion_interval: timedelta = timedelta(seconds=5)  # the longest rest of the expander
+    max_open: Positive = 1_000  # open occurrences per event
+    dispatch_worker_count: Positive = 500  # requests in flight per dispatcher
+    grace_period: timedelta = timedelta(seconds=60)  # what is later than this when claimed counts as missed
+    prefetch: timedelta = timedelta(seconds=1)  # how far ahead a dispatcher claims
+    max_held: Positive = 20_000  # claimed and waiting for their instant, per dispatcher
+    lease: timedelta = timedelta(seconds=90)  # how long a claim holds without news from its dispatcher
+
+
+class Retention(Section, frozen=True):
+    events: timedelta = timedelta(days=30)  # deleted and completed events
+    occurrences: timedelta = timedelta(days=30)  # closed occurrences and their attempts
+    audit: timedelta = timedelta(days=365)
+    cleanup_interval: timedelta = timedelta(hours=1)
+
+
+class Archival(Section, frozen=True):
+    check_period: timedelta = timedelta(hours=1)  # how often partitions are made ahead and dropped
+
+
+class Logging(Section, frozen=True):
+    level: str = "info"
+    format: str = "auto"  # auto: text on a terminal, JSON elsewhere
+    file_path: str | None = None  # besides standard error
+    max_size: Positive = 100  # MB, then the file is rotated
+    max_backups: Annotated[int, Meta(ge=0)] = 5
+    max_age: Annotated[int, Meta(ge=0)] = 30  # days
+
+
+class RateLimit(Section, frozen=True):
+    enabled: bool = True
+    per_second: Annotated[float, Meta(gt=0)] = 100.0  # sustained, for each token subject
+    burst: Positive = 200
+
+
+class Http(Section, frozen=True):
+    egress_allow: tuple[
+        str, ...
+    ] = ()  # networks that deliveries may reach although they are not public: 10.0.0.0/8:443
+    connections_per_origin: Positive = 128
+
+
+class Config(Section, frozen=True):
+    server: Server = Server()
+    health: Health = Health()
+    database: Database = Database()
+    redis: Redis = Redis()
+    auth: Auth = Auth()
+    hmac: Hmac = Hmac()
+    scheduler: Scheduler = Scheduler()
+    retention: Retention = Retention()
+    archival: Archival = Archival()
+    logging: Logging = Logging()
+    rate_limit: RateLimit = RateLimit()
+    http: Http = Http()
+    dispatch_max_retries: Positive = 3  # attempts in all, the first included, of an event without `retry`
+    dispatch_retry_backoff: timedelta = timedelta(seconds=1)  # the first pause; it doubles from there
+
+
+def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Config:
+    """File, then environment, then `overrides` (dotted keys, from flags). Raises ConfigError naming key and remedy."""
+    raw: dict[str, Any] = _read(path) if path else {}
+    for key, value in [*_from_environment(environ), *(overrides or {}).items()]:
+        if value is not None:
+            _put(raw, key, value)
+    return build(raw)
+
+
+def build(raw: Mapping[str, object]) -> Config:
+    shaped = _shape(Config, raw, "")
+    try:
+        return msgspec.convert(shaped, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"config: {_place(str(error))}") from error
+
+
+def explicit_keys(path: Path | None, environ: Mapping[str, str]) -> frozenset[str]:
+    """The dotted keys that file and environment set; `up` only fills in the others."""
+    raw: dict[str, Any] = _read(path) if path else {}
+    for key, value in _from_environment(environ):
+        _put(raw, key, value)
+    return frozenset(_leaves(raw))
+
+
+def leaves(config: Config, *, masked: bool = True) -> dict[str, object]:
+    """Every key with its value, for `config show` and the start-up log line; secrets are masked unless asked for."""
+    shown: dict[str, object] = {}
+    for key, (kind, secret) in _known(Config).items():
+        value: Any = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        if secret and masked and value:
+            value = "********"
+        shown[key] = _duration_text(value) if kind is timedelta else value
+    return shown
+
+
+def environment_name(key: str) -> str:
+    return "QHRONOS_" + key.upper().replace(".", "__")
+
+
+def database_url(database: Database) -> str:
+    if database.url:
+        return database.url
+    parts = {
+        "host": database.host,
+        "port": database.port,
+        "user": database.user,
+        "password": database.password,
+        "dbname": database.dbname,
+        "sslmode": database.sslmode,
+    }
+    # libpq's own quoting: single quotes around, backslash before quote and backslash.
+    quoted = {k: str(v).replace("\\", "\\\\").replace("'", "\\'") for k, v in parts.items() if v is not None}
+    return " ".join(f"{key}='{value}'" for key, value in quoted.items())
+
+
+def parse_duration(text: object) -> timedelta:
+    """`1h30m`, `500ms`, `7d`, or a number of seconds. Raises ValueError."""
+    if isinstance(text, timedelta):
+        return text
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return timedelta(seconds=text)
+    spelled = str(text).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", spelled):
+        return timedelta(seconds=float(spelled))
+    if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d|w))+", spelled):
+        raise ValueError(f"{text!r} is not a duration; write it like 30s, 5m, 24h or 7d")
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", spelled)
+    return sum((float(number) * UNITS[unit] for number, unit in parts), timedelta())
+
+
+UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+
+
+def _duration_text(value: Any) -> str:
+    for unit, size in UNITS.items():
+        if value and value % size == timedelta():
+            return f"{value // size}{unit}"
+    return f"{value.total_seconds():g}s"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"config file {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config file {path} is not YAML: {error}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"config file {path}: expected sections such as `server:`, found {type(raw).__name__}")
+    return raw
+
+
+def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Dotted keys from the environment, the well-known names first so that QHRONOS_… beats them."""
+    aliases = {"DATABASE_URL": "database.url", "REDIS_URL": "redis.url", "PORT": "server.port"}
+    found = [(key, environ[name]) for name, key in aliases.items() if environ.get(name)]
+    names = {environment_name(key): key for key in _known(Config)}
+    for name, value in environ.items():
+        if name in names:
+            found.append((names[name], value))
+        elif name.removesuffix("_FILE") in names:
+            found.append((names[name.removesuffix("_FILE")], _read_secret(name, value)))
+        elif name.startswith("QHRONOS_") and "__" in name:
+            raise ConfigError(f"environment variable {name} is not a setting{_suggest(name, names)}")
+    return found
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot read {path}: {error.strerror}") from error
+
+
+def _put(raw: dict[str, Any], key: str, value: object) -> None:
+    *sections, leaf = key.split(".")
+    for section in sections:
+        inner = raw.get(section)
+        if not isinstance(inner, dict):
+            inner = raw[section] = {}
+        raw = inner
+    raw[leaf] = value
+
+
+def _leaves(raw: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in raw.items():
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+    return found
+
+
+def _known(section: type[Struct], prefix: str = "") -> dict[str, tuple[Any, bool]]:
+    """Every dotted key below `section`, with its type and whether it is a secret."""
+    known: dict[str, tuple[Any, bool]] = {}
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        kind = _bare(hint)
+        if isinstance(kind, type) and issubclass(kind, Section):
+            known |= _known(kind, f"{prefix}{name}.")
+        else:
+            metas = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Meta)]
+            known[f"{prefix}{name}"] = (kind, any((m.extra or {}).get("secret") for m in metas))
+    return known
+
+
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _shape(section: type[Struct], raw: Mapping[str, object], prefix: str) -> dict[str, object]:
+    """Turn what people write into what the Struct wants: durations and lists; refuse unknown keys by name."""
+    hints = get_type_hints(section, include_extras=True)
+    shaped: dict[str, object] = {}
+    for key, value in raw.items():
+        path = f"{prefix}{key}"
+        if key not in hints:
+            raise ConfigError(f"config: unknown key {path}{_suggest(path, _known(Config))}")
+        kind = _bare(hints[key])
+        if isinstance(kind, type) and issubclass(kind, Section):
+            shaped[key] = _shape_section(kind, value, path)
+        elif kind is timedelta:
+            shaped[key] = _shape_duration(value, path)
+        elif get_origin(kind) is tuple and isinstance(value, str):
+            shaped[key] = _shape_list(value, path)
+        else:
+            shaped[key] = value
+    return shaped
+
+
+def _shape_section(kind: type[Struct], value: object, path: str) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"config: {path} is a section with keys, not {value!r}")
+    return _shape(kind, value, f"{path}.")
+
+
+def _shape_duration(value: object, path: str) -> timedelta:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ConfigError(f"config: {path}: {error}") from error
+
+
+def _shape_list(value: str, path: str) -> list[str]:
+    if not value.lstrip().startswith("["):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        items: list[str] = json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"config: {path}: not a JSON list: {value}") from error
+    return items
+
+
+def _suggest(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else "; `qhronos config show` lists the known ones"
+
+
+def _place(message: str) -> str:
+    """msgspec says ``… - at `$.server.port` ``; we say `server.port: …`."""
+    text, _, place = message.partition(" - at `$.")
+    return f"{place.rstrip('`')}: {text}" if place else text

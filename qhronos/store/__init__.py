@@ -1,0 +1,88 @@
+"""Postgres: the truth. The only importer of psycopg and the only home of SQL.
+
+Functions take a connection, so the caller draws the transaction and several compose in it. Statements stand in `.sql`
+files by noun. Time is a parameter. What the driver raises is translated here, once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any, LiteralString, TypeAlias, cast
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from qhronos.errors import Unavailable
+
+Connection: TypeAlias = AsyncConnection[Any]
+
+# A statement that takes longer is a fault, and a lock that is waited for longer is somebody else's.
+OPTIONS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+CHECKOUT_SECONDS = 5.0
+
+
+def load_sql(noun: str) -> dict[str, LiteralString]:
+    """The statements of `<noun>.sql`, by name. Each is headed `-- name: verb_object`."""
+    text = files("qhronos.store").joinpath(f"{noun}.sql").read_text()
+    blocks = re.split(r"^-- name: *(\w+) *\n", text, flags=re.MULTILINE)[1:]
+    # The cast is honest: the text ships with the package and nothing is ever interpolated into it.
+    return {name: cast(LiteralString, body.strip()) for name, body in zip(blocks[::2], blocks[1::2], strict=True)}
+
+
+class Database:
+    """A pool of connections and the two ways to use one."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            max_idle=60,
+            timeout=CHECKOUT_SECONDS,
+            kwargs={"autocommit": True, "options": OPTIONS, "connect_timeout": 5, "application_name": "qhronos"},
+            configure=_configure,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """For single statements, each its own transaction. Raises Unavailable."""
+        try:
+            async with self._pool.connection() as conn:
+                yield conn
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Unavailable("postgres", _first_line(error)) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """For what must happen together or not at all. Raises Unavailable."""
+        async with self.connection() as conn, conn.transaction():
+            yield conn
+
+    def stats(self) -> dict[str, int]:
+        return self._pool.get_stats()
+
+
+async def _configure(conn: Connection) -> None:
+    # JSON stays raw until its owner parses it.
+    set_json_loads(_raw, conn)
+
+
+def _raw(data: str | bytes) -> msgspec.Raw:
+    return msgspec.Raw(data if isinstance(data, bytes) else data.encode())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
