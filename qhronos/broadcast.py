@@ -1,0 +1,78 @@
+"""Redis pub/sub between processes: a doorbell and a recall. What is lost here delays, and is never relied upon.
+
+wake      something is due earlier than dispatchers may think; carries the instant
+revoke    these events have changed; whoever holds occurrences of them gives them back
+tokens    a token was revoked; look at once
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from qhronos.redis_link import translated
+
+QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping
+
+
+class Wake(Struct, frozen=True, tag="wake"):
+    fire_at: datetime
+
+
+class Revoke(Struct, frozen=True, tag="revoke"):
+    event_ids: tuple[UUID, ...]
+
+
+class TokenRevoked(Struct, frozen=True, tag="tokens"):
+    token_id: UUID
+
+
+Notice: TypeAlias = Wake | Revoke | TokenRevoked
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Notice).decode
+
+
+class Broadcast:
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis = redis
+        self._channel = f"{prefix}:broadcast"
+
+    async def wake(self, fire_at: datetime) -> None:
+        await self._send(Wake(fire_at))
+
+    async def revoke(self, event_ids: Iterable[UUID]) -> None:
+        await self._send(Revoke(tuple(event_ids)))
+
+    async def token_revoked(self, token_id: UUID) -> None:
+        await self._send(TokenRevoked(token_id))
+
+    async def listen(self, subscribed: asyncio.Event) -> AsyncIterator[Notice]:
+        """Every notice from now on. `subscribed` is set while the subscription is known to live.
+
+        Raises Unavailable when it breaks; notices of the meantime are gone, and the caller must assume the worst.
+        """
+        async with translated(), self._redis.pubsub(ignore_subscribe_messages=False) as channel:
+            await channel.subscribe(self._channel)
+            try:
+                while True:
+                    message = await channel.get_message(timeout=QUIET_SECONDS)
+                    if message is None:
+                        await channel.ping()
+                    elif message["type"] == "subscribe":
+                        subscribed.set()
+                    elif message["type"] == "message":
+                        yield _decode(message["data"])
+            finally:
+                subscribed.clear()
+
+    async def _send(self, notice: Notice) -> None:
+        async with translated():
+            await self._redis.publish(self._channel, _encode(notice))

@@ -1,0 +1,234 @@
+"""Open work: what is scheduled or held, until it is settled into the ledger. Statements and their whys in pending.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import psycopg
+from msgspec import Struct
+from psycopg.rows import class_row
+
+from qhronos.core.occurrence import Identity, Status
+from qhronos.store import Connection, load_sql
+
+SQL = load_sql("pending")
+FIRST = Identity(UUID(int=0), datetime.min.replace(tzinfo=UTC))
+
+
+class Open(NamedTuple):
+    """A row to open."""
+
+    event_id: UUID
+    due_at: datetime
+    fire_at: datetime
+    version: int
+    origin: str
+    wall: datetime | None
+
+
+class Entry(NamedTuple):
+    """What the plan knows of an occurrence."""
+
+    event_id: UUID
+    due_at: datetime
+    fire_at: datetime
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.event_id, self.due_at)
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    """A row this worker holds, with what is needed to act on it."""
+
+    event_id: UUID
+    due_at: datetime
+    fire_at: datetime
+    version: int
+    origin: str
+    attempt: int
+    starts: int
+    fence: int
+    name: str
+    description: str
+    action: msgspec.Raw
+    tags: list[str]
+    policies: msgspec.Raw
+    hmac_secret: str | None
+    metadata: msgspec.Raw
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.event_id, self.due_at)
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """What is to become of a held row. `status` scheduled means: again, at `fire_at`. No `outcome`: nothing was sent."""
+
+    event_id: UUID
+    due_at: datetime
+    fence: int
+    status: Status
+    reason: str | None
+    fire_at: datetime | None = None
+    outcome: str | None = None
+    status_code: int | None = None
+    excerpt: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime
+
+
+class Settled(NamedTuple):
+    event_id: UUID
+    due_at: datetime
+    status: str
+    fire_at: datetime | None
+
+
+async def insert(conn: Connection, rows: Sequence[Open]) -> list[Entry]:
+    """Open `rows`; those that are open or closed already are left as they are. Returns what was opened."""
+    if not rows:
+        return []
+    event_ids, due_ats, fire_ats, versions, origins, walls = map(list, zip(*rows, strict=True))
+    params = {
+        "event_ids": event_ids,
+        "due_ats": due_ats,
+        "fire_ats": fire_ats,
+        "versions": versions,
+        "origins": origins,
+        "walls": walls,
+    }
+    return await _entries(conn, "insert_open", params)
+
+
+async def claim(
+    conn: Connection, identities: Sequence[Identity], *, horizon: datetime, lease_until: datetime, worker: int
+) -> list[Claimed]:
+    """Take hold of those that may be acted on before `horizon`."""
+    params = _keys(identities) | {"horizon": horizon, "lease_until": lease_until, "worker": worker}
+    async with conn.cursor(row_factory=class_row(Claimed)) as cursor:
+        await cursor.execute(SQL["claim"], params)
+        return await cursor.fetchall()
+
+
+async def later_due(conn: Connection, identities: Sequence[Identity], now: datetime) -> set[Identity]:
+    """Those whose event has a later occurrence that is due as well."""
+    cursor = await conn.execute(SQL["find_later_due"], _keys(identities) | {"now": now})
+    return {Identity(*row) for row in await cursor.fetchall()}
+
+
+async def free(conn: Connection, identities: Sequence[Identity]) -> list[Entry]:
+    """Those that are open and nobody's, with the instant they really wait for."""
+    return await _entries(conn, "find_free", _keys(identities))
+
+
+async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -> list[Settled]:
+    """Settle what is still held under the given fences; the rest was lost to somebody else and is left out.
+
+    One transaction and one round trip; events that have nothing left become completed in it.
+    """
+    columns = {
+        "event_ids": [s.event_id for s in batch],
+        "due_ats": [s.due_at for s in batch],
+        "fences": [s.fence for s in batch],
+        "statuses": [str(s.status) for s in batch],
+        "reasons": [s.reason for s in batch],
+        "fire_ats": [s.fire_at for s in batch],
+        "outcomes": [s.outcome for s in batch],
+        "codes": [s.status_code for s in batch],
+        "excerpts": [s.excerpt for s in batch],
+        "started": [s.started_at for s in batch],
+        "finished": [s.finished_at for s in batch],
+        "now": now,
+    }
+    closing = {"event_ids": list({s.event_id for s in batch if s.status is not Status.SCHEDULED}), "now": now}
+    try:
+        return await _settle(conn, columns, closing)
+    except psycopg.errors.CheckViolation:
+        # No partition for one of the days: whoever inserts makes it.
+        await make_days(conn, (s.due_at for s in batch))
+        return await _settle(conn, columns, closing)
+
+
+async def _settle(conn: Connection, columns: dict[str, Any], closing: dict[str, Any]) -> list[Settled]:
+    async with conn.pipeline(), conn.transaction(), conn.cursor() as cursor:
+        await conn.execute(SQL["lock_ending"], closing)
+        await cursor.execute(SQL["settle"], columns)
+        await conn.execute(SQL["complete_events"], closing)
+        return [Settled(*row) for row in await cursor.fetchall()]
+
+
+async def make_days(conn: Connection, instants: Iterable[datetime]) -> None:
+    """The ledger's partitions for the days of `instants`; existing ones are left alone."""
+    days = sorted({instant.astimezone(UTC).date() for instant in instants})
+    await conn.execute(SQL["ensure_day"], {"days": days})
+
+
+async def hand_back(conn: Connection, rows: Sequence[Claimed]) -> list[Entry]:
+    """Give back what is still held under its fence."""
+    params = _keys([row.identity for row in rows]) | {"fences": [row.fence for row in rows]}
+    return await _entries(conn, "hand_back", params)
+
+
+async def extend_leases(conn: Connection, worker: int, *, lease_until: datetime, before: datetime) -> None:
+    await conn.execute(SQL["extend_leases"], {"worker": worker, "lease_until": lease_until, "before": before})
+
+
+async def reclaim(conn: Connection, now: datetime, dead_before: datetime, limit: int) -> list[Entry]:
+    """Free what dead workers held and what was held too long."""
+    return await _entries(conn, "reclaim", {"now": now, "dead_before": dead_before, "limit": limit})
+
+
+async def overdue(conn: Connection, before: datetime, after: Entry, limit: int) -> list[Entry]:
+    """Free rows that should have been acted on before `before`, a page after `after`."""
+    params = {
+        "before": before,
+        "after_fire_at": after.fire_at,
+        "after_event_id": after.event_id,
+        "after_due_at": after.due_at,
+        "limit": limit,
+    }
+    return await _entries(conn, "find_overdue", params)
+
+
+async def free_after(conn: Connection, after: Identity, limit: int) -> list[Entry]:
+    """A page of everything that belongs in the plan."""
+    params = {"after_event_id": after.event_id, "after_due_at": after.due_at, "limit": limit}
+    return await _entries(conn, "list_free", params)
+
+
+async def count_open(conn: Connection, event_ids: Sequence[UUID]) -> dict[UUID, int]:
+    cursor = await conn.execute(SQL["count_open"], {"event_ids": list(event_ids)})
+    return dict(await cursor.fetchall())
+
+
+async def register_worker(conn: Connection, name: str, now: datetime) -> int:
+    row = await (await conn.execute(SQL["register_worker"], {"name": name, "now": now})).fetchone()
+    assert row is not None  # noqa: S101 - RETURNING on an insert of one row
+    return int(row[0])
+
+
+async def beat(conn: Connection, worker: int, now: datetime) -> bool:
+    """Say that `worker` lives; false if it was forgotten."""
+    return await (await conn.execute(SQL["beat"], {"worker": worker, "now": now})).fetchone() is not None
+
+
+async def retire_worker(conn: Connection, worker: int) -> None:
+    await conn.execute(SQL["retire_worker"], {"worker": worker})
+
+
+async def forget_workers(conn: Connection, before: datetime) -> None:
+    await conn.execute(SQL["forget_workers"], {"before": before})
+
+
+async def _entries(conn: Connection, statement: str, params: dict[str, Any]) -> list[Entry]:
+    cursor = await conn.execute(SQL[statement], params)
+    return [Entry(*row) for row in await cursor.fetchall()]
+
+
+def _keys(identities: Sequence[Identity]) -> dict[str, Any]:
+    return {"event_ids": [i.event_id for i in identities], "due_ats": [i.due_at for i in identities]}

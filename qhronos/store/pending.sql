@@ -1,0 +1,194 @@
+-- name: insert_open
+-- Writing an instant twice, or on two nodes at once, opens it once; one that is closed stays closed.
+-- The lateral look-up keeps the planner from scanning the ledger: one index probe in one partition per row.
+INSERT INTO pending (event_id, due_at, fire_at, version, origin, wall)
+SELECT t.event_id, t.due_at, t.fire_at, t.version, t.origin, t.wall
+FROM unnest(
+    %(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fire_ats)b::timestamptz[],
+    %(versions)b::int[], %(origins)b::text[], %(walls)b::timestamp[]
+) AS t (event_id, due_at, fire_at, version, origin, wall)
+LEFT JOIN LATERAL (
+    SELECT true AS closed FROM occurrences AS o
+    WHERE o.event_id = t.event_id AND o.due_at = t.due_at
+    LIMIT 1
+) AS ledger ON true
+WHERE ledger.closed IS NULL
+ON CONFLICT (event_id, due_at) DO NOTHING
+RETURNING event_id, due_at, fire_at;
+
+-- name: claim
+-- The claim that counts: fence and lease, for rows that are due, free, unblocked and bound to the live version of their
+-- event. A row that somebody else is at is skipped, not waited for.
+WITH picked AS (
+    SELECT p.event_id, p.due_at
+    FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
+    JOIN pending AS p USING (event_id, due_at)
+    JOIN events AS e ON e.id = p.event_id AND e.version = p.version
+    WHERE p.lease_until IS NULL
+        AND p.blocked_on IS NULL
+        AND p.fire_at <= %(horizon)s
+        AND e.status IN ('active', 'completed')
+    ORDER BY p.event_id, p.due_at
+    FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE pending AS p
+SET fence = nextval('fences'), lease_until = %(lease_until)s, worker = %(worker)s
+FROM picked AS k
+JOIN events AS e ON e.id = k.event_id
+LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.due_at
+WHERE p.event_id = k.event_id AND p.due_at = k.due_at
+RETURNING
+    p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.fence,
+    e.name, e.description, e.action, e.tags, e.policies, e.hmac_secret,
+    coalesce(o.payload, e.metadata) AS metadata;
+
+-- name: find_later_due
+-- Which of these have a later occurrence of their event that is due as well; asked only for those that were missed.
+SELECT t.event_id, t.due_at
+FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
+WHERE EXISTS (
+    SELECT FROM pending AS p
+    WHERE p.event_id = t.event_id AND p.due_at > t.due_at AND p.due_at <= %(now)s AND p.origin = 'rule'
+);
+
+-- name: find_free
+-- When the plan's entries are really to be acted on: for those that a claim did not take.
+SELECT p.event_id, p.due_at, p.fire_at
+FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
+JOIN pending AS p USING (event_id, due_at)
+WHERE p.lease_until IS NULL AND p.blocked_on IS NULL;
+
+-- name: lock_ending
+-- Settlements of one event take turns if it has nothing left to expand, so that one of them sees the last row gone.
+SELECT id FROM events
+WHERE id = ANY(%(event_ids)b::uuid[]) AND next_expand_at IS NULL AND status = 'active'
+ORDER BY id
+FOR UPDATE;
+
+-- name: settle
+-- Fenced: only the claim that still holds a row can settle it. What is closed leaves `pending` for the ledger, what is to
+-- be tried again gets its next instant, and either way the attempt is recorded, in one statement.
+WITH given AS (
+    SELECT *
+    FROM unnest(
+        %(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigint[], %(statuses)b::text[],
+        %(reasons)b::text[], %(fire_ats)b::timestamptz[], %(outcomes)b::text[], %(codes)b::int[],
+        %(excerpts)b::text[], %(started)b::timestamptz[], %(finished)b::timestamptz[]
+    ) AS t (
+        event_id, due_at, fence, status, reason, fire_at, outcome, status_code, excerpt, started_at, finished_at
+    )
+), closed AS (
+    DELETE FROM pending AS p USING given AS g
+    WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
+        AND g.status <> 'scheduled'
+    RETURNING p.event_id, p.due_at, p.origin, p.version, p.wall,
+        p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at
+), again AS (
+    UPDATE pending AS p
+    SET fire_at = g.fire_at, lease_until = NULL, worker = NULL,
+        attempt = p.attempt + (g.outcome IS NOT NULL)::int, starts = p.starts + (g.outcome IS NOT NULL)::int
+    FROM given AS g
+    WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
+        AND g.status = 'scheduled'
+    RETURNING p.event_id, p.due_at, p.version, p.attempt, p.fire_at
+), settled AS (
+    SELECT event_id, due_at, version, attempt, status, NULL::timestamptz AS fire_at FROM closed
+    UNION ALL
+    SELECT event_id, due_at, version, attempt, 'scheduled', fire_at FROM again
+), ledger AS (
+    INSERT INTO occurrences (event_id, due_at, status, reason, origin, version, attempt, wall, finished_at)
+    SELECT event_id, due_at, status, reason, origin, version, attempt, wall, finished_at FROM closed
+), history AS (
+    INSERT INTO attempts (
+        event_id, due_at, attempt, version, outcome, reason, status_code, excerpt, started_at, finished_at
+    )
+    SELECT s.event_id, s.due_at, s.attempt, s.version, g.outcome, g.reason, g.status_code, g.excerpt,
+        g.started_at, g.finished_at
+    FROM settled AS s JOIN given AS g USING (event_id, due_at)
+    WHERE g.outcome IS NOT NULL
+), tallied AS (
+    INSERT INTO tallies (at, status, count)
+    SELECT %(now)s, CASE status WHEN 'scheduled' THEN 'retried' ELSE status END, count(*) FROM settled
+    GROUP BY status
+)
+SELECT event_id, due_at, status, fire_at FROM settled;
+
+-- name: complete_events
+-- An event is completed when nothing is open and nothing is left to expand.
+UPDATE events AS e
+SET status = 'completed', updated_at = %(now)s
+WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL
+    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id);
+
+-- name: hand_back
+-- What was held and not started goes back as it was; the fence moves on so that nothing else can come of the claim.
+UPDATE pending AS p
+SET lease_until = NULL, worker = NULL, fence = nextval('fences')
+FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigint[]) AS t (event_id, due_at, fence)
+WHERE p.event_id = t.event_id AND p.due_at = t.due_at AND p.fence = t.fence AND p.lease_until IS NOT NULL
+RETURNING p.event_id, p.due_at, p.fire_at;
+
+-- name: extend_leases
+-- A live worker's leases move ahead together; what is about to end is what it still works on.
+UPDATE pending SET lease_until = %(lease_until)s
+WHERE worker = %(worker)s AND lease_until IS NOT NULL AND lease_until < %(before)s;
+
+-- name: reclaim
+-- What a dead worker held, or a lease that ended, goes back to be claimed. Charged as a loss only where the worker may
+-- have been at it: what was merely held for later is not.
+WITH lost AS (
+    SELECT event_id, due_at FROM pending
+    WHERE lease_until IS NOT NULL
+        AND (
+            lease_until < %(now)s
+            OR worker IN (SELECT id FROM workers WHERE heartbeat_at < %(dead_before)s)
+        )
+    ORDER BY fire_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE pending AS p
+SET lease_until = NULL, worker = NULL, fence = nextval('fences'), losses = p.losses + (p.fire_at <= %(now)s)::int
+FROM lost AS l
+WHERE p.event_id = l.event_id AND p.due_at = l.due_at
+RETURNING p.event_id, p.due_at, p.fire_at;
+
+-- name: find_overdue
+-- Whatever was lost from the plan, for whatever reason. Keyset-paged by the caller.
+SELECT p.event_id, p.due_at, p.fire_at
+FROM pending AS p JOIN events AS e ON e.id = p.event_id AND e.version = p.version
+WHERE p.fire_at < %(before)s
+    AND (p.fire_at, p.event_id, p.due_at) > (%(after_fire_at)s, %(after_event_id)s, %(after_due_at)s)
+    AND p.lease_until IS NULL AND p.blocked_on IS NULL AND e.status IN ('active', 'completed')
+ORDER BY p.fire_at, p.event_id, p.due_at
+LIMIT %(limit)s;
+
+-- name: list_free
+-- Everything that belongs in the plan, in pages, to rebuild it.
+SELECT event_id, due_at, fire_at FROM pending
+WHERE (event_id, due_at) > (%(after_event_id)s, %(after_due_at)s)
+    AND lease_until IS NULL AND blocked_on IS NULL
+ORDER BY event_id, due_at
+LIMIT %(limit)s;
+
+-- name: count_open
+SELECT event_id, count(*) FROM pending WHERE event_id = ANY(%(event_ids)b::uuid[]) GROUP BY event_id;
+
+-- name: ensure_day
+SELECT ensure_ledger_day(day) FROM unnest(%(days)b::date[]) AS t (day);
+
+-- name: register_worker
+INSERT INTO workers (name, started_at, heartbeat_at) VALUES (%(name)s, %(now)s, %(now)s) RETURNING id;
+
+-- name: beat
+-- Returns nothing when the row is gone: this worker was taken for dead and must register anew.
+UPDATE workers SET heartbeat_at = %(now)s WHERE id = %(worker)s RETURNING id;
+
+-- name: retire_worker
+DELETE FROM workers WHERE id = %(worker)s;
+
+-- name: forget_workers
+-- Workers that died long ago and hold nothing any more.
+DELETE FROM workers AS w
+WHERE w.heartbeat_at < %(before)s
+    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.worker = w.id AND p.lease_until IS NOT NULL);
