@@ -44,19 +44,13 @@ class Plan:
         self.shards = shards
         self._claim = redis.register_script(files("qhronos.plan").joinpath("claim.lua").read_text())
 
-    async def add(self, entries: Iterable[tuple[Identity, datetime]], *, only_new: bool = False) -> None:
-        """Plan occurrences for their instants; one that is planned already moves, unless `only_new`. Idempotent."""
-        by_shard: dict[int, dict[bytes, int]] = defaultdict(dict)
-        for identity, fire_at in entries:
-            by_shard[self._shard(identity.event_id)][member(identity)] = microseconds(fire_at)
-        if not by_shard:
-            return
-        async with translated():
-            pipeline = self.redis.pipeline(transaction=False)
-            for shard, scores in by_shard.items():
-                for batch in _batches(list(scores.items())):
-                    pipeline.zadd(self._key(shard, "due"), dict(batch), nx=only_new)
-            await pipeline.execute()
+    async def add(self, entries: Iterable[tuple[Identity, datetime]]) -> None:
+        """Plan occurrences for their instants; one that is planned already moves. Idempotent."""
+        await self._add(entries, only_new=False)
+
+    async def add_missing(self, entries: Iterable[tuple[Identity, datetime]]) -> int:
+        """Plan those that are not planned; how many that were."""
+        return await self._add(entries, only_new=True)
 
     async def pop(self, horizon: datetime, now: datetime, limit: int) -> Popped:
         """Take what is due before `horizon`, at most `limit` over all shards, earliest first within each."""
@@ -103,6 +97,19 @@ class Plan:
 
     async def close(self) -> None:
         await self.redis.aclose()
+
+    async def _add(self, entries: Iterable[tuple[Identity, datetime]], *, only_new: bool) -> int:
+        by_shard: dict[int, dict[bytes, int]] = defaultdict(dict)
+        for identity, fire_at in entries:
+            by_shard[self._shard(identity.event_id)][member(identity)] = microseconds(fire_at)
+        if not by_shard:
+            return 0
+        async with translated():
+            pipeline = self.redis.pipeline(transaction=False)
+            for shard, scores in by_shard.items():
+                for batch in _batches(list(scores.items())):
+                    pipeline.zadd(self._key(shard, "due"), dict(batch), nx=only_new)
+            return sum(await pipeline.execute())
 
     async def _drop(self, name: str, identities: Sequence[Identity]) -> None:
         by_shard: dict[int, list[bytes]] = defaultdict(list)

@@ -121,9 +121,9 @@ async def later_due(conn: Connection, identities: Sequence[Identity], now: datet
     return {Identity(*row) for row in await cursor.fetchall()}
 
 
-async def free(conn: Connection, identities: Sequence[Identity]) -> list[Entry]:
-    """Those that are open and nobody's, with the instant they really wait for."""
-    return await _entries(conn, "find_free", _keys(identities))
+async def free_later(conn: Connection, identities: Sequence[Identity], horizon: datetime) -> list[Entry]:
+    """Those that are open, nobody's, and wait for an instant after `horizon`."""
+    return await _entries(conn, "find_free_later", _keys(identities) | {"horizon": horizon})
 
 
 async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -> list[Settled]:
@@ -160,6 +160,12 @@ async def _settle(conn: Connection, columns: dict[str, Any], closing: dict[str, 
         await cursor.execute(SQL["settle"], columns)
         await conn.execute(SQL["complete_events"], closing)
         return [Settled(*row) for row in await cursor.fetchall()]
+
+
+async def complete_events(conn: Connection, event_ids: Sequence[UUID], now: datetime) -> None:
+    """Those of these events that have nothing open and nothing left to expand are completed."""
+    if event_ids:
+        await conn.execute(SQL["complete_events"], {"event_ids": list(event_ids), "now": now})
 
 
 async def make_days(conn: Connection, instants: Iterable[datetime]) -> None:

@@ -51,12 +51,12 @@ WHERE EXISTS (
     WHERE p.event_id = t.event_id AND p.due_at > t.due_at AND p.due_at <= %(now)s AND p.origin = 'rule'
 );
 
--- name: find_free
--- When the plan's entries are really to be acted on: for those that a claim did not take.
+-- name: find_free_later
+-- When entries that a claim did not take are really to be acted on, if that is later than the plan thought.
 SELECT p.event_id, p.due_at, p.fire_at
 FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
 JOIN pending AS p USING (event_id, due_at)
-WHERE p.lease_until IS NULL AND p.blocked_on IS NULL;
+WHERE p.lease_until IS NULL AND p.blocked_on IS NULL AND p.fire_at > %(horizon)s;
 
 -- name: lock_ending
 -- Settlements of one event take turns if it has nothing left to expand, so that one of them sees the last row gone.

@@ -1,0 +1,96 @@
+"""Which part of time to expand next.
+
+An event's instants are made a window ahead. Everything before `expanded_until` exists, in `pending`, in the ledger or
+as a gap; a pass adds what is new and says when to come back. A pass that is cut short, by the room left or by the step
+budget of the recurrence, is simply resumed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from qhronos.core.recurrence import Expansion, Instant, Recurrence, expand
+
+GAP_ROOM = 10_000  # instants counted for a gap in one pass
+LEAST_REST = timedelta(seconds=1)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Gap(NamedTuple):
+    """Instants of [since, until) that are deliberately not made."""
+
+    since: datetime
+    until: datetime
+    instants: int
+
+
+class Advance(NamedTuple):
+    """The result of a pass."""
+
+    instants: tuple[Instant, ...]
+    expanded_until: datetime
+    next_due_at: datetime | None  # the first instant not made, where the pass found it
+    next_expand_at: datetime | None  # None: nothing is left to expand
+    gap: Gap | None = None
+
+
+def begin(recurrence: Recurrence, start: datetime, now: datetime, grace: timedelta) -> datetime:
+    """Where expansion starts for a new event.
+
+    A single instant is never dropped, however long ago: the misfire policy judges it. A rule starts with its event: what
+    it gave before is history that was never promised, but for the grace period, so that "from now on" includes now.
+    """
+    if is_once(recurrence):
+        return start
+    return max(start, now - grace)
+
+
+def is_once(recurrence: Recurrence) -> bool:
+    return not recurrence.rrule and not recurrence.rdate
+
+
+def advance(
+    recurrence: Recurrence,
+    since: datetime,
+    *,
+    now: datetime,
+    look_ahead: timedelta,
+    room: int,
+    catchup: datetime | None = None,
+) -> Advance:
+    """One pass from `since`: at most `room` instants, none after `now + look_ahead`.
+
+    What a rule gave before `catchup` is counted as a gap instead of made.
+    """
+    if catchup is not None and since < catchup and not is_once(recurrence):
+        return _skip(recurrence, since, catchup, now)
+    until = now + look_ahead
+    if room <= 0:
+        return Advance((), since, None, now + LEAST_REST + look_ahead / 100)
+    made = expand(recurrence, since, max(until, since), room)
+    if not made.complete:
+        # Cut short. With instants in hand, come back when half of them are done; without any, go on at once.
+        half = (made.covered - now) / 2 if made.instants else timedelta()
+        return Advance(made.instants, made.covered, None, now + max(half, LEAST_REST if made.instants else half))
+    return _look_beyond(recurrence, made, now, look_ahead)
+
+
+def _look_beyond(recurrence: Recurrence, made: Expansion, now: datetime, look_ahead: timedelta) -> Advance:
+    """After a whole window: find the next instant, to sleep until it comes near."""
+    if made.ended:
+        return Advance(made.instants, made.covered, None, None)
+    ahead = expand(recurrence, made.covered, None, 1)
+    if ahead.instants:
+        due = ahead.instants[0].at
+        return Advance(made.instants, made.covered, due, due - look_ahead / 2)
+    if ahead.ended:
+        return Advance(made.instants, made.covered, None, None)
+    # Nothing up to where the search came: that much of time is done with.
+    return Advance(made.instants, ahead.covered, None, max(now, ahead.covered - look_ahead / 2))
+
+
+def _skip(recurrence: Recurrence, since: datetime, catchup: datetime, now: datetime) -> Advance:
+    passed = expand(recurrence, since, catchup, GAP_ROOM)
+    gap = Gap(since, passed.covered, len(passed.instants)) if passed.instants else None
+    return Advance((), passed.covered, None, None if passed.ended else now, gap)

@@ -1,0 +1,258 @@
+"""Service: claims what is due a little ahead, holds it until its exact instant, acts, and has the end recorded.
+
+Claiming is `tick`; firing is one timer over one heap and touches no store. A dispatcher whose broadcast subscription is
+not alive cannot be recalled, so it hands back what it holds and claims nothing ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from random import Random
+
+from qhronos import metrics
+from qhronos.broadcast import Broadcast, Notice, Revoke, Wake
+from qhronos.clock import Clock
+from qhronos.config import Scheduler
+from qhronos.core.event import MisfirePolicy, missed
+from qhronos.core.occurrence import Identity, Origin
+from qhronos.engine.claim import Claims, claim
+from qhronos.engine.deliver import Defaults, Perform, attempt, policies_of, skipped
+from qhronos.engine.held import Held, Holding
+from qhronos.engine.settle import Settler
+from qhronos.engine.worker import Worker
+from qhronos.errors import Unavailable
+from qhronos.log import get_logger
+from qhronos.plan import Plan
+from qhronos.store import Database, pending
+from qhronos.store.pending import Claimed
+
+LONGEST_REST = 1.0
+CLAIM = 1_000  # rows a claim
+FIRE = 256  # deliveries started before the loop gets a turn to send them
+DRAIN_SECONDS = 20.0
+LEASE_MARGIN = 2.0
+
+log = get_logger()
+
+
+class Dispatcher:
+    name = "dispatcher"
+
+    def __init__(
+        self,
+        stores: tuple[Database, Plan, Broadcast],
+        worker: Worker,
+        perform: Perform,
+        defaults: Defaults,
+        clock: Clock,
+        settings: Scheduler,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self.settler = Settler(stores[0], stores[1], clock)
+        self._database, self._plan, self._broadcast = stores
+        self._worker = worker
+        self._perform = perform
+        self._defaults = defaults
+        self._clock = clock
+        self._settings = settings
+        self._random = Random()  # noqa: S311 - jitter, not a secret
+        self._held = Held()
+        self._ready: deque[Holding] = deque()
+        self._in_flight: dict[asyncio.Task[None], Claimed] = {}
+        self._landed = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    # claiming
+
+    async def tick(self) -> float:
+        self._start_background()
+        if self._worker.needs_beat():
+            await self._beat()
+        if not self._subscribed.is_set():
+            await self._hand_back_held()
+        room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
+        if room <= 0:
+            return LONGEST_REST / 10
+        claims = await self._claim(room)
+        await self._take(claims.rows)
+        return self._rest(claims, room)
+
+    async def _beat(self) -> None:
+        known = self._worker.id
+        worker = await self._worker.beat()
+        if known not in (None, worker):
+            self._drop_held()  # taken for dead: others have what was held
+        now = self._clock.now()
+        async with self._database.connection() as conn:
+            await pending.extend_leases(
+                conn, worker, lease_until=now + self._settings.lease, before=now + self._settings.lease / 2
+            )
+
+    async def _claim(self, room: int) -> Claims:
+        assert self._worker.id is not None  # noqa: S101 - the first tick has registered it
+        return await claim(
+            self._database,
+            self._plan,
+            self._clock,
+            worker=self._worker.id,
+            limit=room,
+            prefetch=self._settings.prefetch if self._subscribed.is_set() else timedelta(),
+            lease=self._settings.lease,
+        )
+
+    async def _take(self, rows: list[Claimed]) -> None:
+        """Hold what is to fire; settle at once what was missed and is to be skipped."""
+        skips = await self._judge_missed(rows)
+        trusted_until = self._clock.monotonic() + self._settings.lease.total_seconds() - LEASE_MARGIN
+        for row in rows:
+            if reason := skips.get(row.identity):
+                self.settler.put(skipped(row, reason, self._clock.now()))
+            else:
+                self._held.add(row, trusted_until)
+        self._fire_due()
+
+    async def _judge_missed(self, rows: list[Claimed]) -> dict[Identity, str]:
+        now, grace = self._clock.now(), self._settings.grace_period
+        late = [r for r in rows if now - r.due_at > grace and not r.attempt and r.origin in (Origin.RULE, Origin.ONCE)]
+        if not late:
+            return {}
+        policies = {row.identity: policies_of(row).misfire for row in late}
+        asked = [i for i, misfire in policies.items() if misfire.policy is MisfirePolicy.FIRE_LATEST]
+        superseded: set[Identity] = set()
+        if asked:
+            async with self._database.connection() as conn:
+                superseded = await pending.later_due(conn, asked, now)
+        reasons = {
+            i: missed(misfire, now - i.due_at, grace, superseded=i in superseded) for i, misfire in policies.items()
+        }
+        return {identity: reason for identity, reason in reasons.items() if reason}
+
+    def _rest(self, claims: Claims, room: int) -> float:
+        metrics.HELD.set(len(self._held))
+        metrics.IN_FLIGHT.set(len(self._in_flight))
+        if claims.popped >= room // 2:  # a shard may hold more than its share
+            return 0.0
+        if claims.next_at is None or claims.plan_lost:
+            return LONGEST_REST
+        ahead = claims.next_at - self._settings.prefetch - self._clock.now()
+        return max(0.0, min(LONGEST_REST, ahead.total_seconds()))
+
+    # firing
+
+    def _fire_due(self) -> None:
+        """Start what is due and arm the timer for what is next. Never before its instant."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock.now()
+        self._ready.extend(self._held.pop_due(now, FIRE))
+        self._start_ready()
+        next_at = self._held.next_at()
+        if next_at is not None:
+            seconds = max(0.0, (next_at - now).total_seconds())
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._fire_due)
+
+    def _start_ready(self) -> None:
+        while self._ready and len(self._in_flight) < self._settings.dispatch_worker_count:
+            holding = self._ready.popleft()
+            task = asyncio.create_task(self._act(holding))
+            self._in_flight[task] = holding.row
+            task.add_done_callback(self._land)
+
+    def _land(self, task: asyncio.Task[None]) -> None:
+        del self._in_flight[task]
+        self._start_ready()
+        self._landed.set()
+
+    async def _act(self, holding: Holding) -> None:
+        row = holding.row
+        retry = policies_of(row).retry or self._defaults.retry
+        ends = self._clock.monotonic() + retry.timeout
+        if ends > min(holding.trusted_until, self._worker.trusted_until() + retry.timeout):
+            # The lease may end, or others may take this worker for dead, before the request would.
+            await self._hand_back([row])
+            return
+        self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random))
+
+    # recall
+
+    async def _listen(self) -> None:
+        """Follow the broadcast for ever; without it nothing is held ahead."""
+        never = asyncio.Event()
+        while True:
+            try:
+                async for notice in self._broadcast.listen(self._subscribed):
+                    self._heed(notice)
+            except Unavailable as error:
+                log.warning("broadcast.lost", error=str(error))
+            self.wake.set()
+            await self._clock.wait(never, LONGEST_REST)
+
+    def _heed(self, notice: Notice) -> None:
+        match notice:
+            case Wake():
+                self.wake.set()
+            case Revoke(event_ids=event_ids):
+                self._held.remove(event_ids)
+                gone = set(event_ids)
+                self._ready = deque(holding for holding in self._ready if holding.row.event_id not in gone)
+            case _:
+                pass
+
+    def _drop_held(self) -> list[Claimed]:
+        rows = self._held.clear() + [holding.row for holding in self._ready]
+        self._ready.clear()
+        return rows
+
+    async def _hand_back_held(self) -> None:
+        if self._held or self._ready:
+            await self._hand_back(self._drop_held())
+
+    async def _hand_back(self, rows: list[Claimed]) -> None:
+        """Whatever goes wrong here is mended by the end of the lease."""
+        try:
+            async with self._database.connection() as conn:
+                entries = await pending.hand_back(conn, rows)
+            await self._plan.add((entry.identity, entry.fire_at) for entry in entries)
+        except Unavailable as error:
+            log.warning("occurrences.kept", count=len(rows), error=str(error))
+
+    # the end
+
+    async def drain(self) -> None:
+        """Hand back what has not started, finish what has, settle it, say goodbye."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._hand_back_held()
+        deadline = self._clock.monotonic() + DRAIN_SECONDS
+        unfinished = await self._finish_in_flight(deadline)
+        settled = await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        try:
+            await self._worker.retire()
+        except Unavailable as error:
+            log.warning("worker.unretired", error=str(error))
+        log.info("dispatcher.drained", handed_back=unfinished, settled=settled)
+
+    async def _finish_in_flight(self, deadline: float) -> int:
+        """Wait for what was started; cut off and hand back what takes too long. How many that were."""
+        while self._in_flight and (left := deadline - self._clock.monotonic()) > 0:
+            self._landed.clear()
+            await self._clock.wait(self._landed, left)
+        unfinished = dict(self._in_flight)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        if unfinished:
+            await self._hand_back(list(unfinished.values()))
+        return len(unfinished)
+
+    def _start_background(self) -> None:
+        if not self._background:
+            self._background = [asyncio.create_task(self.settler.run()), asyncio.create_task(self._listen())]

@@ -1,0 +1,1 @@
+"""What the services share: expand, claim, settle, recover, change."""

@@ -1,0 +1,46 @@
+"""The claim in two steps: the plan says what is due, Postgres says whose it is.
+
+Nothing is acted on before the second step has committed. Dying between the two leaves the entries in transit, and the
+plan makes them due again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from qhronos.clock import Clock
+from qhronos.plan import Plan
+from qhronos.store import Database, pending
+from qhronos.store.pending import Claimed
+
+
+class Claims(NamedTuple):
+    rows: list[Claimed]
+    popped: int  # entries taken from the plan; as many as asked for means that there may be more
+    next_at: datetime | None  # when the plan's next entry is due
+    plan_lost: bool  # Redis lost some of the plan; a rebuild is needed
+
+
+async def claim(
+    database: Database, plan: Plan, clock: Clock, *, worker: int, limit: int, prefetch: timedelta, lease: timedelta
+) -> Claims:
+    """Claim at most about `limit` occurrences that are due within `prefetch`."""
+    now = clock.now()
+    horizon = now + prefetch
+    popped = await plan.pop(horizon, now, limit)
+    if not popped.identities:
+        return Claims([], 0, popped.next_at, bool(popped.lost))
+    async with database.connection() as conn:
+        rows = await pending.claim(
+            conn, popped.identities, horizon=horizon, lease_until=now + prefetch + lease, worker=worker
+        )
+        early = []
+        if len(rows) < len(popped.identities):
+            taken = {row.identity for row in rows}
+            left = [identity for identity in popped.identities if identity not in taken]
+            early = await pending.free_later(conn, left, horizon)
+    # What is gone, blocked or somebody else's needs no entry; what was merely early goes back to its true instant.
+    await plan.add((entry.identity, entry.fire_at) for entry in early)
+    await plan.arrived(popped.identities)
+    return Claims(rows, len(popped.identities), popped.next_at, bool(popped.lost))

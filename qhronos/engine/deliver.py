@@ -1,0 +1,113 @@
+"""One attempt: from a claimed row to what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from random import Random
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from qhronos import metrics
+from qhronos.clock import Clock
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
+from qhronos.core.event import Policies
+from qhronos.core.occurrence import Status, occurrence_id
+from qhronos.core.retry import Retry, next_pause
+from qhronos.log import get_logger
+from qhronos.store.pending import Claimed, Settlement
+
+Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Outcome]]
+OUTCOMES: dict[type, str] = {Delivered: "delivered", Failed: "failed", Refused: "refused"}
+
+
+class Typed(Struct):
+    """All that the engine itself reads of an action."""
+
+    type: str
+
+
+log = get_logger()
+_typed = msgspec.json.Decoder(Typed).decode
+_policies = msgspec.json.Decoder(Policies).decode
+
+
+class Defaults(NamedTuple):
+    """What an event without its own gets."""
+
+    retry: Retry
+    secret: str
+
+
+def policies_of(row: Claimed) -> Policies:
+    return _policies(row.policies)
+
+
+async def attempt(row: Claimed, perform: Perform, defaults: Defaults, clock: Clock, random: Random) -> Settlement:
+    """Act once on what is held. Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
+    retry = policies_of(row).retry or defaults.retry
+    started_at = clock.now()
+    delivery = _delivery(row, retry, defaults.secret, started_at)
+    if not row.attempt:
+        metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.due_at).total_seconds()))
+    try:
+        outcome = await perform(row.action, delivery)
+    except Exception as error:  # the guard around a plug-in; logged here once, with its traceback
+        log.exception("action.crashed", occurrence_id=delivery.occurrence_id)
+        outcome = Failed(reason=f"internal error: {type(error).__name__}")
+    finished_at = clock.now()
+    labels = (_typed(row.action).type, OUTCOMES[type(outcome)])
+    metrics.ATTEMPTS.labels(*labels).inc()
+    metrics.DELIVERY_DURATION_SECONDS.labels(*labels).observe(max(0.0, (finished_at - started_at).total_seconds()))
+    return settlement(row, outcome, retry, started_at, finished_at, random.uniform(-1, 1))
+
+
+def settlement(
+    row: Claimed, outcome: Outcome, retry: Retry, started_at: datetime, finished_at: datetime, jitter: float
+) -> Settlement:
+    """What becomes of an occurrence after one attempt."""
+    pause = next_pause(retry, outcome, row.starts + 1, jitter)
+    return Settlement(
+        event_id=row.event_id,
+        due_at=row.due_at,
+        fence=row.fence,
+        status=_status(outcome, pause),
+        reason=None if isinstance(outcome, Delivered) else outcome.reason,
+        fire_at=None if pause is None else finished_at + pause,
+        outcome=OUTCOMES[type(outcome)],
+        status_code=outcome.status_code,
+        excerpt=outcome.excerpt,
+        started_at=started_at,
+        finished_at=finished_at,
+    )
+
+
+def skipped(row: Claimed, reason: str, now: datetime) -> Settlement:
+    """It is not acted on at all, and the ledger says why."""
+    return Settlement(
+        event_id=row.event_id, due_at=row.due_at, fence=row.fence, status=Status.SKIPPED, reason=reason, finished_at=now
+    )
+
+
+def _status(outcome: Outcome, pause: timedelta | None) -> Status:
+    if isinstance(outcome, Delivered):
+        return Status.COMPLETED
+    return Status.FAILED if pause is None else Status.SCHEDULED
+
+
+def _delivery(row: Claimed, retry: Retry, default_secret: str, now: datetime) -> Delivery:
+    return Delivery(
+        event_id=row.event_id,
+        occurrence_id=occurrence_id(row.identity),
+        name=row.name,
+        description=row.description,
+        due_at=row.due_at,
+        attempt=row.attempt + 1,
+        metadata=row.metadata,
+        tags=tuple(row.tags),
+        secrets=(row.hmac_secret or default_secret,),
+        timeout=timedelta(seconds=retry.timeout),
+        now=now,
+    )

@@ -1,0 +1,97 @@
+"""Event × window → open occurrences and the plan.
+
+Rows and cursors commit together, then the plan is told: dying before the commit changes nothing, dying after it leaves
+rows that the sweep plans. Doing it twice opens nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from qhronos import metrics
+from qhronos.core.event import Policies, in_catchup
+from qhronos.core.occurrence import Origin
+from qhronos.core.recurrence import Recurrence
+from qhronos.core.window import Advance, advance, is_once
+from qhronos.log import get_logger
+from qhronos.store import Connection, expansion, pending
+from qhronos.store.expansion import Expandable, NewGap
+from qhronos.store.pending import Entry, Open
+
+BATCH = 50
+
+log = get_logger()
+
+
+class Expanded(NamedTuple):
+    taken: int  # a full batch means that more are waiting
+    opened: list[Entry]
+
+
+def open_rows(event_id: UUID, version: int, recurrence: Recurrence, step: Advance) -> list[Open]:
+    """The rows that a pass makes."""
+    origin = Origin.ONCE if is_once(recurrence) else Origin.RULE
+    return [Open(event_id, one.at, one.at, version, origin, one.wall) for one in step.instants]
+
+
+async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, max_open: int) -> Expanded:
+    """Advance a batch of events whose time has come, inside the caller's transaction."""
+    events = await expansion.take(conn, now, BATCH)
+    if not events:
+        return Expanded(0, [])
+    counts = await pending.count_open(conn, [event.id for event in events])
+    rooms = [max_open - counts.get(event.id, 0) for event in events]
+    # In a thread: a hostile rule may use up its whole step budget, and the loop has deliveries to make meanwhile.
+    steps = await asyncio.to_thread(_advance_all, events, rooms, now, look_ahead)
+    rows: list[Open] = []
+    gaps: list[NewGap] = []
+    advanced: list[tuple[UUID, Advance]] = []
+    for event, step in zip(events, steps, strict=True):
+        if isinstance(step, Exception):
+            log.error("event.quarantined", event_id=str(event.id), exc_info=step)
+            await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {step}", now)
+            continue
+        recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
+        rows += open_rows(event.id, event.version, recurrence, step)
+        advanced.append((event.id, step))
+        if step.gap:
+            gaps.append(NewGap(event.id, *step.gap, "older than the catch-up window"))
+    opened = await _write(conn, rows, gaps, advanced, now)
+    metrics.OCCURRENCES_PLANNED.inc(len(opened))
+    return Expanded(len(events), opened)
+
+
+async def _write(
+    conn: Connection, rows: list[Open], gaps: list[NewGap], advanced: list[tuple[UUID, Advance]], now: datetime
+) -> list[Entry]:
+    opened = await pending.insert(conn, rows)
+    await expansion.record_gaps(conn, gaps)
+    await expansion.record(conn, advanced)
+    ended = [event_id for event_id, step in advanced if step.next_expand_at is None]
+    await pending.complete_events(conn, ended, now)
+    return opened
+
+
+def _advance_all(
+    events: Sequence[Expandable], rooms: Sequence[int], now: datetime, look_ahead: timedelta
+) -> list[Advance | Exception]:
+    steps: list[Advance | Exception] = []
+    for event, room in zip(events, rooms, strict=True):
+        try:
+            steps.append(_advance_one(event, room, now, look_ahead))
+        except Exception as error:  # noqa: BLE001 - whatever one rule does wrong must not stop the batch
+            steps.append(error)
+    return steps
+
+
+def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta) -> Advance:
+    recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
+    policies = msgspec.json.decode(event.policies, type=Policies)
+    catchup = in_catchup(policies.misfire, now)
+    return advance(recurrence, event.expanded_until, now=now, look_ahead=look_ahead, room=room, catchup=catchup)

@@ -1,0 +1,56 @@
+"""What a dispatcher holds until its instant: one heap, for one timer."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from qhronos.store.pending import Claimed
+
+
+class Holding(NamedTuple):
+    """Sorts by instant; `number` breaks ties in the order of arrival."""
+
+    fire_at: datetime
+    number: int
+    row: Claimed
+    trusted_until: float  # the monotonic second up to which the lease is surely ours
+
+
+class Held:
+    def __init__(self) -> None:
+        self._heap: list[Holding] = []
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, row: Claimed, trusted_until: float) -> None:
+        self._number += 1
+        heapq.heappush(self._heap, Holding(row.fire_at, self._number, row, trusted_until))
+
+    def next_at(self) -> datetime | None:
+        return self._heap[0].fire_at if self._heap else None
+
+    def pop_due(self, now: datetime, limit: int) -> list[Holding]:
+        due: list[Holding] = []
+        while self._heap and self._heap[0].fire_at <= now and len(due) < limit:
+            due.append(heapq.heappop(self._heap))
+        return due
+
+    def remove(self, event_ids: Iterable[UUID]) -> int:
+        """Forget what is held of these events: it has been taken back. How many that were."""
+        gone = set(event_ids)
+        kept = [holding for holding in self._heap if holding.row.event_id not in gone]
+        removed = len(self._heap) - len(kept)
+        heapq.heapify(kept)
+        self._heap = kept
+        return removed
+
+    def clear(self) -> list[Claimed]:
+        rows = [holding.row for holding in self._heap]
+        self._heap = []
+        return rows

@@ -1,0 +1,112 @@
+"""Three loops that bring back what a fault took. Each is a service of its own and needs neither of the others.
+
+Reaper     leases of dead workers, and leases that ended
+Rebuilder  the plan, when Redis lost it
+Sweeper    whatever else is overdue and in nobody's hands; it alone is enough for correctness
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from qhronos import metrics
+from qhronos.clock import Clock
+from qhronos.engine.worker import DEAD_AFTER
+from qhronos.errors import Unavailable
+from qhronos.log import get_logger
+from qhronos.plan import Plan
+from qhronos.store import Database, pending
+from qhronos.store.clock import read as read_clock
+from qhronos.store.pending import FIRST, Entry
+
+REST = 2.0
+PAGE = 2_000
+GRACE = 3.0  # seconds that Postgres must have been reachable: settlements of the outage come first
+OVERDUE_AFTER = timedelta(seconds=1.5)
+START = Entry(*FIRST, datetime.min.replace(tzinfo=UTC))
+
+log = get_logger()
+
+
+class Recovery:
+    """What the three have in common: the stores, and nothing in hand to drain."""
+
+    name = "recovery"
+
+    def __init__(self, database: Database, plan: Plan, clock: Clock) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._plan = plan
+        self._clock = clock
+
+    async def drain(self) -> None:
+        """Nothing is in hand."""
+
+
+class Reaper(Recovery):
+    name = "reaper"
+    _reachable_since: float | None = None
+
+    async def tick(self) -> float:
+        try:
+            return await self._reap()
+        except Unavailable as error:
+            if error.what == "postgres":
+                self._reachable_since = None
+            raise
+
+    async def _reap(self) -> float:
+        now = self._clock.now()
+        async with self._database.connection() as conn:
+            if not self._postgres_is_steady():
+                await read_clock(conn)
+                self._reachable_since = self._reachable_since or self._clock.monotonic()
+                return GRACE
+            entries = await pending.reclaim(conn, now, now - DEAD_AFTER, PAGE)
+        await self._plan.add((entry.identity, entry.fire_at) for entry in entries)
+        if entries:
+            metrics.RECLAIMED.inc(len(entries))
+            log.warning("leases.reclaimed", count=len(entries))
+        return 0.0 if len(entries) == PAGE else REST
+
+    def _postgres_is_steady(self) -> bool:
+        return self._reachable_since is not None and self._clock.monotonic() - self._reachable_since >= GRACE
+
+
+class Rebuilder(Recovery):
+    name = "rebuilder"
+
+    async def tick(self) -> float:
+        lost = await self._plan.lost_shards()
+        if lost:
+            await self._rebuild(lost)
+        return REST
+
+    async def _rebuild(self, lost: list[int]) -> None:
+        """Plan everything open, then say that the plan is whole. Dying in between leaves it to the next tick."""
+        count, after = 0, FIRST
+        async with self._database.connection() as conn:
+            while page := await pending.free_after(conn, after, PAGE):
+                await self._plan.add_missing((entry.identity, entry.fire_at) for entry in page)
+                count, after = count + len(page), page[-1].identity
+        await self._plan.mark_whole(lost, uuid.uuid4().hex)
+        metrics.REBUILDS.inc()
+        log.info("plan.rebuilt", shards=lost, count=count)
+
+
+class Sweeper(Recovery):
+    name = "sweeper"
+    _after = START
+
+    async def tick(self) -> float:
+        """A page of what is overdue; the next tick goes on from there, so a long backlog is not swept over and over."""
+        async with self._database.connection() as conn:
+            page = await pending.overdue(conn, self._clock.now() - OVERDUE_AFTER, self._after, PAGE)
+        self._after = page[-1] if len(page) == PAGE else START
+        added = await self._plan.add_missing((entry.identity, entry.fire_at) for entry in page)
+        if added:
+            metrics.SWEEP_RECOVERED.inc(added)
+            log.warning("plan.swept", count=added)
+        return 0.0 if len(page) == PAGE else REST

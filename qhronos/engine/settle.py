@@ -1,0 +1,84 @@
+"""Settlements in groups: whatever was put while the last group was being committed makes the next.
+
+Nothing is lost while Postgres is away: the group waits in memory, bounded by what may be in flight, and its leases decide
+what becomes of it. After the commit the plan is told of what is to be tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from qhronos import metrics
+from qhronos.clock import Clock
+from qhronos.core.occurrence import Identity, Status
+from qhronos.errors import Unavailable
+from qhronos.log import get_logger
+from qhronos.plan import Plan
+from qhronos.store import Database, pending
+from qhronos.store.pending import Settled, Settlement
+
+LINGER = 0.005  # seconds; what ends within it shares a commit
+GROUP = 1_000
+OUTAGE_REST = 0.2
+
+log = get_logger()
+
+
+class Settler:
+    def __init__(self, database: Database, plan: Plan, clock: Clock) -> None:
+        self._database = database
+        self._plan = plan
+        self._clock = clock
+        self._waiting: list[Settlement] = []
+        self._unsettled = 0
+        self._put = asyncio.Event()
+        self._never = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def put(self, settlement: Settlement) -> None:
+        self._waiting.append(settlement)
+        self._unsettled += 1
+        self.idle.clear()
+        self._put.set()
+
+    async def run(self) -> None:
+        """Commit groups for ever; the caller cancels it once `idle`."""
+        while True:
+            await self._put.wait()
+            await self._clock.wait(self._never, LINGER)
+            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            if not self._waiting:
+                self._put.clear()
+            await self._commit(group)
+            self._unsettled -= len(group)
+            if not self._unsettled:
+                self.idle.set()
+
+    async def _commit(self, group: list[Settlement]) -> None:
+        while True:
+            try:
+                async with self._database.connection() as conn:
+                    settled = await pending.settle(conn, group, self._clock.now())
+                break
+            except Unavailable as error:
+                log.warning("settlement.waiting", count=len(group), error=str(error))
+                await self._clock.wait(self._never, OUTAGE_REST)
+        self._count(group, settled)
+        await self._plan_again(settled)
+
+    async def _plan_again(self, settled: list[Settled]) -> None:
+        again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
+        try:
+            await self._plan.add(again)
+        except Unavailable as error:
+            # Committed all the same: the sweep finds them when they are overdue.
+            log.warning("plan.unavailable", count=len(again), error=str(error))
+
+    def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
+        for one in settled:
+            if one.status != Status.SCHEDULED:
+                metrics.OCCURRENCES_CLOSED.labels(one.status).inc()
+        if len(settled) < len(group):
+            metrics.FENCED_COMPLETIONS.inc(len(group) - len(settled))
+            log.warning("settlement.fenced", count=len(group) - len(settled))

@@ -1,0 +1,47 @@
+"""A process that holds leases, and how the others know that it lives."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from qhronos.clock import Clock
+from qhronos.store import Database, pending
+
+BEAT_EVERY = 1.5  # seconds
+DEAD_AFTER = timedelta(seconds=5)  # without a beat, others take what it held
+MARGIN = 0.5  # seconds by which a worker stops trusting its own beat before others do
+
+
+class Worker:
+    """Registers itself with the first beat, and anew when it was forgotten."""
+
+    def __init__(self, name: str, database: Database, clock: Clock) -> None:
+        self.id: int | None = None
+        self._name = name
+        self._database = database
+        self._clock = clock
+        self._beaten_at = float("-inf")
+
+    def needs_beat(self) -> bool:
+        return self._clock.monotonic() - self._beaten_at >= BEAT_EVERY
+
+    def trusted_until(self) -> float:
+        """The monotonic second until which nobody takes this worker for dead."""
+        return self._beaten_at + DEAD_AFTER.total_seconds() - MARGIN
+
+    async def beat(self) -> int:
+        """Say that this worker lives; its id."""
+        began = self._clock.monotonic()
+        async with self._database.connection() as conn:
+            now = self._clock.now()
+            if self.id is None or not await pending.beat(conn, self.id, now):
+                self.id = await pending.register_worker(conn, self._name, now)
+        self._beaten_at = began
+        return self.id
+
+    async def retire(self) -> None:
+        """Say goodbye, once nothing is held any more."""
+        if self.id is not None:
+            async with self._database.connection() as conn:
+                await pending.retire_worker(conn, self.id)
+            self.id = None
