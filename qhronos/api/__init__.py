@@ -1,0 +1,1 @@
+"""The HTTP API: litestar at the door, msgspec Structs at the boundary, one file per resource."""

@@ -1,0 +1,63 @@
+"""The API as one ASGI application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+
+from qhronos.api import audit
+from qhronos.api.access import Gate, check_declared
+from qhronos.api.auth import Caller
+from qhronos.api.deps import Deps
+from qhronos.api.frame import Frame
+from qhronos.api.problems import respond
+from qhronos.api.reading import Request, parse_query
+
+# Each resource lists its own.
+HANDLERS: list[Any] = [*audit.HANDLERS]
+
+
+def create_app(deps: Deps) -> Litestar:
+    """The API over `deps`, which somebody else opens and closes.
+
+    Handlers may ask for `deps: Deps`, `caller: Caller`, `request: Request` (with its `request_id`), `data`, a Struct or
+    what else msgspec decodes, and `wanted`, a Struct of the query parameters. Without `wanted` any is refused.
+    """
+    app = Litestar(
+        route_handlers=HANDLERS,
+        guards=[Gate(deps)],
+        dependencies=_dependencies(deps),
+        exception_handlers={Exception: respond, HTTPException: respond},
+        request_class=Request,
+        request_max_body_size=deps.config.server.max_body,
+        logging_config=None,
+        openapi_config=None,
+    )
+    check_declared(app)
+    # litestar's middleware would not see requests that meet no route.
+    app.asgi_handler = Frame(app.asgi_handler, deps.clock)
+    return app
+
+
+def _dependencies(deps: Deps) -> dict[str, Provide]:
+    # Each asks for the one before, although it has no use for it: litestar resolves independent dependencies in a
+    # task group, which costs more than all of them.
+    def provide_deps() -> Deps:
+        return deps
+
+    def provide_caller(request: Request, deps: Deps) -> Caller:  # noqa: ARG001 - see above
+        caller: Caller = request.scope["user"]
+        return caller
+
+    def provide_wanted(request: Request, deps: Deps) -> Any:  # noqa: ARG001 - see above
+        kind = request.route_handler.parsed_fn_signature.parameters["wanted"].annotation
+        return parse_query(request.scope["query_string"], kind)
+
+    return {
+        "deps": Provide(provide_deps, sync_to_thread=False),
+        "caller": Provide(provide_caller, sync_to_thread=False),
+        "wanted": Provide(provide_wanted, sync_to_thread=False),
+    }

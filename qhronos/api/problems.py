@@ -1,0 +1,177 @@
+"""The one table from error to HTTP status, and the shape in which a refusal is told: RFC 9457, plus `error`.
+
+`error` repeats `detail` because clients of the first Qhronos read it. A bug is logged once, with its traceback, and its
+cause stays here.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from qhronos.errors import (
+    Conflict,
+    Denied,
+    Gone,
+    Invalid,
+    Malformed,
+    NotFound,
+    Outdated,
+    QhronosError,
+    Refusal,
+    Throttled,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+log = structlog.get_logger()
+
+STATUS: dict[type[QhronosError], int] = {
+    Malformed: 400,
+    Unauthenticated: 401,
+    Denied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Gone: 410,
+    Outdated: 412,
+    TooLarge: 413,
+    Invalid: 422,
+    Throttled: 429,
+    Unavailable: 503,
+}
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(Struct, frozen=True):
+    field: str
+    message: str
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+    instance: str
+    request_id: str
+    field: str | None = None
+    errors: tuple[FieldError, ...] = ()
+
+
+class UnsupportedMedia(HTTPException):
+    """A body that is not JSON, before anybody looked into it."""
+
+    status_code = 415
+
+
+def status_of(error: Exception) -> int:
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def from_validation(error: msgspec.ValidationError, prefix: str = "") -> Invalid:
+    """What msgspec refused, in our words and with the path of the field: `action.params.url`."""
+    text, _, place = str(error).partition(" - at `")
+    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    for pattern, wording in WORDINGS:
+        if found := pattern.fullmatch(text):
+            path = _join(path, found.groupdict().get("field", ""))
+            text = found.expand(wording)
+            break
+    path = _join(prefix, path)
+    return Invalid(f"{path}: {text}" if path else text, field=path or None)
+
+
+WORDINGS = [
+    (re.compile(r"Object contains unknown field `(?P<field>.*)`"), "unknown field"),
+    (re.compile(r"Object missing required field `(?P<field>.*)`"), "is required"),
+    (re.compile(r"Expected `(.*)`, got `(.*)`"), r"expected \1, got \2"),
+    (re.compile(r"Expected `(.*)`"), r"expected \1"),
+]
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Any error at all as an answer."""
+    status = status_of(error)
+    if status >= 500 and not isinstance(error, Unavailable):
+        status, detail = 500, "see the server log"
+        log.error("request.broke", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)
+    elif isinstance(error, Unavailable):
+        detail = f"{error.what} is unavailable; try again"
+        log.warning("request.stalled", request_id=request_id(request.scope), error=str(error))
+    else:
+        detail = _detail(error)
+    return Response(
+        problem(request.scope, status, detail, error),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=_headers(error),
+    )
+
+
+def problem(scope: Any, status: int, detail: str, error: Exception | None = None) -> Problem:
+    phrase = HTTPStatus(status).phrase
+    field = error.field if isinstance(error, Refusal) else None
+    return Problem(
+        type=f"urn:qhronos:{_code(status, error)}",
+        title=phrase,
+        status=status,
+        detail=detail,
+        error=detail,
+        instance=scope["path"],
+        request_id=request_id(scope),
+        field=field,
+        errors=(FieldError(field, detail),) if field else (),
+    )
+
+
+def request_id(scope: Any) -> str:
+    return str(scope.get("request_id", ""))
+
+
+def _code(status: int, error: Exception | None) -> str:
+    """`not-found`: the name of our error, or the words of the status."""
+    if status < 500 and isinstance(error, QhronosError):
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+    return HTTPStatus(status).phrase.lower().replace(" ", "-")
+
+
+def _detail(error: Exception) -> str:
+    match error:
+        case ValidationException():
+            # Bodies and queries are decoded by us; what is left to litestar is a body that is not there.
+            return "the request needs a JSON body"
+        case HTTPException(status_code=404):
+            return "no such route"
+        case HTTPException(status_code=405):
+            return "this route does not take this method"
+        case HTTPException():
+            return error.detail
+    return str(error)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case Throttled():
+            return {"Retry-After": str(max(1, error.retry_after))}
+        case Unavailable():
+            return {"Retry-After": "1"}
+        case HTTPException() if error.headers:
+            return dict(error.headers)
+    return {}
+
+
+def _join(path: str, field: str) -> str:
+    return f"{path}.{field}" if path and field and not field.startswith("[") else path + field

@@ -1,0 +1,117 @@
+"""From bytes to Structs, strictly: bodies and query parameters. What is unknown is refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import litestar
+import msgspec
+from msgspec import Struct
+
+from qhronos.api.problems import UnsupportedMedia, from_validation
+from qhronos.errors import Malformed, NotFound
+
+S = TypeVar("S", bound=Struct)
+
+# Postgres keeps no NUL in text or jsonb; an even number of backslashes before the escape would make it plain text.
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+UNESCAPED_PLUS = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d\S*) (\d\d:\d\d)")
+
+
+class Request(litestar.Request[Any, Any, Any]):
+    """Decodes the body as the handler's `data` says; litestar itself would take "5" for a number."""
+
+    @property
+    def request_id(self) -> str:
+        return str(self.scope["request_id"])  # type: ignore[typeddict-item]  # set by the frame
+
+    async def json(self) -> Any:
+        kind = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise UnsupportedMedia(detail="send the body as application/json")
+        handler: Any = self.route_handler
+        return decode(await self.body(), handler.parsed_fn_signature.parameters["data"].annotation)
+
+
+def decode(body: bytes, kind: Any) -> Any:
+    """Raises Malformed for what is not JSON, Invalid for what is not of this kind."""
+    if NUL.search(body):
+        raise Malformed("text may not contain the character NUL")
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise from_validation(error) from error
+    except msgspec.DecodeError as error:
+        raise Malformed(f"Invalid JSON format: {error}") from error
+    except RecursionError as error:
+        raise Malformed("Invalid JSON format: nested too deeply") from error
+
+
+def parse_query(raw: bytes, kind: type[S]) -> S:
+    """Query parameters as a Struct: lists by comma or by repeating, dicts as `name.key=value`. Raises Malformed."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    for name, value in _pairs(raw):
+        stem, dot, key = name.partition(".")
+        if dot and _is_a(fields.get(stem), dict):
+            values.setdefault(stem, {})[key] = value
+        elif name not in fields:
+            raise Malformed(f"unknown query parameter {name!r}{_suggest(name, fields)}", field=name)
+        elif _is_a(fields[name], list, tuple, set, frozenset):
+            values.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
+        elif name in values:
+            raise Malformed(f"query parameter {name!r} is given twice", field=name)
+        else:
+            # An offset of a time whose + was not escaped.
+            values[name] = UNESCAPED_PLUS.sub(r"\1+\2", value)
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        refusal = from_validation(error)
+        raise Malformed(str(refusal), field=refusal.field) from error
+
+
+def parse_uuid(text: str, refusal: str = "no such thing") -> UUID:
+    """An id from a path; one that cannot be is one that is not there."""
+    try:
+        parsed = UUID(text)
+    except ValueError as error:
+        raise NotFound(refusal) from error
+    if str(parsed) != text.lower():
+        raise NotFound(refusal)
+    return parsed
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
+    except ValueError as error:
+        raise Malformed("the query string cannot be read") from error
+    if any("\0" in part for pair in pairs for part in pair):
+        raise Malformed("text may not contain the character NUL")
+    return pairs
+
+
+def _is_a(kind: Any, *wanted: type) -> bool:
+    """Whether a type is one of `wanted`, looking through Annotated and unions."""
+    origin = get_origin(kind) or kind
+    if origin in wanted:
+        return True
+    return any(_is_a(part, *wanted) for part in get_args(kind)) if origin not in (dict, list, tuple) else False
+
+
+def _suggest(name: str, known: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(sorted(known))}" if known else "; this route takes none"
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

@@ -1,0 +1,65 @@
+"""Who changed what. A row is written in the transaction of the change itself, so neither exists without the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from psycopg.rows import class_row
+
+from qhronos.store import Connection, load_sql
+
+SQL = load_sql("audit")
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """`details` says what changed and never holds a secret."""
+
+    at: datetime
+    actor: str
+    token_id: UUID | None
+    action: str  # noun.past_verb: event.created
+    object: str
+    request_id: str
+    details: Mapping[str, Any] = {}
+
+
+class ChangeRow(Struct, frozen=True, kw_only=True):
+    id: int
+    at: datetime
+    actor: str
+    token_id: UUID | None
+    action: str
+    object: str
+    request_id: str
+    details: msgspec.Raw
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    actor: str | None = None
+    action: str | None = None
+    object: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def record(conn: Connection, *changes: Change) -> None:
+    rows = [msgspec.structs.asdict(change) | {"details": _encode(change.details)} for change in changes]
+    if len(rows) == 1:
+        await conn.execute(SQL["record_change"], rows[0])
+    elif rows:
+        await conn.cursor().executemany(SQL["record_change"], rows)
+
+
+async def page(conn: Connection, wanted: Filter, before: int | None, limit: int) -> list[ChangeRow]:
+    async with conn.cursor(row_factory=class_row(ChangeRow)) as cursor:
+        await cursor.execute(SQL["list_changes"], msgspec.structs.asdict(wanted) | {"before": before, "limit": limit})
+        return await cursor.fetchall()
+
+
+def _encode(details: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(details).decode()
