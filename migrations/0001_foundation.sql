@@ -40,6 +40,7 @@ CREATE TABLE events (
 );
 CREATE UNIQUE INDEX events_key ON events (key) WHERE deleted_at IS NULL;
 CREATE INDEX events_expand ON events (next_expand_at) WHERE status = 'active' AND next_expand_at IS NOT NULL;
+CREATE INDEX events_ending ON events (id) WHERE status = 'active' AND next_expand_at IS NULL;
 CREATE INDEX events_ended ON events (updated_at) WHERE status IN ('completed', 'deleted');
 CREATE INDEX events_tags ON events USING gin (tags);
 CREATE INDEX events_metadata ON events USING gin (metadata jsonb_path_ops);

@@ -37,6 +37,10 @@ class SystemClock:
         self._base = base
         return moved
 
+    def wall_offset(self) -> float:
+        """Seconds by which the node's own clock is ahead of this one."""
+        return (datetime.now(UTC) - self.now()).total_seconds()  # noqa: TID251 - this is the home of time
+
     def now(self) -> datetime:
         return self._base + timedelta(seconds=time.monotonic())
 

@@ -1,0 +1,59 @@
+"""Service: keeps the house. Partitions ahead, history that has had its time away, loose ends tied."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from qhronos import metrics
+from qhronos.clock import Clock
+from qhronos.config import Archival, Retention
+from qhronos.log import get_logger
+from qhronos.store import Connection, Database, upkeep
+
+REST = 60.0
+
+log = get_logger()
+
+
+class Janitor:
+    name = "janitor"
+
+    def __init__(self, database: Database, clock: Clock, retention: Retention, archival: Archival) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._clock = clock
+        self._retention = retention
+        self._archival = archival
+        self._purged_at: datetime | None = None
+        self._dropped_at: datetime | None = None
+
+    async def tick(self) -> float:
+        now = self._clock.now()
+        async with self._database.transaction() as conn:
+            overdue = await upkeep.oldest_overdue(conn, now)
+            metrics.OVERDUE_SECONDS_MAX.set((now - overdue).total_seconds() if overdue else 0)
+            if not await upkeep.lead(conn):
+                return REST
+            await upkeep.make_days_ahead(conn, now)
+            await upkeep.tidy(conn, now)
+            if self._purged_at is None or now - self._purged_at >= self._retention.cleanup_interval:
+                await self._purge(conn, now)
+                self._purged_at = now
+        if self._dropped_at is None or now - self._dropped_at >= self._archival.check_period:
+            await self._drop_old_days(now)
+            self._dropped_at = now
+        return REST
+
+    async def _purge(self, conn: Connection, now: datetime) -> None:
+        keep = self._retention
+        await upkeep.purge(conn, events=now - keep.events, occurrences=now - keep.occurrences, audit=now - keep.audit)
+
+    async def _drop_old_days(self, now: datetime) -> None:
+        async with self._database.connection() as conn:
+            for day in await upkeep.old_days(conn, now - self._retention.occurrences):
+                await upkeep.drop_day(conn, day)
+                log.info("partition.dropped", partition=day.partition)
+
+    async def drain(self) -> None:
+        """Nothing is in hand between ticks."""

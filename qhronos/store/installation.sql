@@ -1,0 +1,2 @@
+-- name: read_plan_shards
+SELECT plan_shards FROM installation;

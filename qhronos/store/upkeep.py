@@ -1,0 +1,68 @@
+"""What the janitor does to the tables. Statements and their whys in upkeep.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from psycopg import sql
+
+from qhronos.store import Connection, load_sql, pending
+
+SQL = load_sql("upkeep")
+IDEMPOTENCY = timedelta(hours=24)
+TALLIES = timedelta(days=2)
+DEAD_WORKERS = timedelta(days=1)
+
+
+async def lead(conn: Connection) -> bool:
+    """Whether this transaction is the one that cleans up."""
+    row = await (await conn.execute(SQL["try_lead"])).fetchone()
+    return bool(row and row[0])
+
+
+async def make_days_ahead(conn: Connection, now: datetime) -> None:
+    await conn.execute(SQL["make_days_ahead"], {"today": now.date()})
+
+
+async def tidy(conn: Connection, now: datetime) -> None:
+    """The small things of every pass."""
+    await conn.execute(SQL["complete_ended_events"], {"now": now})
+    await conn.execute(SQL["fold_tallies"], {"now": now})
+    await conn.execute(SQL["purge_tallies"], {"before": now - TALLIES})
+    await conn.execute(SQL["purge_idempotency_keys"], {"before": now - IDEMPOTENCY})
+    await pending.forget_workers(conn, now - DEAD_WORKERS)
+
+
+async def purge(conn: Connection, *, events: datetime, occurrences: datetime, audit: datetime) -> None:
+    """Remove what ended before the given instants."""
+    await conn.execute(SQL["purge_events"], {"before": events})
+    await conn.execute(SQL["purge_past_attempts"], {"before": occurrences})
+    await conn.execute(SQL["purge_past_occurrences"], {"before": occurrences})
+    await conn.execute(SQL["purge_audit"], {"before": audit})
+    await conn.execute(SQL["purge_tokens"], {"before": audit})
+
+
+class OldDay(NamedTuple):
+    partition: str
+    parent: str
+    half_detached: bool  # an earlier try was cut short
+
+
+async def old_days(conn: Connection, before: datetime) -> list[OldDay]:
+    """Partitions that lie wholly before a day."""
+    cursor = await conn.execute(SQL["list_old_days"], {"before": before.date()})
+    return [OldDay(*row) for row in await cursor.fetchall()]
+
+
+async def drop_day(conn: Connection, day: OldDay) -> None:
+    """Detach without locking readers out, then drop. Outside a transaction."""
+    names = {"partition": sql.Identifier(day.partition), "parent": sql.Identifier(day.parent)}
+    how = sql.SQL("FINALIZE" if day.half_detached else "CONCURRENTLY")
+    await conn.execute(sql.SQL("ALTER TABLE {parent} DETACH PARTITION {partition} {how}").format(**names, how=how))
+    await conn.execute(sql.SQL("DROP TABLE {partition}").format(**names))
+
+
+async def oldest_overdue(conn: Connection, now: datetime) -> datetime | None:
+    row = await (await conn.execute(SQL["find_oldest_overdue"], {"now": now})).fetchone()
+    return row[0] if row else None
