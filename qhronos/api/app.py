@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from qhronos.api import audit
 from qhronos.api.access import Gate, check_declared
 from qhronos.api.auth import Caller
-from qhronos.api.deps import Deps
+from qhronos.api.deps import Deps, Given
 from qhronos.api.frame import Frame
 from qhronos.api.problems import respond
 from qhronos.api.reading import Request, parse_query
@@ -23,8 +23,9 @@ HANDLERS: list[Any] = [*audit.HANDLERS]
 def create_app(deps: Deps) -> Litestar:
     """The API over `deps`, which somebody else opens and closes.
 
-    Handlers may ask for `deps: Deps`, `caller: Caller`, `request: Request` (with its `request_id`), `data`, a Struct or
-    what else msgspec decodes, and `wanted`, a Struct of the query parameters. Without `wanted` any is refused.
+    Handlers may ask for `deps: Given[Deps]`, `caller: Given[Caller]`, `request: Request` (with its `request_id`),
+    `data: JSONBody[…]`, decoded strictly, and `wanted: Given[…]`, a Struct of the query parameters. Without `wanted` the
+    route takes none.
     """
     app = Litestar(
         route_handlers=HANDLERS,
@@ -48,11 +49,11 @@ def _dependencies(deps: Deps) -> dict[str, Provide]:
     def provide_deps() -> Deps:
         return deps
 
-    def provide_caller(request: Request, deps: Deps) -> Caller:  # noqa: ARG001 - see above
+    def provide_caller(request: Request, deps: Given[Deps]) -> Caller:  # noqa: ARG001 - see above
         caller: Caller = request.scope["user"]
         return caller
 
-    def provide_wanted(request: Request, deps: Deps) -> Any:  # noqa: ARG001 - see above
+    def provide_wanted(request: Request, deps: Given[Deps]) -> Any:  # noqa: ARG001 - see above
         kind = request.route_handler.parsed_fn_signature.parameters["wanted"].annotation
         return parse_query(request.scope["query_string"], kind)
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from qhronos.api.access import needs
 from qhronos.api.auth import Access, Caller
-from qhronos.api.deps import Deps
+from qhronos.api.deps import Deps, Given
 from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.store import audit
 
@@ -60,7 +60,7 @@ def change(
 
 
 @get("/audit", opt=needs(Access.ADMIN), tags=["audit"], summary="List changes, newest first")
-async def list_changes(deps: Deps, wanted: ListChanges) -> Page[ChangeView]:
+async def list_changes(deps: Given[Deps], wanted: Given[ListChanges]) -> Page[ChangeView]:
     before = decode_cursor(wanted.cursor, int)
     asked = audit.Filter(
         actor=wanted.actor, action=wanted.action, object=wanted.object, since=wanted.since, until=wanted.until

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias, TypeVar
+
+from litestar.di import NamedDependency
 from msgspec import Struct
 
 from qhronos.api.auth import Keyring
@@ -12,6 +15,9 @@ from qhronos.config import Config
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
 from qhronos.store import Database
+
+T = TypeVar("T")
+Given: TypeAlias = NamedDependency[T]  # marks what a handler is handed: `deps: Given[Deps]`, `caller: Given[Caller]`
 
 
 class Deps(Struct, frozen=True, kw_only=True):
