@@ -2,28 +2,32 @@
 
 Environment: `QHRONOS_SECTION__KEY` for every key, `QHRONOS_SECTION__KEY_FILE` for a secret kept in a file, and the
 well-known `DATABASE_URL`, `REDIS_URL` and `PORT`. Durations are `500ms`, `30s`, `5m`, `24h`, `7d`, `2w` or seconds;
-lists are JSON or comma-separated. A key nobody knows stops the start, with the nearest known one in the message.
+lists are JSON or comma-separated; nothing between the quotes of an optional key means: not set. A key nobody knows stops
+the start, with the nearest known one in the message. No message repeats a value: it may be a secret.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import quote
 
 import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from qhronos.core.duration import parse, spell
 from qhronos.errors import ConfigError
 
 Secret = Annotated[str | None, Meta(extra={"secret": True})]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Positive = Annotated[int, Meta(ge=1)]
+Interval = Annotated[timedelta, Meta(extra={"positive": True})]
+Secrets = Annotated[tuple[str, ...], Meta(extra={"secret": True})]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
@@ -32,7 +36,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ..
 class Server(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8080
-    timeout: timedelta = timedelta(seconds=30)  # idle keep-alive connections are closed after this
+    timeout: Interval = timedelta(seconds=30)  # idle keep-alive connections are closed after this
     max_body: Positive = 10 * 1024 * 1024  # bytes of one request
 
 
@@ -48,7 +52,7 @@ class Database(Section, frozen=True):
     user: str = "qhronos"
     password: Secret = None
     dbname: str = "qhronos"
-    sslmode: str = "prefer"
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
     pool_size: Positive = 8
 
 
@@ -64,13 +68,11 @@ class Redis(Section, frozen=True):
 class Auth(Section, frozen=True):
     master_token: Secret = None
     jwt_secret: Secret = None  # HS256; at least 32 bytes
-    jwt_previous_secrets: Annotated[
-        tuple[str, ...], Meta(extra={"secret": True})
-    ] = ()  # still accepted, never used to sign
+    jwt_previous_secrets: Secrets = ()  # still accepted, never used to sign
     jwt_private_key: Secret = None  # Ed25519, PEM; when set new tokens are signed with it
     jwt_issuer: str = "qhronos"
     jwt_audience: str = "qhronos"
-    max_lifetime: timedelta = timedelta(days=365)  # of a token minted here
+    max_lifetime: Interval = timedelta(days=365)  # of a token minted here
 
 
 class Hmac(Section, frozen=True):
@@ -78,30 +80,30 @@ class Hmac(Section, frozen=True):
 
 
 class Scheduler(Section, frozen=True):
-    look_ahead_duration: timedelta = timedelta(hours=1)  # how far ahead occurrences are written and planned
-    expansion_interval: timedelta = timedelta(seconds=5)  # the longest rest of the expander
+    look_ahead_duration: Interval = timedelta(hours=1)  # how far ahead occurrences are written and planned
+    expansion_interval: Interval = timedelta(seconds=5)  # the longest rest of the expander
     max_open: Positive = 1_000  # open occurrences per event
     dispatch_worker_count: Positive = 500  # requests in flight per dispatcher
     grace_period: timedelta = timedelta(seconds=60)  # what is later than this when claimed counts as missed
     prefetch: timedelta = timedelta(seconds=1)  # how far ahead a dispatcher claims
     max_held: Positive = 20_000  # claimed and waiting for their instant, per dispatcher
-    lease: timedelta = timedelta(seconds=90)  # how long a claim holds without news from its dispatcher
+    lease: Interval = timedelta(seconds=90)  # how long a claim holds without news from its dispatcher
 
 
 class Retention(Section, frozen=True):
-    events: timedelta = timedelta(days=30)  # deleted and completed events
-    occurrences: timedelta = timedelta(days=30)  # closed occurrences and their attempts
-    audit: timedelta = timedelta(days=365)
-    cleanup_interval: timedelta = timedelta(hours=1)
+    events: Interval = timedelta(days=30)  # deleted and completed events
+    occurrences: Interval = timedelta(days=30)  # closed occurrences and their attempts
+    audit: Interval = timedelta(days=365)
+    cleanup_interval: Interval = timedelta(hours=1)
 
 
 class Archival(Section, frozen=True):
-    check_period: timedelta = timedelta(hours=1)  # how often partitions are made ahead and dropped
+    check_period: Interval = timedelta(hours=1)  # how often partitions are made ahead and dropped
 
 
 class Logging(Section, frozen=True):
-    level: str = "info"
-    format: str = "auto"  # auto: text on a terminal, JSON elsewhere
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"  # auto: text on a terminal, JSON elsewhere
     file_path: str | None = None  # besides standard error
     max_size: Positive = 100  # MB, then the file is rotated
     max_backups: Annotated[int, Meta(ge=0)] = 5
@@ -115,9 +117,8 @@ class RateLimit(Section, frozen=True):
 
 
 class Http(Section, frozen=True):
-    egress_allow: tuple[
-        str, ...
-    ] = ()  # networks that deliveries may reach although they are not public: 10.0.0.0/8:443
+    # Networks that deliveries may reach although they are not public: 10.0.0.0/8:443.
+    egress_allow: tuple[str, ...] = ()
     connections_per_origin: Positive = 128
 
 
@@ -135,7 +136,7 @@ class Config(Section, frozen=True):
     rate_limit: RateLimit = RateLimit()
     http: Http = Http()
     dispatch_max_retries: Positive = 3  # attempts in all, the first included, of an event without `retry`
-    dispatch_retry_backoff: timedelta = timedelta(seconds=1)  # the first pause; it doubles from there
+    dispatch_retry_backoff: Interval = timedelta(seconds=1)  # the first pause; it doubles from there
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Config:
@@ -172,12 +173,27 @@ def leaves(config: Config, *, masked: bool = True) -> dict[str, object]:
             value = getattr(value, part)
         if secret and masked and value:
             value = "********"
-        shown[key] = _duration_text(value) if kind is timedelta else value
+        shown[key] = spell(value) if kind is timedelta else value
     return shown
 
 
 def environment_name(key: str) -> str:
     return "QHRONOS_" + key.upper().replace(".", "__")
+
+
+def environment(config: Config) -> dict[str, str]:
+    """What another process needs in its environment to have the same settings: all that differ from the defaults."""
+    defaults = leaves(Config(), masked=False)
+    settings = leaves(config, masked=False)
+    return {environment_name(key): _spelled(value) for key, value in settings.items() if value != defaults[key]}
+
+
+def redis_url(redis: Redis) -> str:
+    if redis.url:
+        return redis.url
+    password = f":{quote(redis.password, safe='')}@" if redis.password else ""
+    host = f"[{redis.host}]" if ":" in redis.host else redis.host
+    return f"redis://{password}{host}:{redis.port}/{redis.db}"
 
 
 def database_url(database: Database) -> str:
@@ -196,45 +212,23 @@ def database_url(database: Database) -> str:
     return " ".join(f"{key}='{value}'" for key, value in quoted.items())
 
 
-def parse_duration(text: object) -> timedelta:
-    """`1h30m`, `500ms`, `7d`, or a number of seconds. Raises ValueError."""
-    if isinstance(text, timedelta):
-        return text
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        return timedelta(seconds=text)
-    spelled = str(text).strip()
-    if re.fullmatch(r"\d+(\.\d+)?", spelled):
-        return timedelta(seconds=float(spelled))
-    if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d|w))+", spelled):
-        raise ValueError(f"{text!r} is not a duration; write it like 30s, 5m, 24h or 7d")
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", spelled)
-    return sum((float(number) * UNITS[unit] for number, unit in parts), timedelta())
-
-
-UNITS = {
-    "w": timedelta(weeks=1),
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-    "ms": timedelta(milliseconds=1),
-}
-
-
-def _duration_text(value: Any) -> str:
-    for unit, size in UNITS.items():
-        if value and value % size == timedelta():
-            return f"{value // size}{unit}"
-    return f"{value.total_seconds():g}s"
+def _spelled(value: object) -> str:
+    """A value as it is written in the environment."""
+    if isinstance(value, bool | tuple):
+        return json.dumps(value)
+    return str(value)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config file {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config file {path} is not YAML: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise ConfigError(f"config file {path} is not YAML: {error.problem}{line}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {path} is not a text in YAML") from error
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -251,6 +245,8 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
         if name in names:
             found.append((names[name], value))
         elif name.removesuffix("_FILE") in names:
+            if name.removesuffix("_FILE") in environ:
+                raise ConfigError(f"both {name} and {name.removesuffix('_FILE')} are set; set one of them")
             found.append((names[name.removesuffix("_FILE")], _read_secret(name, value)))
         elif name.startswith("QHRONOS_") and "__" in name:
             raise ConfigError(f"environment variable {name} is not a setting{_suggest(name, names)}")
@@ -259,7 +255,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"{name}: cannot read {path}: {error.strerror}") from error
 
@@ -289,9 +285,13 @@ def _known(section: type[Struct], prefix: str = "") -> dict[str, tuple[Any, bool
         if isinstance(kind, type) and issubclass(kind, Section):
             known |= _known(kind, f"{prefix}{name}.")
         else:
-            metas = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Meta)]
-            known[f"{prefix}{name}"] = (kind, any((m.extra or {}).get("secret") for m in metas))
+            known[f"{prefix}{name}"] = (kind, _is(hint, "secret"))
     return known
+
+
+def _is(hint: Any, mark: str) -> bool:
+    metas = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
+    return any((meta.extra or {}).get(mark) for meta in metas)
 
 
 def _bare(hint: Any) -> Any:
@@ -310,9 +310,13 @@ def _shape(section: type[Struct], raw: Mapping[str, object], prefix: str) -> dic
         if isinstance(kind, type) and issubclass(kind, Section):
             shaped[key] = _shape_section(kind, value, path)
         elif kind is timedelta:
-            shaped[key] = _shape_duration(value, path)
+            shaped[key] = _shape_duration(value, path, positive=_is(hints[key], "positive"))
         elif get_origin(kind) is tuple and isinstance(value, str):
             shaped[key] = _shape_list(value, path)
+        elif get_origin(kind) is Literal:
+            shaped[key] = _shape_choice(value, get_args(kind), path)
+        elif value == "" and type(None) in get_args(kind):
+            shaped[key] = None
         else:
             shaped[key] = value
     return shaped
@@ -322,15 +326,24 @@ def _shape_section(kind: type[Struct], value: object, path: str) -> dict[str, ob
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"config: {path} is a section with keys, not {value!r}")
+        raise ConfigError(f"config: {path} is a section with keys, not one value")
     return _shape(kind, value, f"{path}.")
 
 
-def _shape_duration(value: object, path: str) -> timedelta:
+def _shape_duration(value: object, path: str, *, positive: bool) -> timedelta:
     try:
-        return parse_duration(value)
+        duration = parse(value)
     except ValueError as error:
         raise ConfigError(f"config: {path}: {error}") from error
+    if positive and not duration:
+        raise ConfigError(f"config: {path}: must be longer than nothing")
+    return duration
+
+
+def _shape_choice(value: object, choices: tuple[str, ...], path: str) -> str:
+    if (spelled := str(value).lower()) in choices:
+        return spelled
+    raise ConfigError(f"config: {path}: must be one of {', '.join(choices)}")
 
 
 def _shape_list(value: str, path: str) -> list[str]:
@@ -339,7 +352,7 @@ def _shape_list(value: str, path: str) -> list[str]:
     try:
         items: list[str] = json.loads(value)
     except ValueError as error:
-        raise ConfigError(f"config: {path}: not a JSON list: {value}") from error
+        raise ConfigError(f"config: {path}: starts like a JSON list and is none") from error
     return items
 
 
