@@ -12,7 +12,7 @@ from datetime import timedelta
 from random import Random
 
 from qhronos import metrics
-from qhronos.broadcast import Broadcast, Notice, Revoke, Wake
+from qhronos.broadcast import Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.event import MisfirePolicy, missed
@@ -21,11 +21,11 @@ from qhronos.engine.claim import Claims, claim
 from qhronos.engine.deliver import Defaults, Perform, attempt, policies_of, skipped
 from qhronos.engine.held import Held, Holding
 from qhronos.engine.settle import Settler
+from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.plan import Plan
-from qhronos.store import Database, pending
+from qhronos.store import pending
 from qhronos.store.pending import Claimed
 
 LONGEST_REST = 1.0
@@ -42,7 +42,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        stores: tuple[Database, Plan, Broadcast],
+        stores: Stores,
         worker: Worker,
         perform: Perform,
         defaults: Defaults,
@@ -50,8 +50,8 @@ class Dispatcher:
         settings: Scheduler,
     ) -> None:
         self.wake = asyncio.Event()
-        self.settler = Settler(stores[0], stores[1], clock)
-        self._database, self._plan, self._broadcast = stores
+        self.settler = Settler(stores, clock)
+        self._stores = stores
         self._worker = worker
         self._perform = perform
         self._defaults = defaults
@@ -87,7 +87,7 @@ class Dispatcher:
         if known not in (None, worker):
             self._drop_held()  # taken for dead: others have what was held
         now = self._clock.now()
-        async with self._database.connection() as conn:
+        async with self._stores.database.connection() as conn:
             await pending.extend_leases(
                 conn, worker, lease_until=now + self._settings.lease, before=now + self._settings.lease / 2
             )
@@ -95,8 +95,7 @@ class Dispatcher:
     async def _claim(self, room: int) -> Claims:
         assert self._worker.id is not None  # noqa: S101 - the first tick has registered it
         return await claim(
-            self._database,
-            self._plan,
+            self._stores,
             self._clock,
             worker=self._worker.id,
             limit=room,
@@ -124,7 +123,7 @@ class Dispatcher:
         asked = [i for i, misfire in policies.items() if misfire.policy is MisfirePolicy.FIRE_LATEST]
         superseded: set[Identity] = set()
         if asked:
-            async with self._database.connection() as conn:
+            async with self._stores.database.connection() as conn:
                 superseded = await pending.later_due(conn, asked, now)
         reasons = {
             i: missed(misfire, now - i.due_at, grace, superseded=i in superseded) for i, misfire in policies.items()
@@ -185,7 +184,7 @@ class Dispatcher:
         never = asyncio.Event()
         while True:
             try:
-                async for notice in self._broadcast.listen(self._subscribed):
+                async for notice in self._stores.broadcast.listen(self._subscribed):
                     self._heed(notice)
             except Unavailable as error:
                 log.warning("broadcast.lost", error=str(error))
@@ -215,9 +214,9 @@ class Dispatcher:
     async def _hand_back(self, rows: list[Claimed]) -> None:
         """Whatever goes wrong here is mended by the end of the lease."""
         try:
-            async with self._database.connection() as conn:
+            async with self._stores.database.connection() as conn:
                 entries = await pending.hand_back(conn, rows)
-            await self._plan.add((entry.identity, entry.fire_at) for entry in entries)
+            await self._stores.plan.add((entry.identity, entry.fire_at) for entry in entries)
         except Unavailable as error:
             log.warning("occurrences.kept", count=len(rows), error=str(error))
 

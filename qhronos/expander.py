@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.engine.expand import BATCH, expand_batch
 from qhronos.engine.notify import announce
+from qhronos.engine.stores import Stores
 from qhronos.log import get_logger
-from qhronos.plan import Plan
-from qhronos.store import Database, expansion
+from qhronos.store import expansion
 
 log = get_logger()
 
@@ -19,20 +18,18 @@ log = get_logger()
 class Expander:
     name = "expander"
 
-    def __init__(self, database: Database, plan: Plan, broadcast: Broadcast, clock: Clock, settings: Scheduler) -> None:
+    def __init__(self, stores: Stores, clock: Clock, settings: Scheduler) -> None:
         self.wake = asyncio.Event()
-        self._database = database
-        self._plan = plan
-        self._broadcast = broadcast
+        self._stores = stores
         self._clock = clock
         self._settings = settings
 
     async def tick(self) -> float:
         now = self._clock.now()
-        async with self._database.transaction() as conn:
+        async with self._stores.database.transaction() as conn:
             expanded = await expand_batch(conn, now, self._settings.look_ahead_duration, self._settings.max_open)
             next_at = None if expanded.taken == BATCH else await expansion.next_at(conn)
-        await announce(self._plan, self._broadcast, expanded.opened, now)
+        await announce(self._stores, expanded.opened, now)
         if expanded.taken:
             log.info("window.expanded", events=expanded.taken, opened=len(expanded.opened))
         if expanded.taken == BATCH:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from qhronos.clock import Clock
-from qhronos.plan import Plan
-from qhronos.store import Database, pending
+from qhronos.engine.stores import Stores
+from qhronos.store import pending
 from qhronos.store.pending import Claimed
 
 
@@ -23,15 +23,15 @@ class Claims(NamedTuple):
 
 
 async def claim(
-    database: Database, plan: Plan, clock: Clock, *, worker: int, limit: int, prefetch: timedelta, lease: timedelta
+    stores: Stores, clock: Clock, *, worker: int, limit: int, prefetch: timedelta, lease: timedelta
 ) -> Claims:
     """Claim at most about `limit` occurrences that are due within `prefetch`."""
     now = clock.now()
     horizon = now + prefetch
-    popped = await plan.pop(horizon, now, limit)
+    popped = await stores.plan.pop(horizon, now, limit)
     if not popped.identities:
         return Claims([], 0, popped.next_at, bool(popped.lost))
-    async with database.connection() as conn:
+    async with stores.database.connection() as conn:
         rows = await pending.claim(
             conn, popped.identities, horizon=horizon, lease_until=now + prefetch + lease, worker=worker
         )
@@ -41,6 +41,6 @@ async def claim(
             left = [identity for identity in popped.identities if identity not in taken]
             early = await pending.free_later(conn, left, horizon)
     # What is gone, blocked or somebody else's needs no entry; what was merely early goes back to its true instant.
-    await plan.add((entry.identity, entry.fire_at) for entry in early)
-    await plan.arrived(popped.identities)
+    await stores.plan.add((entry.identity, entry.fire_at) for entry in early)
+    await stores.plan.arrived(popped.identities)
     return Claims(rows, len(popped.identities), popped.next_at, bool(popped.lost))

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 
 from qhronos import metrics
 from qhronos.clock import Clock
+from qhronos.engine.stores import Stores
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.plan import Plan
-from qhronos.store import Database, pending
+from qhronos.store import pending
 from qhronos.store.clock import read as read_clock
 from qhronos.store.pending import FIRST, Entry
 
@@ -35,10 +35,9 @@ class Recovery:
 
     name = "recovery"
 
-    def __init__(self, database: Database, plan: Plan, clock: Clock) -> None:
+    def __init__(self, stores: Stores, clock: Clock) -> None:
         self.wake = asyncio.Event()
-        self._database = database
-        self._plan = plan
+        self._stores = stores
         self._clock = clock
 
     async def drain(self) -> None:
@@ -59,13 +58,13 @@ class Reaper(Recovery):
 
     async def _reap(self) -> float:
         now = self._clock.now()
-        async with self._database.connection() as conn:
+        async with self._stores.database.connection() as conn:
             if not self._postgres_is_steady():
                 await read_clock(conn)
                 self._reachable_since = self._reachable_since or self._clock.monotonic()
                 return GRACE
             entries = await pending.reclaim(conn, now, now - DEAD_AFTER, PAGE)
-        await self._plan.add((entry.identity, entry.fire_at) for entry in entries)
+        await self._stores.plan.add((entry.identity, entry.fire_at) for entry in entries)
         if entries:
             metrics.RECLAIMED.inc(len(entries))
             log.warning("leases.reclaimed", count=len(entries))
@@ -79,7 +78,7 @@ class Rebuilder(Recovery):
     name = "rebuilder"
 
     async def tick(self) -> float:
-        lost = await self._plan.lost_shards()
+        lost = await self._stores.plan.lost_shards()
         if lost:
             await self._rebuild(lost)
         return REST
@@ -87,11 +86,11 @@ class Rebuilder(Recovery):
     async def _rebuild(self, lost: list[int]) -> None:
         """Plan everything open, then say that the plan is whole. Dying in between leaves it to the next tick."""
         count, after = 0, FIRST
-        async with self._database.connection() as conn:
+        async with self._stores.database.connection() as conn:
             while page := await pending.free_after(conn, after, PAGE):
-                await self._plan.add_missing((entry.identity, entry.fire_at) for entry in page)
+                await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in page)
                 count, after = count + len(page), page[-1].identity
-        await self._plan.mark_whole(lost, uuid.uuid4().hex)
+        await self._stores.plan.mark_whole(lost, uuid.uuid4().hex)
         metrics.REBUILDS.inc()
         log.info("plan.rebuilt", shards=lost, count=count)
 
@@ -102,10 +101,10 @@ class Sweeper(Recovery):
 
     async def tick(self) -> float:
         """A page of what is overdue; the next tick goes on from there, so a long backlog is not swept over and over."""
-        async with self._database.connection() as conn:
+        async with self._stores.database.connection() as conn:
             page = await pending.overdue(conn, self._clock.now() - OVERDUE_AFTER, self._after, PAGE)
         self._after = page[-1] if len(page) == PAGE else START
-        added = await self._plan.add_missing((entry.identity, entry.fire_at) for entry in page)
+        added = await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in page)
         if added:
             metrics.SWEEP_RECOVERED.inc(added)
             log.warning("plan.swept", count=added)

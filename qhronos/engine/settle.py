@@ -11,10 +11,10 @@ import asyncio
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.core.occurrence import Identity, Status
+from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.plan import Plan
-from qhronos.store import Database, pending
+from qhronos.store import pending
 from qhronos.store.pending import Settled, Settlement
 
 LINGER = 0.005  # seconds; what ends within it shares a commit
@@ -25,9 +25,8 @@ log = get_logger()
 
 
 class Settler:
-    def __init__(self, database: Database, plan: Plan, clock: Clock) -> None:
-        self._database = database
-        self._plan = plan
+    def __init__(self, stores: Stores, clock: Clock) -> None:
+        self._stores = stores
         self._clock = clock
         self._waiting: list[Settlement] = []
         self._unsettled = 0
@@ -58,7 +57,7 @@ class Settler:
     async def _commit(self, group: list[Settlement]) -> None:
         while True:
             try:
-                async with self._database.connection() as conn:
+                async with self._stores.database.connection() as conn:
                     settled = await pending.settle(conn, group, self._clock.now())
                 break
             except Unavailable as error:
@@ -70,7 +69,7 @@ class Settler:
     async def _plan_again(self, settled: list[Settled]) -> None:
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
-            await self._plan.add(again)
+            await self._stores.plan.add(again)
         except Unavailable as error:
             # Committed all the same: the sweep finds them when they are overdue.
             log.warning("plan.unavailable", count=len(again), error=str(error))

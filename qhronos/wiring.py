@@ -1,0 +1,322 @@
+"""The composition root: from configuration to running services. The only place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import uvicorn
+import uvloop
+from msgspec import Struct
+
+from qhronos import __version__, actions, log, metrics
+from qhronos.api.app import create_app, create_health_app
+from qhronos.api.auth import Keyring
+from qhronos.api.deps import Deps
+from qhronos.api.revocation import Revocations
+from qhronos.broadcast import Broadcast
+from qhronos.clock import SystemClock
+from qhronos.config import Config, database_url, environment, explicit_keys, leaves, load, redis_url
+from qhronos.core.ratelimit import limit_of
+from qhronos.core.recurrence import tzdata_version
+from qhronos.core.retry import Backoff, Retry
+from qhronos.core.signing import check_secret
+from qhronos.dispatcher import Dispatcher
+from qhronos.embedded import Embedded
+from qhronos.embedded.supervisor import Supervisor
+from qhronos.engine.anchor import Anchor
+from qhronos.engine.deliver import Defaults
+from qhronos.engine.recover import Reaper, Rebuilder, Sweeper
+from qhronos.engine.stores import Stores
+from qhronos.engine.worker import Worker
+from qhronos.errors import ConfigError
+from qhronos.expander import Expander
+from qhronos.http import Client, Egress
+from qhronos.janitor import Janitor
+from qhronos.plan import Plan
+from qhronos.plan.ratelimit import Limiter
+from qhronos.redis_link import connect
+from qhronos.service import Service, run
+from qhronos.store import Database, installation
+from qhronos.store.migrate import ensure_current, migrate
+
+ROLES = ("api", "expander", "dispatcher", "janitor")
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+DRAIN_SECONDS = 5  # for requests to the API under way
+
+logger = log.get_logger()
+
+
+class UpOptions(Struct, frozen=True, kw_only=True):
+    """What `qhronos up` was asked for; the secrets are those kept in the data directory."""
+
+    data_dir: Path
+    master_token: str
+    jwt_secret: str
+    default_secret: str
+    weak_master: bool = False  # typed on the command line, for a try
+    roles: tuple[str, ...] = ROLES
+    config_path: Path | None = None
+    flags: Mapping[str, object] = {}  # dotted keys; None: not given
+
+
+class Started(NamedTuple):
+    """Everything is ready. `environment` lets a further process join."""
+
+    url: str | None
+    environment: dict[str, str]
+
+
+def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
+    """Run the stores and every role here until a signal; returns after an orderly end."""
+    _check_roles(options.roles)
+    explicit = explicit_keys(options.config_path, os.environ) | {k for k, v in options.flags.items() if v is not None}
+    defaults: dict[str, object] = {
+        "auth.master_token": options.master_token,
+        "auth.jwt_secret": options.jwt_secret,
+        "hmac.default_secret": options.default_secret,
+        "http.egress_allow": list(LOOPBACK),
+    }
+    with ExitStack() as stack:
+        config = _up_config(options, explicit, defaults)
+        listener = stack.enter_context(_listen(config)) if "api" in options.roles else None
+        embedded = Embedded(
+            options.data_dir,
+            postgres=not any(key.startswith("database.") for key in explicit),
+            valkey=not any(key.startswith("redis.") for key in explicit),
+        )
+        stack.enter_context(embedded)
+        defaults |= {"database.url": embedded.database_url, "redis.url": embedded.redis_url}
+        config = _up_config(options, explicit, defaults)
+        program = Program(
+            config, options.roles, listener, embedded=embedded, weak_master=options.weak_master, announce=announce
+        )
+        _run_loop(program.run_migrated())
+
+
+def run_roles(config: Config, roles: Sequence[str]) -> None:
+    """Run roles against stores that others keep, until a signal; returns after an orderly end."""
+    _check_roles(roles)
+    _configure_log(config)
+    with ExitStack() as stack:
+        listener = None
+        if "api" in roles:
+            listener = stack.enter_context(_listen(config))
+        elif config.health.port:
+            listener = stack.enter_context(_bind(config.health.host, config.health.port, "health.port"))
+        _run_loop(Program(config, roles, listener).run())
+
+
+class Program:
+    """One process: its stores, its services and, for some, a port."""
+
+    def __init__(
+        self,
+        config: Config,
+        roles: Sequence[str],
+        listener: socket.socket | None,
+        *,
+        embedded: Embedded | None = None,
+        weak_master: bool = False,
+        announce: Callable[[Started], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._roles = roles
+        self._listener = listener
+        self._embedded = embedded
+        self._weak_master = weak_master
+        self._announce = announce
+        self._clock = SystemClock()
+        self._stop = asyncio.Event()
+
+    async def run_migrated(self) -> None:
+        applied = await migrate(database_url(self._config.database))
+        if applied:
+            logger.info("schema.migrated", migrations=applied)
+        await self.run()
+
+    async def run(self) -> None:
+        async with AsyncExitStack() as stack:
+            stores = await self._open_stores(stack)
+            services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
+            await services[0].tick()
+            server = self._server(stores)
+            self._heed_signals()
+            metrics.set_build_info(__version__, tzdata_version())
+            logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
+            await self._serve(services, server)
+            logger.info("process.stopped")
+
+    async def _serve(self, services: list[Service], server: ApiServer | None) -> None:
+        async with asyncio.TaskGroup() as group:
+            for service in services:
+                group.create_task(run(service, self._clock, self._stop), name=service.name)
+            if server is not None:
+                group.create_task(server.serve(sockets=[self._listener]), name="server")
+                await server.ready.wait()
+            if self._announce is not None:
+                self._announce(Started(self._url(), environment(self._config)))
+            await self._stop.wait()
+            logger.info("process.draining")
+            for service in services:
+                service.wake.set()
+            if server is not None:
+                server.should_exit = True
+
+    async def _open_stores(self, stack: AsyncExitStack) -> Stores:
+        config = self._config
+        database = Database(database_url(config.database), config.database.pool_size)
+        await database.open()
+        stack.push_async_callback(database.close)
+        async with database.connection() as conn:
+            await ensure_current(conn)
+            shards = await installation.plan_shards(conn)
+        redis = connect(redis_url(config.redis))
+        stack.push_async_callback(redis.aclose)
+        return Stores(database, Plan(redis, config.redis.prefix, shards), Broadcast(redis, config.redis.prefix))
+
+    def _services(self, stack: AsyncExitStack, stores: Stores) -> Iterator[Service]:
+        config, clock = self._config, self._clock
+        if self._embedded is not None:
+            yield Supervisor(self._embedded)
+        if "expander" in self._roles:
+            yield Expander(stores, clock, config.scheduler)
+        if "dispatcher" in self._roles:
+            client = Client(Egress(config.http.egress_allow), clock)
+            stack.push_async_callback(client.close)
+            worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
+            yield Dispatcher(stores, worker, actions.performer(client), _defaults(config), clock, config.scheduler)
+            yield Reaper(stores, clock)
+            yield Rebuilder(stores, clock)
+            yield Sweeper(stores, clock)
+        if "janitor" in self._roles:
+            yield Janitor(stores.database, clock, config.retention, config.archival)
+
+    def _server(self, stores: Stores) -> ApiServer | None:
+        if self._listener is None:
+            return None
+        app: Any = None
+        if "api" in self._roles:
+            app = create_app(self._deps(stores))
+        else:
+            app = create_health_app(stores.database, stores.plan, self._clock)
+        return ApiServer(app, self._config)
+
+    def _deps(self, stores: Stores) -> Deps:
+        config, clock = self._config, self._clock
+        limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
+        return Deps(
+            config=config,
+            clock=clock,
+            database=stores.database,
+            plan=stores.plan,
+            broadcast=stores.broadcast,
+            keyring=Keyring.from_config(config.auth, allow_weak_master=self._weak_master),
+            revocations=Revocations(stores.database, clock),
+            limiter=Limiter(stores.plan.redis, stores.plan.prefix, clock, limit),
+        )
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def _url(self) -> str | None:
+        if self._listener is None:
+            return None
+        host, port, *_ = self._listener.getsockname()
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        return f"http://{shown}:{port}"
+
+
+class ApiServer(uvicorn.Server):
+    """uvicorn as one task among others: the signals are the process', and `ready` says that it answers."""
+
+    def __init__(self, app: Any, config: Config) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=int(config.server.timeout.total_seconds()),
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def _up_config(options: UpOptions, explicit: set[str] | frozenset[str], defaults: Mapping[str, object]) -> Config:
+    """What is set explicitly beats what `up` would choose."""
+    chosen = {key: value for key, value in defaults.items() if key not in explicit}
+    config = load(options.config_path, os.environ, chosen | dict(options.flags))
+    _configure_log(config)
+    return config
+
+
+def _configure_log(config: Config) -> None:
+    settings = config.logging
+    log.configure(**{name: getattr(settings, name) for name in settings.__struct_fields__})
+
+
+def _defaults(config: Config) -> Defaults:
+    secret = config.hmac.default_secret
+    if not secret:
+        raise ConfigError(
+            "hmac.default_secret is not set; deliveries are signed with it (make one: openssl rand -hex 32)"
+        )
+    check_secret(secret)
+    base = config.dispatch_retry_backoff / timedelta(seconds=1)
+    return Defaults(Retry(max_attempts=config.dispatch_max_retries, backoff=Backoff(base=base)), secret)
+
+
+def _check_roles(roles: Sequence[str]) -> None:
+    for role in roles:
+        if role not in ROLES:
+            raise ConfigError(f"there is no role {role!r}; the roles are {', '.join(ROLES)}")
+
+
+def _listen(config: Config) -> socket.socket:
+    return _bind(config.server.host, config.server.port, "--port")
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
+    """Taken before anything starts, so that a taken port costs nothing."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with {setting}"
+        ) from error
+    return listener
+
+
+def _run_loop(main: Any) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
