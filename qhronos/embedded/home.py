@@ -34,7 +34,7 @@ class Home:
 
     def close(self) -> None:
         if self._lock is not None:
-            self._forget_run()
+            self._remove_run()
             os.close(self._lock)
             self._lock = None
 
@@ -59,15 +59,15 @@ class Home:
 
     def _make_run(self) -> None:
         run = self.path / "run"
-        self._forget_run()
+        if run.is_symlink():
+            run.unlink()  # where it points to may be another's by now
+        shutil.rmtree(run, ignore_errors=True)
         # A comma separates hosts in a Postgres URL.
         if len(os.fsencode(run)) > LONGEST or "," in str(run):
             run.symlink_to(tempfile.mkdtemp(prefix="qhronos-"))
         else:
-            run.mkdir(mode=0o700, exist_ok=True)
+            run.mkdir(mode=0o700)
 
-    def _forget_run(self) -> None:
-        run = self.path / "run"
-        if run.is_symlink():
-            shutil.rmtree(run.readlink(), ignore_errors=True)
-            run.unlink()
+    def _remove_run(self) -> None:
+        shutil.rmtree(self.run, ignore_errors=True)
+        (self.path / "run").unlink(missing_ok=True)
