@@ -1,0 +1,11 @@
+"""The outbound HTTP engine and its guard: the only way in which Qhronos talks to endpoints.
+
+`url`, `guard` and `headers` are pure and decide what may be sent and where; `reader` turns bytes into a response; the
+rest opens, keeps and shares connections.
+"""
+
+from qhronos.http.client import Client
+from qhronos.http.guard import Egress
+from qhronos.http.message import Request, Response
+
+__all__ = ["Client", "Egress", "Request", "Response"]

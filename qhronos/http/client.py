@@ -1,0 +1,156 @@
+"""The outbound HTTP client. Every endpoint is hostile until proven slow.
+
+One absolute deadline stands over a request, from the name lookup to the last byte of the body; beneath it each phase has
+a limit of its own. Redirects are not followed, nothing is decompressed, no proxy is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+
+from qhronos.clock import Clock
+from qhronos.errors import Unreachable
+from qhronos.http import connect, url
+from qhronos.http.connection import Connection, Stale
+from qhronos.http.deadlines import Deadlines
+from qhronos.http.guard import Egress
+from qhronos.http.message import Request, Response, encode
+from qhronos.http.pool import IDLE_SECONDS, Origin
+from qhronos.http.resolver import Lookup, Resolver, system_lookup
+from qhronos.http.url import Address, Url
+
+TIDY_SECONDS = 15.0
+
+
+class Client:
+    """Belongs to the loop it is first used on."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        clock: Clock,
+        *,
+        connections_per_origin: int = 128,
+        tls: ssl.SSLContext | None = None,
+        lookup: Lookup = system_lookup,
+    ) -> None:
+        self._clock = clock
+        self._limit = connections_per_origin
+        self._tls = tls or connect.public_tls()
+        self._resolver = Resolver(egress, clock, lookup)
+        self._deadlines = Deadlines(clock)
+        self._origins: dict[tuple[str, str, int], Origin] = {}
+        self._connections: set[Connection] = set()
+        self._tidying: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def send(self, request: Request) -> Response:
+        """Whatever status comes is a Response.
+
+        Raises Unreachable for what the endpoint, the network or the guard does, Invalid for what must not be sent at all.
+        """
+        target = url.parse(request.url)
+        data = encode(request, target)
+        deadline = self._clock.monotonic() + request.timeout
+        try:
+            addresses = self._resolver.known(target) or await self._resolver.addresses(target, deadline)
+            return await self._exchange(target, addresses, data, request.method, deadline)
+        except TimeoutError as error:
+            raise Unreachable("timeout", f"timeout after {request.timeout:g} s") from error
+
+    async def close(self) -> None:
+        """End everything; what is still under way fails."""
+        self._closed = True
+        self._deadlines.close()
+        if self._tidying:
+            self._tidying.cancel()
+        lost = [connection.lost for connection in self._connections]
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.gather(*lost)
+
+    async def _exchange(
+        self, target: Url, addresses: Sequence[Address], data: bytes, method: str, deadline: float
+    ) -> Response:
+        origin = self._origin(target)
+        connection = await self._acquire(origin, target, addresses, deadline)
+        try:
+            try:
+                return await self._ask(connection, data, method, deadline)
+            except Stale:
+                connection = await self._open(origin, target, addresses, deadline)
+                return await self._ask(connection, data, method, deadline)
+        finally:
+            origin.release(connection, self._clock.monotonic())
+
+    async def _ask(self, connection: Connection, data: bytes, method: str, deadline: float) -> Response:
+        try:
+            return await self._deadlines.wait(connection.exchange(data, method), deadline)
+        except TimeoutError:
+            if response := connection.give_up():
+                return response
+            raise
+
+    async def _acquire(self, origin: Origin, target: Url, addresses: Sequence[Address], deadline: float) -> Connection:
+        """A connection that is ours until it is released; its slot is taken."""
+        connection = origin.take(addresses, self._clock.monotonic())
+        if connection is None and not origin.reserve():
+            connection = await self._turn(origin, deadline)
+        if connection and origin.is_good(connection, addresses):
+            return connection
+        if connection:
+            connection.abort()
+        try:
+            return await self._open(origin, target, addresses, deadline)
+        except BaseException:
+            origin.free()
+            raise
+
+    async def _turn(self, origin: Origin, deadline: float) -> Connection | None:
+        turn = origin.queue()
+        try:
+            return await self._deadlines.wait(turn, deadline)
+        except BaseException:
+            # Cancelled in the same moment as it was given something: that must not be lost.
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                given = turn.result()
+                origin.release(given, self._clock.monotonic()) if given else origin.free()
+            raise
+
+    async def _open(self, origin: Origin, target: Url, addresses: Sequence[Address], deadline: float) -> Connection:
+        if self._closed:
+            raise Unreachable("closed", "the client is closed")
+        try:
+            sock, address = await connect.tcp(addresses, target.port, deadline - self._clock.monotonic())
+        except (Unreachable, TimeoutError):
+            self._resolver.forget(target)  # the name may lead elsewhere by now
+            raise
+
+        def lost(connection: Connection) -> None:
+            self._connections.discard(connection)
+            origin.forget(connection)
+
+        connection = await connect.over(
+            sock, target, self._tls, deadline - self._clock.monotonic(), lambda: Connection(address, lost)
+        )
+        if not connection.lost.done():
+            self._connections.add(connection)
+        return connection
+
+    def _origin(self, target: Url) -> Origin:
+        key = (target.scheme, target.host, target.port)
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins[key] = Origin(self._limit)
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, self._tidy)
+        return origin
+
+    def _tidy(self) -> None:
+        """Close what has been idle for too long, forget origins that have nothing; rest when nothing is left."""
+        for origin in self._origins.values():
+            origin.close_idle(before=self._clock.monotonic() - IDLE_SECONDS)
+        self._origins = {key: origin for key, origin in self._origins.items() if not origin.is_unused}
+        self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, self._tidy) if self._origins else None

@@ -1,0 +1,44 @@
+"""What is sent and what comes back."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from qhronos.http import headers
+from qhronos.http.headers import Headers
+from qhronos.http.url import Url
+
+METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    method: str
+    url: str
+    headers: Headers = ()
+    body: bytes = b""
+    timeout: float  # seconds; everything, from the name lookup to the last byte, ends within it
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """`truncated`: the body was cut, by its size, by the deadline or by the endpoint. The status stands all the same."""
+
+    status: int
+    headers: Headers  # names in lower case
+    body: bytes
+    truncated: bool
+
+    def header(self, name: str) -> str | None:
+        """The first field of that (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+def encode(request: Request, url: Url) -> bytes:
+    """The request as it goes on the wire."""
+    body = request.body
+    length = f"content-length: {len(body)}\r\n" if body or request.method in METHODS_WITH_BODY else ""
+    # Identity, and nothing is ever decompressed: a bomb stays as small as it came.
+    start = (
+        f"{request.method} {url.target} HTTP/1.1\r\nhost: {url.authority}\r\naccept: */*\r\n"
+        f"accept-encoding: identity\r\n{length}"
+    )
+    return b"%b%b\r\n%b" % (start.encode(), headers.lines(request.headers), body)

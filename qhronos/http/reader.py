@@ -1,0 +1,143 @@
+"""Reads one response out of bytes, with a limit on everything. Knows no sockets.
+
+Once the headers of the final response are complete its status stands: whatever happens to the body afterwards only
+makes it `truncated`. Before that, an end or an error means that there is no response.
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from qhronos.errors import Unreachable
+from qhronos.http.message import Response
+
+MOST_HEADERS = 100
+MOST_HEADER_BYTES = 16 * 1024  # interim responses and trailers included
+MOST_INTERIM = 5
+MOST_BODY_BYTES = 64 * 1024
+
+
+class Reader:
+    """Feed it until it gives a response; then see whether the connection is `reusable`."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_done",
+        "_fault",
+        "_head_only",
+        "_header_bytes",
+        "_headers",
+        "_interim",
+        "_parser",
+        "_raw_bytes",
+        "_status",
+        "reusable",
+        "untouched",
+    )
+
+    def __init__(self, method: str) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_only = method == "HEAD"
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._header_bytes = self._body_bytes = self._interim = 0
+        self._raw_bytes = 0  # fed since the last turn: of the head, then of the body with its chunk framing
+        self._status = 0  # of the final response, once its headers are complete
+        self._fault: str | None = None
+        self._done = False
+        self.untouched = True  # not a byte has come
+        self.reusable = False
+
+    def feed(self, data: bytes) -> Response | None:
+        """The response, once it is whole or as much of it as is taken. Raises Unreachable for what is no response."""
+        self.untouched = False
+        status = self._status
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.reusable = False
+            self._fault = self._fault or f"not valid HTTP: {error}"
+        if self._done:
+            return self._response(truncated=self._body_bytes > MOST_BODY_BYTES)
+        self._raw_bytes = self._raw_bytes + len(data) if status == self._status else 0
+        return self.cut() if self._fault or self._is_too_much() else None
+
+    def eof(self) -> Response:
+        """What there is when the endpoint has closed, which is how a body without a length ends."""
+        framed = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
+        return self._response(truncated=framed)
+
+    def cut(self) -> Response:
+        """What there is when no more is wanted."""
+        return self._response(truncated=True)
+
+    @property
+    def has_status(self) -> bool:
+        return self._status != 0
+
+    def _response(self, *, truncated: bool) -> Response:
+        del self._parser  # it holds this object, and this object it: do not leave that to the collector
+        if self._fault and not self._status:
+            raise Unreachable("protocol", self._fault)
+        if not self._status:
+            raise Unreachable("closed", "connection closed before a response")
+        return Response(
+            status=self._status,
+            headers=tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self._headers]),
+            body=b"".join(self._body)[:MOST_BODY_BYTES],
+            truncated=truncated,
+        )
+
+    def _is_too_much(self) -> bool:
+        if self._status:
+            return self._raw_bytes > MOST_BODY_BYTES or self._body_bytes > MOST_BODY_BYTES
+        if self._raw_bytes > MOST_HEADER_BYTES:
+            self._fault = "headers too large"
+        return self._fault is not None
+
+    def _refuse(self, fault: str) -> None:
+        self._fault = fault
+        raise Unreachable("protocol", fault)  # stops the parser, which reports an error of its own
+
+    # What the parser calls, in the order of a message.
+
+    def on_message_begin(self) -> None:
+        if self._done:
+            self.reusable = False  # something follows that nobody asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MOST_HEADER_BYTES:
+            self._refuse("headers too large")
+        if self._status:
+            return  # a trailer
+        self._headers.append((name, value))
+        if len(self._headers) > MOST_HEADERS:
+            self._refuse("too many headers")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+            self._done = self._head_only
+            self.reusable = self._parser.should_keep_alive()
+            return
+        self._headers.clear()
+        self._interim += 1
+        if self._interim > MOST_INTERIM:
+            self._refuse("too many interim responses")
+        if not 100 <= status != 101:
+            self._refuse(f"unexpected status {status}")
+
+    def on_body(self, data: bytes) -> None:
+        if self._done:
+            self.reusable = False  # a body after HEAD
+            return
+        self._body.append(data)
+        self._body_bytes += len(data)
+
+    def on_message_complete(self) -> None:
+        if self._status and not self._done:
+            self._done = True
+            self.reusable = self._parser.should_keep_alive()

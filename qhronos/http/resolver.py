@@ -1,0 +1,92 @@
+"""Names to addresses that may be reached. Every answer must pass the guard, or none is used."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import ip_address
+from typing import NamedTuple, TypeAlias
+
+from qhronos.clock import Clock
+from qhronos.errors import Unreachable
+from qhronos.http.deadlines import phase
+from qhronos.http.guard import Egress, plain
+from qhronos.http.url import Address, Url
+
+LOOKUP_SECONDS = 2.0
+REMEMBER_SECONDS = 30.0
+MOST_REMEMBERED = 10_000
+MOST_ADDRESSES = 4
+
+Lookup: TypeAlias = Callable[[str, int], Awaitable[Iterable[str]]]
+
+
+async def system_lookup(host: str, port: int) -> list[str]:
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(answer[4][0]) for answer in answers]
+
+
+class Known(NamedTuple):
+    addresses: tuple[Address, ...]
+    until: float
+
+
+class Resolver:
+    def __init__(self, egress: Egress, clock: Clock, lookup: Lookup = system_lookup) -> None:
+        self._egress = egress
+        self._clock = clock
+        self._lookup = lookup
+        self._known: dict[tuple[str, int], Known] = {}
+        self._lookups: dict[tuple[str, int], asyncio.Task[tuple[Address, ...]]] = {}
+
+    def known(self, url: Url) -> tuple[Address, ...] | None:
+        """What was vetted a short while ago; without waiting."""
+        known = self._known.get((url.host, url.port))
+        return known.addresses if known and known.until > self._clock.monotonic() else None
+
+    async def addresses(self, url: Url, deadline: float) -> tuple[Address, ...]:
+        """In the order to try them. Raises Unreachable: `dns`, or `egress` if one answer must not be reached."""
+        if url.address:
+            return self._remember(url, self._vet(url, [url.address]))
+        async with phase("dns", "name lookup", LOOKUP_SECONDS, deadline - self._clock.monotonic()):
+            # One lookup serves all who wait for it, and goes on when one of them gives up.
+            return await asyncio.shield(self._lookup_of(url))
+
+    def forget(self, url: Url) -> None:
+        """Look the name up again next time."""
+        self._known.pop((url.host, url.port), None)
+
+    def _lookup_of(self, url: Url) -> asyncio.Task[tuple[Address, ...]]:
+        key = (url.host, url.port)
+        if key not in self._lookups:
+            task = self._lookups[key] = asyncio.create_task(self._resolve(url))
+            task.add_done_callback(lambda _: self._lookups.pop(key))
+        return self._lookups[key]
+
+    async def _resolve(self, url: Url) -> tuple[Address, ...]:
+        try:
+            answers = [ip_address(text) for text in await self._lookup(url.host, url.port)]
+        except (OSError, ValueError) as error:
+            raise Unreachable("dns", _reason(error)) from error
+        if not answers:
+            raise Unreachable("dns", "host name has no address")
+        return self._remember(url, self._vet(url, answers))
+
+    def _vet(self, url: Url, answers: list[Address]) -> tuple[Address, ...]:
+        addresses = tuple(dict.fromkeys(plain(answer) for answer in answers))
+        if any(self._egress.refusal(address, url.port) for address in addresses):
+            # Which address it is stays unsaid: whoever chose the name may not know our network.
+            raise Unreachable("egress", f"{url.authority} is not open to deliveries")
+        return addresses[:MOST_ADDRESSES]
+
+    def _remember(self, url: Url, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[url.host, url.port] = Known(addresses, self._clock.monotonic() + REMEMBER_SECONDS)
+        return addresses
+
+
+def _reason(error: OSError | ValueError) -> str:
+    unknown = isinstance(error, socket.gaierror) and error.errno in {socket.EAI_NONAME, socket.EAI_NODATA}
+    return "host name not found" if unknown else "name lookup failed"
