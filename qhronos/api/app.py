@@ -8,16 +8,17 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from qhronos.api import audit
+from qhronos.api import audit, health, stats, tokens
 from qhronos.api.access import Gate, check_declared
 from qhronos.api.auth import Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.frame import Frame
 from qhronos.api.problems import respond
+from qhronos.api.readiness import Readiness
 from qhronos.api.reading import Request, parse_query
 
 # Each resource lists its own.
-HANDLERS: list[Any] = [*audit.HANDLERS]
+HANDLERS: list[Any] = [*health.HANDLERS, *tokens.HANDLERS, *audit.HANDLERS, *stats.HANDLERS]
 
 
 def create_app(deps: Deps) -> Litestar:
@@ -49,6 +50,9 @@ def _dependencies(deps: Deps) -> dict[str, Provide]:
     def provide_deps() -> Deps:
         return deps
 
+    def provide_readiness(deps: Given[Deps]) -> Readiness:
+        return deps.readiness
+
     def provide_caller(request: Request, deps: Given[Deps]) -> Caller:  # noqa: ARG001 - see above
         caller: Caller = request.scope["user"]
         return caller
@@ -59,6 +63,7 @@ def _dependencies(deps: Deps) -> dict[str, Provide]:
 
     return {
         "deps": Provide(provide_deps, sync_to_thread=False),
+        "readiness": Provide(provide_readiness, sync_to_thread=False),
         "caller": Provide(provide_caller, sync_to_thread=False),
         "wanted": Provide(provide_wanted, sync_to_thread=False),
     }

@@ -15,9 +15,9 @@ from qhronos.api.access import needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.paging import Page, Paging, decode_cursor, page_of
+from qhronos.api.reading import Moment
 from qhronos.store import audit
 
-Moment = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

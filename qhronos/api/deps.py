@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from qhronos.api.auth import Keyring
+from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
@@ -31,3 +32,5 @@ class Deps(Struct, frozen=True, kw_only=True):
     keyring: Keyring
     revocations: Revocations
     limiter: Limiter
+    readiness: Readiness
+    started_at: float  # by the monotonic clock

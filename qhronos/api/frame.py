@@ -6,16 +6,16 @@ import re
 from typing import Any
 from uuid import uuid4
 
-import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from qhronos.api.auth import Caller
 from qhronos.clock import Clock
 from qhronos.core.ratelimit import Verdict, whole_seconds
+from qhronos.log import get_logger
 from qhronos.metrics import HTTP_REQUEST_SECONDS
 
-log = structlog.get_logger()
+log = get_logger()
 
 SANE_ID = re.compile(rb"[!-~]{1,128}")
 PROBES = frozenset({"/health", "/healthz", "/readyz", "/metrics"})

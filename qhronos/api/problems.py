@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
@@ -31,8 +30,9 @@ from qhronos.errors import (
     Unauthenticated,
     Unavailable,
 )
+from qhronos.log import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 STATUS: dict[type[QhronosError], int] = {
     Malformed: 400,

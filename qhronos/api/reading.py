@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 import litestar
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from qhronos.api.problems import UnsupportedMedia, from_validation
 from qhronos.errors import Malformed, NotFound
 
 S = TypeVar("S", bound=Struct)
+Moment = Annotated[datetime, Meta(tz=True)]  # an instant: without an offset it is refused
 
 # Postgres keeps no NUL in text or jsonb; an even number of backslashes before the escape would make it plain text.
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

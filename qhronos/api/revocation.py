@@ -26,6 +26,7 @@ class Revocations:
         self._database = database
         self._clock = clock
         self._revoked: frozenset[UUID] = frozenset()
+        self._added: frozenset[UUID] = frozenset()
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -40,13 +41,9 @@ class Revocations:
             raise Unauthenticated("invalid token")
 
     def add(self, token_id: UUID) -> None:
-        """Known at once here; the other processes read it."""
+        """It was revoked, and that is committed: from now on it is refused here."""
         self._revoked |= {token_id}
-
-    def expire(self) -> None:
-        """Something was revoked elsewhere: read before the next answer."""
-        self._read_at = min(self._read_at, self._clock.monotonic() - FRESH - 0.001)
-        self._tried_at = float("-inf")
+        self._added |= {token_id}
 
     def _age(self) -> float:
         return self._clock.monotonic() - self._read_at
@@ -62,9 +59,11 @@ class Revocations:
 
     async def _read(self) -> None:
         started = self._clock.monotonic()
+        self._added = frozenset()  # what is added from here on, the read may miss
         try:
             async with self._database.connection() as conn:
-                self._revoked = await list_revoked(conn, self._clock.now() - timedelta(minutes=1))
+                revoked = await list_revoked(conn, self._clock.now() - timedelta(minutes=1))
+            self._revoked = revoked | self._added
             self._read_at = started
         except Unavailable:
             pass  # the age of the set says it all

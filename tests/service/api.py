@@ -15,6 +15,7 @@ from litestar import Litestar
 from qhronos.api.app import create_app
 from qhronos.api.auth import Access, Grant, Keyring
 from qhronos.api.deps import Deps
+from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
@@ -77,17 +78,20 @@ async def open_deps(
     database = Database(database_url, size=4)
     await database.open()
     redis = connect(redis_url)
+    plan = Plan(redis, prefix, shards=4)
     limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
     try:
         yield Deps(
             config=config,
             clock=clock,
             database=database,
-            plan=Plan(redis, prefix, shards=4),
+            plan=plan,
             broadcast=Broadcast(redis, prefix),
             keyring=Keyring.from_config(config.auth),
             revocations=Revocations(database, clock),
             limiter=Limiter(redis, prefix, clock, limit),
+            readiness=Readiness(database, plan, clock),
+            started_at=clock.monotonic(),
         )
     finally:
         await redis.aclose()
