@@ -77,10 +77,11 @@ class Embedded:
 
     def check(self) -> list[str]:
         """Start again whatever died, and return its names. Nearly free while all is well; a failed try can be repeated."""
+        if self._keeper is None:
+            return []
         dead = [server for server in self._servers if not server.is_alive]
-        for server in dead:
-            if self._keeper is not None:
-                self._keeper.submit(server.start).result()
+        for start in [self._keeper.submit(server.start) for server in dead]:
+            start.result()
         return [server.name for server in dead]
 
     @property
