@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from qhronos.api import audit, health, stats, tokens
+from qhronos.api import audit, health, recurrences, stats, tokens
 from qhronos.api.access import Gate, check_declared
 from qhronos.api.auth import Caller
 from qhronos.api.deps import Deps, Given
@@ -18,7 +18,13 @@ from qhronos.api.readiness import Readiness
 from qhronos.api.reading import Request, parse_query
 
 # Each resource lists its own.
-HANDLERS: list[Any] = [*health.HANDLERS, *tokens.HANDLERS, *audit.HANDLERS, *stats.HANDLERS]
+HANDLERS: list[Any] = [
+    *recurrences.HANDLERS,
+    *tokens.HANDLERS,
+    *audit.HANDLERS,
+    *stats.HANDLERS,
+    *health.HANDLERS,
+]
 
 
 def create_app(deps: Deps) -> Litestar:

@@ -1,0 +1,239 @@
+"""What a rule gives, before anybody stores it. Computed by the code that fires."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Annotated, Any, NamedTuple
+
+from litestar import get, post
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from qhronos.api.access import needs
+from qhronos.api.auth import Access
+from qhronos.api.deps import Deps, Given
+from qhronos.api.reading import Moment
+from qhronos.core import recurrence as rec
+from qhronos.core.recurrence.model import ClockChange, Dst, Expansion, Instant, Mark, Recurrence, Subdaily
+from qhronos.errors import Invalid
+
+PASSES = 4  # budgets of steps that one preview may use up
+CHANGES = 100  # clock changes listed at most
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of an event that says when."""
+
+    schedule: Annotated[Any, Meta(description="As in an event. Left out: once, at `start_time`.")] = None
+    start_time: (
+        Annotated[datetime, Meta(description="Without an offset it is wall time in `timezone`. Now, if left out.")]
+        | None
+    ) = None
+    timezone: Annotated[str, Meta(max_length=100, description="IANA name; UTC if left out.")] | None = None
+    dst: Dst = Dst()
+    subdaily: Subdaily = Subdaily.ELAPSED
+
+
+class PreviewRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    since: Annotated[Moment, Meta(description="Inclusive; may be long past. `start_time` if left out.")] | None = None
+    until: Annotated[Moment, Meta(description="Exclusive.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 10
+
+
+class ExplainRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    instant: Moment
+
+
+class RecurrenceView(Struct, frozen=True, kw_only=True):
+    """The canonical form: `dtstart` and dates are wall time in `timezone` unless they end in Z."""
+
+    dtstart: str
+    timezone: str
+    rrule: tuple[str, ...]
+    rdate: tuple[str, ...]
+    exdate: tuple[str, ...]
+
+
+class OccurrenceView(Struct, frozen=True, kw_only=True):
+    at: datetime
+    local: Annotated[datetime, Meta(description="The same instant, as the clocks of the zone show it.")]
+    mark: Mark
+    note: str | None = None
+
+
+class ChangeView(Struct, frozen=True, kw_only=True):
+    """The clocks of the zone change."""
+
+    at: datetime
+    before: Annotated[str, Meta(description="Offset from UTC until then.")]
+    after: str
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    recurrence: RecurrenceView
+    words: str
+    occurrences: list[OccurrenceView]
+    complete: Annotated[bool, Meta(description="The window holds no other.")]
+    warnings: list[str]
+    clock_changes: list[ChangeView]
+
+
+class Neighbour(Struct, frozen=True):
+    at: datetime
+    local: datetime
+
+
+class ExplanationView(Struct, frozen=True, kw_only=True):
+    recurrence: RecurrenceView
+    words: str
+    included: bool
+    reason: str
+    before: Neighbour | None
+    after: Neighbour | None
+
+
+class Timezones(Struct, frozen=True):
+    data: list[str]
+    tzdata: str
+
+
+class Window(NamedTuple):
+    since: datetime
+    until: datetime | None
+    limit: int
+
+
+READ: dict[str, Any] = {"opt": needs(Access.READ), "tags": ["recurrences"]}
+
+
+@post("/recurrences/preview", **READ, status_code=200, summary="Show what a schedule gives")
+async def preview_recurrence(deps: Given[Deps], data: JSONBody[PreviewRequest]) -> Preview:
+    """What creating an event would refuse is answered with a warning, as long as the rule can be read at all."""
+    # Apart from the event loop: hostile rules use up their whole budget of steps, and others are waiting.
+    return await asyncio.to_thread(_preview, data, deps.clock.now())
+
+
+@post("/recurrences/explain", **READ, status_code=200, summary="Say why an instant is an occurrence, or is none")
+async def explain_recurrence(deps: Given[Deps], data: JSONBody[ExplainRequest]) -> ExplanationView:
+    return await asyncio.to_thread(_explain, data, deps.clock.now())
+
+
+@get("/timezones", **READ, summary="List the time zones")
+async def list_timezones() -> Timezones:
+    return Timezones(list(rec.timezones()), rec.tzdata_version())
+
+
+def _preview(data: PreviewRequest, now: datetime) -> Preview:
+    recurrence, warnings = _read(data, now)
+    since = data.since or rec.start(recurrence)
+    if data.until is not None and data.until <= since:
+        raise Invalid("until: must be later than since", field="until")
+    found = _expand(recurrence, Window(since, data.until, data.limit))
+    if not found.complete and len(found.instants) < data.limit:
+        warnings.append(f"looked no further than {found.covered.isoformat()}: the rule takes too many steps")
+    return Preview(
+        recurrence=_canonical(recurrence),
+        words=rec.describe(recurrence),
+        occurrences=[_view(recurrence, instant) for instant in found.instants],
+        complete=found.complete,
+        warnings=warnings,
+        clock_changes=_clock_changes(recurrence, since, data.until, found),
+    )
+
+
+def _explain(data: ExplainRequest, now: datetime) -> ExplanationView:
+    recurrence, _ = _read(data, now)
+    explanation = rec.explain(recurrence, data.instant)
+    return ExplanationView(
+        recurrence=_canonical(recurrence),
+        words=rec.describe(recurrence),
+        included=explanation.included,
+        reason=explanation.reason,
+        before=_neighbour(recurrence, explanation.before),
+        after=_neighbour(recurrence, explanation.after),
+    )
+
+
+def _read(rule: Rule, now: datetime) -> tuple[Recurrence, list[str]]:
+    """The recurrence, and why an event would not be created with it."""
+    recurrence = rec.parse(
+        rule.schedule,
+        now=now,
+        start_time=rule.start_time,
+        timezone=rule.timezone,
+        dst=rule.dst,
+        subdaily=rule.subdaily,
+    )
+    try:
+        rec.check(recurrence, now)
+    except Invalid as refusal:
+        return recurrence, [str(refusal)]
+    return recurrence, []
+
+
+def _expand(recurrence: Recurrence, window: Window) -> Expansion:
+    """As much of the window as some budgets of steps give."""
+    found = rec.expand(recurrence, window.since, window.until, window.limit)
+    for _ in range(PASSES - 1):
+        left = window.limit - len(found.instants)
+        if found.complete or not left:
+            break
+        more = rec.expand(recurrence, found.covered, window.until, left)
+        found = more._replace(instants=found.instants + more.instants)
+    return found
+
+
+def _clock_changes(
+    recurrence: Recurrence, since: datetime, until: datetime | None, found: Expansion
+) -> list[ChangeView]:
+    """From the beginning of the window to the last occurrence shown, or to the end of a window shown whole."""
+    shown = [instant.at for instant in found.instants]
+    end = until if until is not None and found.complete else max(shown, default=since) + timedelta(microseconds=1)
+    changes = rec.clock_changes(recurrence.timezone, since, end, CHANGES)
+    return [_change(change) for change in changes]
+
+
+def _change(change: ClockChange) -> ChangeView:
+    return ChangeView(at=change.at, before=_offset(change.before), after=_offset(change.after))
+
+
+def _view(recurrence: Recurrence, instant: Instant) -> OccurrenceView:
+    local = rec.local(recurrence, instant.at)
+    return OccurrenceView(at=instant.at, local=local, mark=instant.mark, note=_note(instant, local))
+
+
+def _note(instant: Instant, local: datetime) -> str | None:
+    match instant.mark:
+        case Mark.GAP_SHIFTED:
+            return f"{instant.wall:%H:%M} does not exist that day, so it happens at {local:%H:%M}"
+        case Mark.FOLD_FIRST:
+            return f"{instant.wall:%H:%M} comes twice that day; this is the first"
+        case Mark.FOLD_SECOND:
+            return f"{instant.wall:%H:%M} comes twice that day; this is the second"
+        case Mark.NORMAL:
+            return None
+
+
+def _neighbour(recurrence: Recurrence, at: datetime | None) -> Neighbour | None:
+    return Neighbour(at, rec.local(recurrence, at)) if at else None
+
+
+def _canonical(recurrence: Recurrence) -> RecurrenceView:
+    return RecurrenceView(
+        dtstart=recurrence.dtstart.isoformat(),
+        timezone=recurrence.timezone,
+        rrule=recurrence.rrule,
+        rdate=recurrence.rdate,
+        exdate=recurrence.exdate,
+    )
+
+
+def _offset(offset: timedelta) -> str:
+    """`+05:30`; seconds only where a zone once had them."""
+    minutes, seconds = divmod(abs(int(offset.total_seconds())), 60)
+    text = f"{'-' if offset < timedelta() else '+'}{minutes // 60:02}:{minutes % 60:02}"
+    return f"{text}:{seconds:02}" if seconds else text
+
+
+HANDLERS = [preview_recurrence, explain_recurrence, list_timezones]
