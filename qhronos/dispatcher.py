@@ -199,6 +199,7 @@ class Dispatcher:
                 self._held.remove(event_ids)
                 gone = set(event_ids)
                 self._ready = deque(holding for holding in self._ready if holding.row.event_id not in gone)
+                self.wake.set()  # what changed may be due at once
             case _:
                 pass
 

@@ -1,0 +1,64 @@
+"""Services put together by hand: real stores, a clock that the test owns, and an action that only notes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from qhronos.broadcast import Broadcast
+from qhronos.clock import Clock
+from qhronos.config import Scheduler
+from qhronos.core.attempt import Delivered, Delivery, Outcome
+from qhronos.core.retry import Backoff, Retry
+from qhronos.dispatcher import Dispatcher
+from qhronos.engine.deliver import Defaults
+from qhronos.engine.stores import Stores
+from qhronos.engine.worker import Worker
+from qhronos.plan import Plan
+from qhronos.redis_link import connect
+from qhronos.store import Database
+
+DEFAULTS = Defaults(Retry(max_attempts=3, backoff=Backoff(base=10, factor=2, jitter=0)), "default-secret")
+
+
+class Noting:
+    """An action that notes what it is given and ends as `answer` says."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery] = []
+        self.answer: Callable[[Delivery], Outcome] = lambda _: Delivered(status_code=200)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, _action: msgspec.Raw, delivery: Delivery) -> Outcome:
+        self.deliveries.append(delivery)
+        await self.gate.wait()
+        return self.answer(delivery)
+
+
+@asynccontextmanager
+async def open_stores(database_url: str, redis_url: str, prefix: str) -> AsyncIterator[Stores]:
+    database = Database(database_url, 6)
+    await database.open()
+    redis = connect(redis_url)
+    plan = Plan(redis, prefix, shards=4)
+    await plan.mark_whole(range(4), "test")
+    yield Stores(database, plan, Broadcast(redis, prefix))
+    await redis.aclose()
+    await database.close()
+
+
+def make_dispatcher(stores: Stores, clock: Clock, perform: Noting, **settings: object) -> Dispatcher:
+    worker = Worker("test", stores.database, clock)
+    return Dispatcher(stores, worker, perform, DEFAULTS, clock, Scheduler(**settings))
+
+
+async def settled(dispatcher: Dispatcher) -> None:
+    """Until everything in flight has landed and is committed."""
+    async with asyncio.timeout(15):
+        while dispatcher._in_flight:
+            await asyncio.gather(*dispatcher._in_flight)
+        await dispatcher.settler.idle.wait()

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from qhronos.clock import SystemClock
+from qhronos.core.attempt import Failed, Refused
+from qhronos.core.occurrence import Identity
+from qhronos.engine.worker import DEAD_AFTER
+from qhronos.errors import Unavailable
+from qhronos.store import pending
+from tests.rows import plant_event, plant_open, rows, seconds
+from tests.service.engine import Noting, make_dispatcher, open_stores, settled
+
+
+@pytest.fixture
+async def engine(database, redis_url, redis_prefix):
+    async with open_stores(database, redis_url, redis_prefix) as engine:
+        yield engine
+
+
+@pytest.fixture
+def noting():
+    return Noting()
+
+
+@pytest.fixture
+async def dispatcher(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    yield dispatcher
+    noting.gate.set()
+    await dispatcher.drain()
+
+
+async def plan_one(engine, due_at, *, now=None, **event):
+    async with engine.database.connection() as conn:
+        event_id = await plant_event(conn, now or due_at, **event)
+        await plant_open(conn, event_id, due_at)
+    identity = Identity(event_id, due_at)
+    await engine.plan.add([(identity, due_at)])
+    return identity
+
+
+async def query(engine, text, *params):
+    async with engine.database.connection() as conn:
+        return await rows(conn, text, *params)
+
+
+async def subscribed(dispatcher):
+    await dispatcher.tick()
+    async with asyncio.timeout(15):
+        await dispatcher._subscribed.wait()
+
+
+async def test_what_is_due_is_delivered_once_and_recorded(engine, clock, dispatcher, noting):
+    identity = await plan_one(engine, clock.now())
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+    await dispatcher.tick()
+
+    (delivery,) = noting.deliveries
+    assert (identity.event_id, identity.due_at, 1, ("default-secret",)) == (
+        delivery.event_id,
+        delivery.due_at,
+        delivery.attempt,
+        delivery.secrets,
+    )
+    assert [("completed",)] == await query(engine, "SELECT status FROM occurrences")
+    assert [("completed",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_a_secret_of_the_event_signs_in_place_of_the_default(engine, clock, dispatcher, noting):
+    await plan_one(engine, clock.now(), hmac_secret="its own")
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [("its own",)] == [delivery.secrets for delivery in noting.deliveries]
+
+
+async def test_a_claim_ahead_is_held_until_its_instant(engine, clock, dispatcher, noting):
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.8))
+
+    await dispatcher.tick()
+    dispatcher._fire_due()
+    before = len(noting.deliveries)
+    clock.advance(0.8)
+    dispatcher._fire_due()
+    await settled(dispatcher)
+
+    assert (0, 1) == (before, len(noting.deliveries))
+
+
+async def test_without_a_subscription_nothing_is_claimed_ahead_and_what_is_held_goes_back(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+    held = await query(engine, "SELECT lease_until IS NOT NULL FROM pending")
+
+    dispatcher._subscribed.clear()
+    await dispatcher.tick()
+
+    assert [(True,)] == held
+    assert [(None,)] == await query(engine, "SELECT lease_until FROM pending")
+    await dispatcher.drain()
+
+
+async def test_a_revoked_event_is_forgotten_and_not_fired(engine, clock, dispatcher, noting):
+    await subscribed(dispatcher)
+    identity = await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+
+    dispatcher.wake.clear()
+    await engine.broadcast.revoke([identity.event_id])
+    async with asyncio.timeout(15):
+        await dispatcher.wake.wait()
+    clock.advance(1)
+    dispatcher._fire_due()
+
+    assert [] == noting.deliveries
+
+
+async def test_a_failed_attempt_is_tried_again_after_its_pause_under_the_same_id(engine, clock, dispatcher, noting):
+    await plan_one(engine, clock.now())
+    noting.answer = lambda delivery: Failed(reason="HTTP 503", status_code=503)
+
+    for pause in (0, 10, 20):
+        clock.advance(pause)
+        await dispatcher.tick()
+        await settled(dispatcher)
+
+    assert [1, 2, 3] == [delivery.attempt for delivery in noting.deliveries]
+    assert 1 == len({delivery.occurrence_id for delivery in noting.deliveries})
+    assert [("failed", "HTTP 503", 3)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")
+    assert [(1,), (2,), (3,)] == await query(engine, "SELECT attempt FROM attempts ORDER BY attempt")
+
+
+async def test_a_refusal_ends_it_at_once(engine, clock, dispatcher, noting):
+    await plan_one(engine, clock.now())
+    noting.answer = lambda _: Refused(reason="HTTP 404", status_code=404)
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [("failed", "HTTP 404", 1)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")
+
+
+async def test_an_action_that_crashes_is_a_failed_attempt(engine, clock, dispatcher, noting):
+    def crash(_):
+        raise ZeroDivisionError
+
+    await plan_one(engine, clock.now())
+    noting.answer = crash
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [("failed", "internal error: ZeroDivisionError")] == await query(
+        engine, "SELECT outcome, reason FROM attempts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("late", "misfire", "status"),
+    [
+        (3600, {}, "completed"),
+        (90_000, {}, "skipped"),
+        (90_000, {"catchup_window": 100_000}, "completed"),
+        (30, {"policy": "skip"}, "completed"),
+        (3600, {"policy": "skip"}, "skipped"),
+        (3600, {"policy": "fire_latest"}, "completed"),
+    ],
+)
+async def test_what_was_missed_is_fired_or_skipped_on_the_record(engine, clock, dispatcher, late, misfire, status):
+    await plan_one(engine, clock.now() - seconds(late), policies={"misfire": misfire})
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    ((recorded, reason),) = await query(engine, "SELECT status, reason FROM occurrences")
+    assert status == recorded
+    assert (reason is not None) == (status == "skipped")
+
+
+async def test_of_several_that_were_missed_fire_latest_fires_the_latest(engine, clock, dispatcher, noting):
+    dues = [clock.now() - seconds(late) for late in (300, 200, 100)]
+    async with engine.database.connection() as conn:
+        event = await plant_event(conn, clock.now(), policies={"misfire": {"policy": "fire_latest"}})
+        for due_at in dues:
+            await plant_open(conn, event, due_at)
+    await engine.plan.add([(Identity(event, due_at), due_at) for due_at in dues])
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert dues[2:] == [delivery.due_at for delivery in noting.deliveries]
+
+
+async def test_no_more_requests_run_at_once_than_allowed(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting, dispatch_worker_count=2)
+    noting.gate.clear()
+    for _ in range(5):
+        await plan_one(engine, clock.now())
+
+    await dispatcher.tick()
+    for _ in range(5):
+        await asyncio.sleep(0)  # noqa: TID251 - lets the started ones start
+    at_once = len(noting.deliveries)
+    noting.gate.set()
+    await settled(dispatcher)
+
+    assert (2, 5) == (at_once, len(noting.deliveries))
+    await dispatcher.drain()
+
+
+async def test_a_worker_that_may_be_taken_for_dead_starts_nothing(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.5))
+    await dispatcher.tick()
+
+    clock.advance(DEAD_AFTER.total_seconds())
+    dispatcher._fire_due()
+    await settled(dispatcher)
+
+    assert [] == noting.deliveries
+    assert [(None,)] == await query(engine, "SELECT lease_until FROM pending")
+    await dispatcher.drain()
+
+
+async def test_a_worker_that_was_forgotten_drops_what_it_held(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.5))
+    await dispatcher.tick()
+    async with engine.database.connection() as conn:
+        await pending.reclaim(conn, clock.now() + seconds(60), clock.now() + seconds(60), 10)
+        await conn.execute("DELETE FROM workers")
+
+    clock.advance(2)
+    await dispatcher.tick()
+
+    assert 0 == len(dispatcher._held)
+    await dispatcher.drain()
+
+
+async def test_draining_finishes_what_has_started_and_hands_back_the_rest(engine, noting):
+    clock = SystemClock()  # draining waits for a real commit
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await subscribed(dispatcher)
+    started = await plan_one(engine, clock.now())
+    held = await plan_one(engine, clock.now() + seconds(0.9))
+    await dispatcher.tick()
+    await asyncio.sleep(0)  # noqa: TID251 - lets it start
+
+    await dispatcher.drain()
+
+    assert [(started.event_id, "completed")] == await query(engine, "SELECT event_id, status FROM occurrences")
+    assert [(held.event_id, None)] == await query(engine, "SELECT event_id, lease_until FROM pending")
+    assert [] == await query(engine, "SELECT * FROM workers")
+
+
+async def test_draining_cuts_off_what_does_not_end_and_hands_it_back(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await plan_one(engine, clock.now())
+    noting.gate.clear()
+    await dispatcher.tick()
+    await asyncio.sleep(0)  # noqa: TID251 - lets it start
+
+    await dispatcher.drain()
+
+    assert [(0, None)] == await query(engine, "SELECT attempt, lease_until FROM pending")
+
+
+async def test_while_postgres_is_away_nothing_is_popped(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await dispatcher.tick()
+    await plan_one(engine, clock.now())
+    await engine.database.close()
+    clock.advance(60)
+
+    with pytest.raises(Unavailable):
+        await dispatcher.tick()
+
+    popped = await engine.plan.pop(clock.now(), clock.now(), 10)
+    assert 1 == len(popped.identities)
+    for task in dispatcher._background:
+        task.cancel()
+    await asyncio.gather(*dispatcher._background, return_exceptions=True)
+
+
+async def test_what_the_plan_thought_due_too_early_goes_back_to_its_instant(engine, clock, dispatcher, noting):
+    identity = await plan_one(engine, clock.now() + timedelta(minutes=5))
+    await engine.plan.add([(identity, clock.now())])
+
+    await dispatcher.tick()
+
+    popped = await engine.plan.pop(clock.now() + timedelta(minutes=5), clock.now(), 10)
+    assert [identity] == popped.identities
+    assert [] == noting.deliveries
