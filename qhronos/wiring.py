@@ -19,9 +19,11 @@ import uvloop
 from msgspec import Struct
 
 from qhronos import __version__, actions, log, metrics
-from qhronos.api.app import create_app, create_health_app
+from qhronos.api.app import create_app
 from qhronos.api.auth import Keyring
 from qhronos.api.deps import Deps
+from qhronos.api.health import create_health_app
+from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
@@ -149,14 +151,15 @@ class Program:
             stores = await self._open_stores(stack)
             services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
             await services[0].tick()
-            server = self._server(stores)
+            readiness = Readiness(stores.database, stores.plan, self._clock)
+            server = self._server(stores, readiness)
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
             logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
-            await self._serve(services, server)
+            await self._serve(services, server, readiness)
             logger.info("process.stopped")
 
-    async def _serve(self, services: list[Service], server: ApiServer | None) -> None:
+    async def _serve(self, services: list[Service], server: ApiServer | None, readiness: Readiness) -> None:
         async with asyncio.TaskGroup() as group:
             for service in services:
                 group.create_task(run(service, self._clock, self._stop), name=service.name)
@@ -167,6 +170,7 @@ class Program:
                 self._announce(Started(self._url(), environment(self._config)))
             await self._stop.wait()
             logger.info("process.draining")
+            readiness.drain()
             for service in services:
                 service.wake.set()
             if server is not None:
@@ -201,17 +205,17 @@ class Program:
         if "janitor" in self._roles:
             yield Janitor(stores.database, clock, config.retention, config.archival)
 
-    def _server(self, stores: Stores) -> ApiServer | None:
+    def _server(self, stores: Stores, readiness: Readiness) -> ApiServer | None:
         if self._listener is None:
             return None
         app: Any = None
         if "api" in self._roles:
-            app = create_app(self._deps(stores))
+            app = create_app(self._deps(stores, readiness))
         else:
-            app = create_health_app(stores.database, stores.plan, self._clock)
+            app = create_health_app(readiness, self._clock)
         return ApiServer(app, self._config)
 
-    def _deps(self, stores: Stores) -> Deps:
+    def _deps(self, stores: Stores, readiness: Readiness) -> Deps:
         config, clock = self._config, self._clock
         limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
         return Deps(
@@ -223,6 +227,8 @@ class Program:
             keyring=Keyring.from_config(config.auth, allow_weak_master=self._weak_master),
             revocations=Revocations(stores.database, clock),
             limiter=Limiter(stores.plan.redis, stores.plan.prefix, clock, limit),
+            readiness=readiness,
+            started_at=clock.monotonic(),
         )
 
     def _heed_signals(self) -> None:
@@ -251,6 +257,7 @@ class ApiServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # a peer is who it is, not who it says it is
                 timeout_keep_alive=int(config.server.timeout.total_seconds()),
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
