@@ -5,6 +5,7 @@ Each route declares its access (`opt=needs(Access.READ)`); one without a declara
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Litestar
@@ -17,15 +18,32 @@ from qhronos.api.deps import Deps
 from qhronos.api.reading import parse_query
 from qhronos.clock import Clock
 from qhronos.core.ratelimit import Verdict, limit_of, whole_seconds
-from qhronos.errors import ConfigError, Throttled, Unauthenticated
+from qhronos.errors import ConfigError, Refusal, Throttled, Unauthenticated
 from qhronos.plan.ratelimit import LocalLimiter
 
 FAILURES_PER_SECOND, FAILURES_BURST = 1.0, 20  # bad credentials, for each peer address
 THROTTLED = "Rate limit exceeded"
 
 
-def needs(access: Access) -> dict[str, Any]:
-    return {"access": access}
+def needs(
+    access: Access,
+    *refusals: type[Refusal],
+    headers: Mapping[str, str] | None = None,
+    example: object = None,
+    answer: Any = None,
+) -> dict[str, Any]:
+    """What a route declares: who may call it, and for its description what else it refuses and takes.
+
+    `refusals` beyond those that follow from the route itself, `headers` with what they are for, `example` of a body, and
+    the type of the `answer` where the handler encodes it itself.
+    """
+    return {
+        "access": access,
+        "refusals": refusals,
+        "headers": headers or {},
+        "example": example,
+        "answer": answer,
+    }
 
 
 def access_of(handler: BaseRouteHandler) -> Access:
