@@ -95,7 +95,7 @@ def vet_url(text: str, egress: Egress, field: str = "url") -> Url:
     except Invalid as error:
         raise Invalid(str(error), field=field) from error
     if reason := _reason(parsed, egress):
-        raise Invalid(f"URL cannot be reached: {reason}", field=field)
+        raise Invalid(f"URL cannot be reached: {reason}; an operator can open it in http.egress_allow", field=field)
     return parsed
 
 

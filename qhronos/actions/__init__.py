@@ -1,0 +1,120 @@
+"""What an event can do. To add a type of action: write its module, import it here, add it to `Action`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, get_args
+
+import msgspec
+from msgspec import Struct
+
+from qhronos.actions import apicall, webhook
+from qhronos.actions.base import Means, Performs
+from qhronos.core.attempt import Delivery, Failed, Outcome
+from qhronos.errors import Invalid
+from qhronos.http import Client, Egress
+from qhronos.http.guard import vet_url
+
+Action: TypeAlias = apicall.ApiCall | webhook.Webhook
+
+TYPES: dict[str, type[Action]] = {each.__struct_config__.tag: each for each in get_args(Action)}
+# Known by name, so that asking for one is told apart from a slip of the pen.
+NOT_YET = frozenset({"websocket"})
+
+Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Outcome]]
+
+PLACED = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
+NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+
+
+class Envelope(Struct):
+    """As much of an action as is the same for every type; anything else is read by its own Struct."""
+
+    type: Any = None
+    params: msgspec.Raw = msgspec.Raw(b"null")
+
+
+encode = msgspec.json.Encoder().encode
+_stored: msgspec.json.Decoder[Action] = msgspec.json.Decoder(Action)
+_open = msgspec.json.Decoder(Envelope).decode
+_read: dict[str, msgspec.json.Decoder[Action]] = {name: msgspec.json.Decoder(each) for name, each in TYPES.items()}
+
+
+def parse(raw: object, egress: Egress, field: str = "action") -> Action:
+    """Read and vet what a user gave, in JSON (bytes, Raw) or decoded. Raises Invalid with the path under `field`."""
+    data = raw if isinstance(raw, bytes | msgspec.Raw) else msgspec.json.encode(raw)
+    name = _type_of(data, field)
+    try:
+        action = _read[name].decode(data)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise _refusal(str(error), name, field) from error
+    action.vet(egress, f"{field}.params")
+    return action
+
+
+def from_legacy(text: str, egress: Egress, field: str = "webhook") -> Action:
+    """What the first Qhronos' `webhook` field means: a URL, or `q:` and the name of a websocket client."""
+    if not text:
+        raise Invalid("either action object or a non-empty webhook string is required", field=field)
+    if text.startswith("q:"):
+        raise _not_yet("websocket", field)
+    vet_url(text, egress, field)
+    return webhook.Webhook(webhook.Params(url=text))
+
+
+def decode(stored: bytes | msgspec.Raw) -> Action:
+    """What `encode` wrote. Raises Invalid for a type that this process does not know."""
+    try:
+        return _stored.decode(stored)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"cannot read the stored action: {error}", field="action") from error
+
+
+def performer(http: Client) -> Perform:
+    means = Means(http)
+
+    async def perform(stored: msgspec.Raw, delivery: Delivery) -> Outcome:
+        try:
+            action: Performs = decode(stored)
+        except Invalid as error:
+            return Failed(reason=str(error))  # a newer version of us wrote it, and will do it
+        return await action.perform(delivery, means)
+
+    return perform
+
+
+def _type_of(data: bytes | msgspec.Raw, field: str) -> str:
+    try:
+        envelope = _open(data)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Invalid("action must be a JSON object with `type` and `params`", field=field) from error
+    name = envelope.type
+    if not name:
+        raise Invalid("action type is required when action object is provided", field=f"{field}.type")
+    if not isinstance(name, str):
+        raise Invalid("action type must be a string", field=f"{field}.type")
+    if name in NOT_YET:
+        raise _not_yet(name, f"{field}.type")
+    if name not in TYPES:
+        raise Invalid(f"unknown action type: {name[:64]}; there are {', '.join(sorted(TYPES))}", field=f"{field}.type")
+    if bytes(envelope.params) == b"null":
+        raise Invalid("action params are required when action object is provided", field=f"{field}.params")
+    return name
+
+
+def _not_yet(name: str, field: str) -> Invalid:
+    return Invalid(f"action type {name} is not available yet; there are {', '.join(sorted(TYPES))}", field=field)
+
+
+def _refusal(complaint: str, name: str, field: str) -> Invalid:
+    """The complaint of the decoder in our words, with the path of the field it is about."""
+    placed = PLACED.fullmatch(complaint)
+    text, place = placed.groups() if placed else (complaint, "")
+    path = field + place.replace("[...]", "")
+    named = NAMED.fullmatch(text)
+    if named is None:
+        return Invalid(f"invalid params for {name} action: {text}", field=path)
+    what, missing = named[2], named[1] == "missing required"
+    message = f"{'URL' if what == 'url' else what} is required for {name} action params"
+    return Invalid(message if missing else f"unknown field `{what}` in {path}", field=f"{path}.{what}")

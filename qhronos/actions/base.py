@@ -1,0 +1,31 @@
+"""What every action is: data that says what to do, and the doing of it, once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from qhronos.core.attempt import Delivery, Outcome
+from qhronos.http import Client, Egress
+
+
+class Means(NamedTuple):
+    """What actions act with."""
+
+    http: Client
+
+
+class Performs(Protocol):
+    """A type of action: a Struct with `type` as its tag and its arguments in `params`."""
+
+    @property
+    def legacy(self) -> str | None:
+        """What the first Qhronos' `webhook` field would say, if it could."""
+        ...
+
+    def vet(self, egress: Egress, field: str) -> None:
+        """Refuse params that cannot work, by their path under `field`. Pure: no name is looked up."""
+        ...
+
+    async def perform(self, delivery: Delivery, means: Means) -> Outcome:
+        """Act once. What an endpoint does is an outcome, never an exception."""
+        ...

@@ -1,0 +1,83 @@
+"""What actions over HTTP share: who a delivery says it is, and how an answer is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from qhronos import __version__
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
+from qhronos.errors import Invalid, Unreachable
+from qhronos.http import Client, Request, Response
+from qhronos.http.headers import Headers, retry_after
+
+AGENT = ("user-agent", f"Qhronos/{__version__}")
+LONGEST_EXCERPT = 4096  # bytes
+MASK = "[secret]"
+# Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
+LATER = frozenset({408, 425, 429})
+
+
+def identity(delivery: Delivery) -> Headers:
+    """The same for every attempt, but for its number."""
+    return (
+        ("x-qhronos-event-id", str(delivery.event_id)),
+        ("x-qhronos-attempt", str(delivery.attempt)),
+        ("x-qhronos-scheduled-at", rfc3339(delivery.due_at)),
+    )
+
+
+def rfc3339(instant: datetime) -> str:
+    """In UTC with `Z`, and with microseconds only if there are any."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def merge(own: Headers, given: Mapping[str, str]) -> Headers:
+    """Our headers and those of the user, whose word on the same name counts."""
+    if not given:
+        return own
+    names = {name.lower() for name in given}
+    return (*(header for header in own if header[0] not in names), *given.items())
+
+
+async def deliver(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Outcome:
+    """Send, and judge by the status whether it was taken."""
+    try:
+        response = await http.send(request)
+    except Unreachable as error:
+        return Refused(reason=str(error)) if error.kind == "egress" else Failed(reason=str(error))
+    except Invalid as error:
+        return Refused(reason=str(error))
+    return judge(response, delivery, takes)
+
+
+def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool]) -> Outcome:
+    status = response.status
+    text = excerpt(response.body, delivery.secrets)
+    if takes(status):
+        return Delivered(status_code=status, excerpt=text)
+    if status in LATER or status >= 500:
+        asked = retry_after(response.header("retry-after"), delivery.now)
+        return Failed(reason=f"HTTP {status}", status_code=status, excerpt=text, retry_after=asked)
+    return Refused(reason=_reason(status), status_code=status, excerpt=text)
+
+
+def excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
+    """The first of a body as text that can be stored and shown. It holds no NUL and none of the secrets."""
+    if not body:
+        return ""
+    text = body.decode(errors="replace").replace("\0", "")
+    keys = sorted((secret.removeprefix("whsec_") for secret in secrets), key=len, reverse=True)
+    for key in keys:
+        text = text.replace(key, MASK)
+    # Before the cut, or half a secret could stay; and a mask may, with its neighbours, spell a secret again.
+    text = text.encode()[:LONGEST_EXCERPT].decode(errors="ignore")
+    return "" if any(key in text for key in keys) else text
+
+
+def _reason(status: int) -> str:
+    if status < 300:
+        return f"HTTP {status}: not one of the success codes"
+    if status < 400:
+        return f"HTTP {status}: redirects are not followed"
+    return "HTTP 410: the endpoint is gone for good" if status == 410 else f"HTTP {status}"

@@ -1,0 +1,81 @@
+"""Tell an endpoint that an event is due: a signed POST in JSON."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from qhronos.actions import endpoint
+from qhronos.actions.base import Means
+from qhronos.core.attempt import Delivery, Outcome
+from qhronos.core.signing import sign
+from qhronos.errors import Invalid
+from qhronos.http import Egress, Request, headers
+from qhronos.http.guard import vet_url
+
+OWN = (endpoint.AGENT, ("content-type", "application/json"))
+
+
+class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    url: str
+    headers: dict[str, str] = {}
+
+
+class Payload(Struct):
+    """The body."""
+
+    event_id: str
+    occurrence_id: str
+    name: str
+    description: str
+    scheduled_at: str  # the occurrence's own instant, the same for every attempt
+    attempt: int
+    metadata: msgspec.Raw
+    tags: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unknown_fields=True):
+    params: Params
+
+    @property
+    def legacy(self) -> str:
+        return self.params.url
+
+    def vet(self, egress: Egress, field: str) -> None:
+        if not self.params.url:
+            raise Invalid("URL is required for webhook action params", field=f"{field}.url")
+        vet_url(self.params.url, egress, f"{field}.url")
+        headers.check(self.params.headers, f"{field}.headers")
+
+    async def perform(self, delivery: Delivery, means: Means) -> Outcome:
+        body = _encode(_payload(delivery))
+        own = OWN + endpoint.identity(delivery)
+        signed = sign(delivery.secrets, delivery.occurrence_id, delivery.now, body)
+        request = Request(
+            method="POST",
+            url=self.params.url,
+            headers=endpoint.merge(own, self.params.headers) + signed,
+            body=body,
+            timeout=delivery.timeout.total_seconds(),
+        )
+        return await endpoint.deliver(means.http, request, delivery, takes)
+
+
+def takes(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def _payload(delivery: Delivery) -> Payload:
+    return Payload(
+        event_id=str(delivery.event_id),
+        occurrence_id=delivery.occurrence_id,
+        name=delivery.name,
+        description=delivery.description,
+        scheduled_at=endpoint.rfc3339(delivery.due_at),
+        attempt=delivery.attempt,
+        metadata=delivery.metadata,
+        tags=delivery.tags,
+    )
