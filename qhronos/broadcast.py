@@ -8,18 +8,24 @@ tokens    a token was revoked; look at once
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
-from typing import TypeAlias
+from typing import Never, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from qhronos.clock import Clock
+from qhronos.errors import Unavailable
+from qhronos.log import get_logger
 from qhronos.redis_link import translated
 
 QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping
+OUTAGE_REST = 1.0
+
+log = get_logger()
 
 
 class Wake(Struct, frozen=True, tag="wake"):
@@ -54,11 +60,20 @@ class Broadcast:
     async def token_revoked(self, token_id: UUID) -> None:
         await self._send(TokenRevoked(token_id))
 
-    async def listen(self, subscribed: asyncio.Event) -> AsyncIterator[Notice]:
-        """Every notice from now on. `subscribed` is set while the subscription is known to live.
+    async def follow(self, clock: Clock, subscribed: asyncio.Event, heed: Callable[[Notice], None]) -> Never:
+        """Hand every notice to `heed`, for ever. `subscribed` is set while the subscription is known to live; what was
+        sent while it is not is gone, and the caller must assume the worst."""
+        never = asyncio.Event()
+        while True:
+            try:
+                async for notice in self._listen(subscribed):
+                    heed(notice)
+            except Unavailable as error:
+                log.warning("broadcast.lost", error=str(error))
+            await clock.wait(never, OUTAGE_REST)
 
-        Raises Unavailable when it breaks; notices of the meantime are gone, and the caller must assume the worst.
-        """
+    async def _listen(self, subscribed: asyncio.Event) -> AsyncIterator[Notice]:
+        """Every notice from now on. Raises Unavailable when the subscription breaks."""
         async with translated(), self._redis.pubsub(ignore_subscribe_messages=False) as channel:
             await channel.subscribe(self._channel)
             try:

@@ -179,18 +179,6 @@ class Dispatcher:
 
     # recall
 
-    async def _listen(self) -> None:
-        """Follow the broadcast for ever; without it nothing is held ahead."""
-        never = asyncio.Event()
-        while True:
-            try:
-                async for notice in self._stores.broadcast.listen(self._subscribed):
-                    self._heed(notice)
-            except Unavailable as error:
-                log.warning("broadcast.lost", error=str(error))
-            self.wake.set()
-            await self._clock.wait(never, LONGEST_REST)
-
     def _heed(self, notice: Notice) -> None:
         match notice:
             case Wake():
@@ -255,4 +243,5 @@ class Dispatcher:
 
     def _start_background(self) -> None:
         if not self._background:
-            self._background = [asyncio.create_task(self.settler.run()), asyncio.create_task(self._listen())]
+            following = self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
+            self._background = [asyncio.create_task(self.settler.run()), asyncio.create_task(following)]

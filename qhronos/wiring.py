@@ -152,7 +152,7 @@ class Program:
             services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             readiness = Readiness(stores.database, stores.plan, self._clock)
-            server = self._server(stores, readiness)
+            server = self._server(stack, stores, readiness)
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
             logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
@@ -164,7 +164,7 @@ class Program:
             for service in services:
                 group.create_task(run(service, self._clock, self._stop), name=service.name)
             if server is not None:
-                group.create_task(server.serve(sockets=[self._listener]), name="server")
+                group.create_task(server.serve(), name="server")
                 await server.ready.wait()
             if self._announce is not None:
                 self._announce(Started(self._url(), environment(self._config)))
@@ -205,15 +205,15 @@ class Program:
         if "janitor" in self._roles:
             yield Janitor(stores.database, clock, config.retention, config.archival)
 
-    def _server(self, stores: Stores, readiness: Readiness) -> ApiServer | None:
+    def _server(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> ApiServer | None:
         if self._listener is None:
             return None
-        app: Any = None
-        if "api" in self._roles:
-            app = create_app(self._deps(stores, readiness))
-        else:
-            app = create_health_app(readiness, self._clock)
-        return ApiServer(app, self._config)
+        if "api" not in self._roles:
+            return ApiServer(create_health_app(readiness, self._clock), self._config, self._listener)
+        deps = self._deps(stores, readiness)
+        following = asyncio.create_task(deps.revocations.follow(stores.broadcast))
+        stack.callback(following.cancel)
+        return ApiServer(create_app(deps), self._config, self._listener)
 
     def _deps(self, stores: Stores, readiness: Readiness) -> Deps:
         config, clock = self._config, self._clock
@@ -247,7 +247,7 @@ class Program:
 class ApiServer(uvicorn.Server):
     """uvicorn as one task among others: the signals are the process', and `ready` says that it answers."""
 
-    def __init__(self, app: Any, config: Config) -> None:
+    def __init__(self, app: Any, config: Config, listener: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -263,10 +263,14 @@ class ApiServer(uvicorn.Server):
             )
         )
         self.ready = asyncio.Event()
+        self._listener = listener
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets or [self._listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Never
 from uuid import UUID
 
+from qhronos.broadcast import Broadcast, Notice, TokenRevoked
 from qhronos.clock import Clock
 from qhronos.errors import Unauthenticated, Unavailable
 from qhronos.store import Database
@@ -44,6 +46,14 @@ class Revocations:
         """It was revoked, and that is committed: from now on it is refused here."""
         self._revoked |= {token_id}
         self._added |= {token_id}
+
+    async def follow(self, broadcast: Broadcast) -> Never:
+        """Hear of revocations in other processes as they happen, for ever."""
+        await broadcast.follow(self._clock, asyncio.Event(), self._heed)
+
+    def _heed(self, notice: Notice) -> None:
+        if isinstance(notice, TokenRevoked):
+            self.add(notice.token_id)
 
     def _age(self) -> float:
         return self._clock.monotonic() - self._read_at
