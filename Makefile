@@ -1,0 +1,62 @@
+# Where there is no make: `python3 dev.py run`, `python3 dev.py test`. The other recipes can be typed as they stand here.
+
+PYTHON ?= python3
+BIN := .venv/bin
+COMPOSE := docker compose -f deploy/compose.yaml
+ARGS ?=
+# For `make fuzz`: the same seed tries the same cases.
+SEED ?= 0
+CASES ?= 20000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check fmt fuzz lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start Qhronos with stores of its own; options as in ARGS="--port 9000"
+	@exec $(PYTHON) dev.py run $(ARGS)
+
+test: ## run the tests; a part of them with ARGS="tests/unit -k retry"
+	@exec $(PYTHON) dev.py test $(ARGS)
+
+setup: ## make .venv with what requirements.lock lists
+	@$(PYTHON) dev.py setup
+
+check: setup lint-deploy ## format, lint, types, import contracts, dead code
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@# What it calls a variable in lower case is a field, which JSON or a row reads and writes.
+	@! $(BIN)/vulture | grep -vE "unused (variable|attribute) '_?[a-z][a-z0-9_]*'"
+
+lint-deploy: setup ## what is under deploy/, and the other YAML
+	@$(BIN)/yamllint --strict .
+
+fmt: setup ## format, and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+fuzz: setup ## throw CASES requests at every route, from SEED
+	@QHRONOS_FUZZ_SEED=$(SEED) QHRONOS_FUZZ_CASES=$(CASES) $(BIN)/pytest tests/fuzz $(ARGS)
+
+lock: setup ## choose the versions of requirements.lock anew; needs uv
+	@printf 'hatchling>=1.27\neditables\n' | uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --custom-compile-command 'make lock' \
+		--extra test --output-file requirements.lock pyproject.toml -
+
+migrate-up: setup ## bring the schema of DATABASE_URL up to date
+	@$(BIN)/qhronos migrate $(ARGS)
+
+docker-build: ## build the image
+	docker build --tag qhronos .
+
+docker-up: ## start Postgres and Redis in containers
+	$(COMPOSE) up --detach --wait postgres redis
+
+docker-qup: ## start everything in containers
+	$(COMPOSE) up --detach --wait --build
+
+docker-qdown: ## end what docker-up and docker-qup started
+	$(COMPOSE) down
