@@ -48,6 +48,14 @@ CREATE INDEX events_words ON events USING gin (
     to_tsvector('simple', name || ' ' || description || ' ' || coalesce(key, ''))
 );
 
+-- What somebody typed into a search box: every word as a prefix, cut by the parser that cut the indexed text.
+CREATE FUNCTION prefixes(words text) RETURNS tsquery LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN numnode(plainto_tsquery('simple', words)) = 0 THEN ''::tsquery
+        ELSE (replace(plainto_tsquery('simple', words)::text, ''' & ''', ''':* & ''') || ':*')::tsquery
+    END
+$$;
+
 -- What an event promised, and when: with gaps it makes "expected minus recorded" a query.
 CREATE TABLE event_versions (
     event_id uuid NOT NULL,
@@ -89,6 +97,7 @@ CREATE TABLE pending (
     PRIMARY KEY (event_id, due_at)
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX pending_fire ON pending (fire_at);
+CREATE INDEX pending_due ON pending (due_at, event_id); -- lists show open and closed as one, in the order of the ledger
 CREATE INDEX pending_held ON pending (worker, lease_until) WHERE lease_until IS NOT NULL;
 
 CREATE TABLE occurrence_overrides (

@@ -13,6 +13,7 @@ QhronosError
 │   ├── TooLarge            more bytes or items than are taken at once
 │   └── Throttled           too many requests; says when to come back
 ├── Unavailable             a store is away; the run loop waits, the API answers 503
+│   └── Contended           it is there, but this statement lost to others; trying again makes sense
 ├── ConfigError             the process must not start like this
 └── Unreachable             an endpoint could not be talked to (http/); actions turn it into an outcome
 
@@ -73,6 +74,9 @@ class Unavailable(QhronosError):
     def __init__(self, what: str, why: str) -> None:
         super().__init__(f"{what} is unavailable: {why}")
         self.what = what
+
+
+class Contended(Unavailable): ...
 
 
 class ConfigError(QhronosError): ...

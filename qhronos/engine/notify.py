@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
@@ -28,3 +29,12 @@ async def announce(stores: Stores, opened: Sequence[Entry], now: datetime) -> No
     except Unavailable as error:
         # The rows are committed: the sweep plans what is overdue.
         log.warning("plan.unavailable", count=len(opened), error=str(error))
+
+
+async def recall(stores: Stores, event_ids: Sequence[UUID]) -> None:
+    """After the commit: whoever holds occurrences of these events lets go of them."""
+    try:
+        await stores.broadcast.revoke(event_ids)
+    except Unavailable as error:
+        # Their fences have moved on, so what is not let go comes to nothing when it is settled.
+        log.warning("recall.unavailable", count=len(event_ids), error=str(error))

@@ -18,13 +18,20 @@ from psycopg import AsyncConnection
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from qhronos.errors import Unavailable
+from qhronos.errors import Contended, Invalid, Unavailable
 
 Connection: TypeAlias = AsyncConnection[Any]
 
 # A statement that takes longer is a fault, and a lock that is waited for longer is somebody else's.
 OPTIONS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
 CHECKOUT_SECONDS = 5.0
+# The statement lost to others; the connection is fine.
+CONTENTION = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.SerializationFailure,
+)
 
 
 def load_sql(noun: str) -> dict[str, LiteralString]:
@@ -58,10 +65,14 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """For single statements, each its own transaction. Raises Unavailable."""
+        """For single statements, each its own transaction. Raises Unavailable, and Invalid for what no column can hold."""
         try:
             async with self._pool.connection() as conn:
                 yield conn
+        except CONTENTION as error:
+            raise Contended("postgres", _first_line(error)) from error
+        except psycopg.DataError as error:
+            raise Invalid("a value is outside of what can be stored") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise Unavailable("postgres", _first_line(error)) from error
 

@@ -1,0 +1,262 @@
+"""What a change to an event does to it and to its open occurrences, in one transaction: the table of docs/architecture.md.
+
+The event is held first, then its rows, in every change: so no two changes meet, and what a dispatcher claims meanwhile is
+either taken back or was there first. What was held for later is re-fenced and recalled; what has started finishes. After
+the commit dispatchers and the plan are told; that they cannot be is a delay, never an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from qhronos.clock import Clock
+from qhronos.config import Scheduler
+from qhronos.core.event import EventStatus, in_catchup
+from qhronos.core.occurrence import Identity, Status, occurrence_id
+from qhronos.core.recurrence import expand
+from qhronos.core.recurrence.model import Recurrence
+from qhronos.core.window import Advance, advance, is_once
+from qhronos.engine.actor import Actor
+from qhronos.engine.draft import EXPIRED, ROOM, Fields, merge, policies_of, recurrence_of
+from qhronos.engine.expand import open_rows
+from qhronos.engine.notify import announce, recall
+from qhronos.engine.stores import Stores
+from qhronos.errors import Conflict, NotFound, Outdated
+from qhronos.store import Connection, audit, changes, events, expansion, idempotency, pending
+from qhronos.store.changes import Changed
+from qhronos.store.events import Event
+from qhronos.store.idempotency import Answer, Request
+from qhronos.store.pending import Entry
+
+NO_EVENT = "event not found"
+PASSES = 3  # of an expansion inside a request; the expander does what is left
+
+
+class Backlog(enum.StrEnum):
+    """What becomes of what fell due during a pause."""
+
+    SKIP = "skip"
+    FIRE_LATEST = "fire_latest"
+    FIRE_ALL = "fire_all"
+
+
+def etag(event: Event) -> str:
+    """Differs whenever a client could see a difference that it made: pausing keeps the version."""
+    return f"{event.version}-{event.status}"
+
+
+class Change:
+    """A held event in the middle of its transaction, and what is to be told after it."""
+
+    def __init__(self, conn: Connection, actor: Actor, event: Event, now: datetime) -> None:
+        self.conn = conn
+        self.actor = actor
+        self.event = event
+        self.now = now
+        self.opened: list[Entry] = []
+        self.recalled = False
+
+    def touched(self, rows: Sequence[Changed], *, plan: bool) -> None:
+        """Rows were taken from whoever held them; `plan`: they are still to be acted on."""
+        self.recalled = self.recalled or any(row.held for row in rows)
+        if plan:
+            self.opened += [Entry(self.event.id, row.due_at, row.fire_at) for row in rows]
+
+    async def record(self, action: str, **details: Any) -> None:
+        await audit.record(self.conn, self.actor.did(action, self.event.id, self.now, details))
+
+    async def save(self, **updates: Any) -> None:
+        """Write the event back; if nothing is left to fire, it is completed."""
+        self.event = msgspec.structs.replace(self.event, **updates, updated_at=self.now)
+        await events.save(self.conn, self.event)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Complete the event if nothing is left, and read it back as anybody would see it."""
+        await pending.complete_events(self.conn, [self.event.id], self.now)
+        self.event = _found(await events.get(self.conn, self.event.id, None, self.now))
+
+
+async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: str | None, now: datetime) -> Change:
+    """Hold a live event that the actor sees. Raises NotFound, and Outdated if `if_match` is of another version."""
+    if not await events.lock(conn, event_id, actor.scope):
+        raise NotFound(NO_EVENT)
+    event = _found(await events.get(conn, event_id, None, now))
+    if if_match is not None and if_match != etag(event):
+        raise Outdated(f"the event has changed: it is now {etag(event)}; read it again", field="If-Match")
+    return Change(conn, actor, event, now)
+
+
+class Changes:
+    def __init__(self, stores: Stores, clock: Clock, scheduler: Scheduler) -> None:
+        self.stores = stores
+        self.clock = clock
+        self._scheduler = scheduler
+
+    async def edit(
+        self, actor: Actor, event_id: UUID, fields: Fields, status: EventStatus | None, if_match: str | None
+    ) -> Event:
+        """Change what was said; `status` active or paused is how the first Qhronos resumed and paused."""
+        async with self.change(actor, event_id, if_match) as change:
+            before = change.event.status
+            if fields.given() or status is None:
+                await self.apply(change, fields)
+            if status == EventStatus.PAUSED and before != EventStatus.PAUSED:
+                await self.pause_held(change, None)
+            if status == EventStatus.ACTIVE and before == EventStatus.PAUSED:
+                await self.resume_held(change, Backlog.FIRE_ALL)
+        return change.event
+
+    async def upsert(
+        self, actor: Actor, fields: Fields, request: Request | None, render: Callable[[Event], Answer]
+    ) -> Answer | None:
+        """Edit the event with this key; None: there is no longer one."""
+        async with self.stores.database.transaction() as conn:
+            now = self.clock.now()
+            if answer := await idempotency.claim(conn, request, now):
+                return answer
+            change = await begin_by_key(conn, actor, str(fields.key), now)
+            if change is None:
+                # Nothing was done, so the request is still to be answered.
+                await idempotency.release(conn, [request] if request else [])
+                return None
+            await self.apply(change, fields)
+            answer = render(change.event)
+            await idempotency.record(conn, request, answer)
+        await self.tell(change)
+        return answer
+
+    async def pause(self, actor: Actor, event_id: UUID, reason: str | None, if_match: str | None) -> Event:
+        async with self.change(actor, event_id, if_match) as change:
+            await self.pause_held(change, reason)
+        return change.event
+
+    async def delete(self, actor: Actor, event_id: UUID, if_match: str | None) -> None:
+        async with self.change(actor, event_id, if_match) as change:
+            conn, event, now = change.conn, change.event, change.now
+            closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", now)
+            change.touched(closed, plan=False)
+            left = await changes.list_open(conn, event.id, now)
+            in_flight = [occurrence_id(Identity(event.id, row.due_at)) for row in left]
+            await change.record("event.deleted", cancelled=len(closed), in_flight=in_flight)
+            await events.delete(conn, event.id, now)
+
+    @asynccontextmanager
+    async def change(self, actor: Actor, event_id: UUID, if_match: str | None) -> AsyncIterator[Change]:
+        """A transaction around a held event; after its commit everybody is told."""
+        async with self.stores.database.transaction() as conn:
+            change = await begin(conn, actor, event_id, if_match, self.clock.now())
+            yield change
+        await self.tell(change)
+
+    async def apply(self, change: Change, fields: Fields) -> None:
+        """An edit. Only another recurrence moves instants; everything else binds what is open to the new version."""
+        conn, event_id, now = change.conn, change.event.id, change.now
+        # In a thread: a hostile rule may use up its whole step budget.
+        merged, recurrence = await asyncio.to_thread(merge, change.event, fields, now)
+        change.event = merged
+        if recurrence is not None:
+            change.touched(await changes.remove_future(conn, event_id, now), plan=False)
+        paused = merged.status == EventStatus.PAUSED
+        change.touched(await changes.rebind(conn, event_id, merged.version, now), plan=not paused)
+        if recurrence is not None:
+            await self._expand_anew(change, recurrence)
+        await events.next_version(conn, change.event, now)
+        if not isinstance(fields.hmac_secret, msgspec.UnsetType):
+            await events.set_secret(conn, event_id, fields.hmac_secret)
+        await change.record("event.updated", version=merged.version, fields=fields.given())
+        await change.save()
+
+    async def pause_held(self, change: Change, reason: str | None) -> None:
+        """Keep what is open, but from being claimed; what is held for later is handed back."""
+        event = change.event
+        if event.status not in (EventStatus.ACTIVE, EventStatus.PAUSED):
+            raise Conflict(f"the event is {event.status}; only an active one can be paused")
+        change.touched(await changes.block(change.conn, event.id, change.now), plan=False)
+        await change.record("event.paused", reason=reason)
+        await change.save(status=EventStatus.PAUSED, reason=reason)
+
+    async def resume_held(self, change: Change, backlog: str) -> None:
+        """Let what is open be claimed again, and expand from where it stopped."""
+        event = change.event
+        change.touched(await changes.unblock(change.conn, event.id, event.version), plan=True)
+        change.event = msgspec.structs.replace(event, status=EventStatus.ACTIVE, reason=None)
+        await self.expand(change, recurrence_of(event))
+        await change.record("event.resumed", backlog=backlog)
+        await change.save()
+
+    async def expand(self, change: Change, recurrence: Recurrence) -> None:
+        """Make what is near, from the cursor of the event on; the cursor moves. Not saved yet."""
+        if change.event.status == EventStatus.PAUSED:
+            await self._look_ahead(change, recurrence)
+            return
+        for _ in range(PASSES):
+            step = await self._expand_once(change, recurrence)
+            if step.instants or step.next_expand_at is None or step.next_expand_at > change.now:
+                return
+
+    async def _expand_once(self, change: Change, recurrence: Recurrence) -> Advance:
+        conn, event, now = change.conn, change.event, change.now
+        made = len(await changes.list_open(conn, event.id, now))
+        step = await asyncio.to_thread(
+            advance,
+            recurrence,
+            event.expanded_until,
+            now=now,
+            look_ahead=self._scheduler.look_ahead_duration,
+            room=max(0, ROOM - made),
+            catchup=in_catchup(policies_of(event).misfire, now),
+        )
+        change.opened += await pending.insert(conn, open_rows(event.id, event.version, recurrence, step))
+        if step.gap:
+            await expansion.record_gaps(conn, [expansion.NewGap(event.id, *step.gap, EXPIRED)])
+        cursor = {name: getattr(step, name) for name in ("expanded_until", "next_due_at", "next_expand_at")}
+        change.event = msgspec.structs.replace(event, **cursor)
+        return step
+
+    async def _look_ahead(self, change: Change, recurrence: Recurrence) -> None:
+        """While an event is paused nothing is made of it; it only knows what would come first."""
+        ahead = await asyncio.to_thread(expand, recurrence, change.event.expanded_until, None, 1)
+        first = ahead.instants[0].at if ahead.instants else None
+        again = None if first is None and ahead.ended else change.now
+        change.event = msgspec.structs.replace(change.event, next_due_at=first, next_expand_at=again)
+
+    async def _expand_anew(self, change: Change, recurrence: Recurrence) -> None:
+        """From now on; a single instant also if it is in the past, where the misfire policy judges it."""
+        event = change.event
+        since = event.start_time if is_once(recurrence) else change.now
+        status = event.status if event.status == EventStatus.PAUSED else EventStatus.ACTIVE
+        reason = event.reason if event.status == EventStatus.PAUSED else None
+        change.event = msgspec.structs.replace(event, expanded_until=since, status=status, reason=reason)
+        await self.expand(change, recurrence)
+
+    async def tell(self, change: Change) -> None:
+        """After the commit."""
+        if change.recalled:
+            await recall(self.stores, [change.event.id])
+        await announce(self.stores, change.opened, change.now)
+
+
+async def begin_by_key(conn: Connection, actor: Actor, key: str, now: datetime) -> Change | None:
+    """Hold the live event with this key; None: there is none. Raises Conflict if the actor must not see it."""
+    held = await events.lock_key(conn, key, actor.scope)
+    if held is None:
+        return None
+    event_id, visible = held
+    if not visible:
+        raise Conflict("another event has this key", field="key")
+    return Change(conn, actor, _found(await events.get(conn, event_id, None, now)), now)
+
+
+def _found(event: Event | None) -> Event:
+    if event is None:
+        raise NotFound(NO_EVENT)
+    return event

@@ -1,0 +1,227 @@
+"""What a client says of an event, and the event that comes of it: everything that is computed before a row is written."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from qhronos.config import Scheduler
+from qhronos.core.event import EventStatus, Misfire, Policies, event_id, in_catchup
+from qhronos.core.recurrence import (
+    check,
+    is_settled,
+    parse,
+    settle,
+    start,
+    tzdata_version,
+)
+from qhronos.core.recurrence.model import Dst, Recurrence
+from qhronos.core.retry import Retry
+from qhronos.core.window import Advance, advance, begin, is_once
+from qhronos.engine.expand import open_rows
+from qhronos.store.events import Event, NewEvent
+from qhronos.store.expansion import NewGap
+from qhronos.store.pending import Open
+
+T = TypeVar("T")
+
+ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
+EXPIRED = "older than the catch-up window"
+
+
+class Fields(Struct, frozen=True, kw_only=True):
+    """UNSET: nothing was said. None: as by default. JSON is encoded, `schedule` is as decoded."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    key: str | UnsetType | None = UNSET
+    start_time: datetime | UnsetType | None = UNSET
+    timezone: str | UnsetType | None = UNSET
+    schedule: object = UNSET
+    dst: Dst | UnsetType | None = UNSET
+    action: msgspec.Raw | UnsetType = UNSET
+    metadata: msgspec.Raw | UnsetType = UNSET
+    tags: tuple[str, ...] | UnsetType = UNSET
+    hmac_secret: str | UnsetType | None = UNSET
+    retry: Retry | UnsetType | None = UNSET
+    misfire: Misfire | UnsetType | None = UNSET
+
+    def given(self) -> list[str]:
+        """The names of what was said."""
+        return [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]
+
+    @property
+    def says_when(self) -> bool:
+        return any(value is not UNSET for value in (self.start_time, self.timezone, self.schedule, self.dst))
+
+
+class Prepared(NamedTuple):
+    """A new event with all the rows that come with it."""
+
+    new: NewEvent
+    rows: list[Open]
+    gap: NewGap | None
+
+    @property
+    def event(self) -> Event:
+        return self.new.event
+
+
+def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
+    """The event to create; `name` and `action` are given. Raises Invalid.
+
+    May take as long as the recurrence's budget of steps: see `is_quick`.
+    """
+    recurrence = _recurrence(
+        or_none(fields.schedule), or_none(fields.start_time), or_none(fields.timezone), or_none(fields.dst), now
+    )
+    policies = Policies(retry=or_none(fields.retry), misfire=or_none(fields.misfire) or Misfire())
+    began = start(recurrence)
+    step = advance(
+        recurrence,
+        begin(recurrence, began, now, scheduler.grace_period),
+        now=now,
+        look_ahead=scheduler.look_ahead_duration,
+        room=ROOM,
+        catchup=in_catchup(policies.misfire, now),
+    )
+    identifier = event_id(now, os.urandom(8))
+    event = _new_event(identifier, fields, recurrence, began, policies, step, now)
+    gap = NewGap(identifier, *step.gap, EXPIRED) if step.gap else None
+    rows = open_rows(identifier, event.version, recurrence, step)
+    return Prepared(NewEvent(event, or_none(fields.hmac_secret)), rows, gap)
+
+
+def is_quick(fields: Fields) -> bool:
+    """Whether `prepare` is done in no time: a rule may take a while, a single instant does not."""
+    return or_none(fields.schedule) is None
+
+
+def merge(event: Event, fields: Fields, now: datetime) -> tuple[Event, Recurrence | None]:
+    """The event as `fields` change it, in its next version; and its recurrence, if that is another. Raises Invalid."""
+    changes = {name: getattr(fields, name) for name in PLAIN if getattr(fields, name) is not UNSET}
+    merged = msgspec.structs.replace(
+        event,
+        **changes,
+        policies=_policies(event, fields),
+        has_hmac_secret=event.has_hmac_secret if fields.hmac_secret is UNSET else fields.hmac_secret is not None,
+        version=event.version + 1,
+        updated_at=now,
+    )
+    if not fields.says_when:
+        return merged, None
+    before = recurrence_of(event)
+    after = _next_recurrence(event, before, fields, now)
+    if fields.schedule is not UNSET:
+        merged = msgspec.structs.replace(merged, schedule=_schedule(fields.schedule))
+    if after == before:
+        return merged, None
+    when = {"start_time": start(after), "timezone": after.timezone, "tzdata": tzdata_version()}
+    return msgspec.structs.replace(merged, **when, recurrence=_encode(after)), after
+
+
+PLAIN = ("name", "description", "key", "action", "metadata", "tags")
+
+
+def recurrence_of(event: Event) -> Recurrence:
+    return msgspec.json.decode(event.recurrence, type=Recurrence)
+
+
+def policies_of(event: Event) -> Policies:
+    return msgspec.json.decode(event.policies, type=Policies)
+
+
+def or_none(value: T | UnsetType | None) -> T | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _new_event(
+    identifier: UUID,
+    fields: Fields,
+    recurrence: Recurrence,
+    began: datetime,
+    policies: Policies,
+    step: Advance,
+    now: datetime,
+) -> Event:
+    nothing_left = not step.instants and step.next_expand_at is None
+    return Event(
+        id=identifier,
+        key=or_none(fields.key),
+        name=_given(fields.name),
+        description=or_none(fields.description) or "",
+        start_time=began,
+        timezone=recurrence.timezone,
+        schedule=_schedule(or_none(fields.schedule)),
+        recurrence=_encode(recurrence),
+        action=_given(fields.action),
+        metadata=or_none(fields.metadata) or msgspec.Raw(b"{}"),
+        tags=or_none(fields.tags) or (),
+        policies=_encode(policies),
+        has_hmac_secret=or_none(fields.hmac_secret) is not None,
+        status=EventStatus.COMPLETED if nothing_left else EventStatus.ACTIVE,
+        reason=None,
+        version=1,
+        tzdata=tzdata_version(),
+        expanded_until=step.expanded_until,
+        next_due_at=step.next_due_at,
+        next_expand_at=step.next_expand_at,
+        created_at=now,
+        updated_at=now,
+        upcoming=step.instants[0].at if step.instants else step.next_due_at,
+    )
+
+
+def _recurrence(
+    schedule: object, start_time: datetime | None, timezone: str | None, dst: Dst | None, now: datetime
+) -> Recurrence:
+    recurrence = parse(schedule, now=now, start_time=start_time, timezone=timezone, dst=dst or Dst())
+    if not is_once(recurrence):
+        check(recurrence, now)
+        while not is_settled(recurrence):
+            recurrence = settle(recurrence)
+    return recurrence
+
+
+def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: datetime) -> Recurrence:
+    """What was not said stays as it is: the instant of the start, the zone, the rule."""
+    schedule = fields.schedule
+    if schedule is UNSET:
+        schedule = msgspec.json.decode(event.schedule) if event.schedule else None
+    # A schedule that brings its own DTSTART replaces the old one.
+    brings_start = isinstance(fields.schedule, str) and "DTSTART" in fields.schedule.upper()
+    start_time, timezone = or_none(fields.start_time), or_none(fields.timezone)
+    if fields.start_time is UNSET and not brings_start:
+        start_time = event.start_time
+    if fields.timezone is UNSET and not brings_start:
+        timezone = event.timezone
+    dst = before.dst if isinstance(fields.dst, UnsetType) else fields.dst
+    return _recurrence(schedule, start_time, timezone, dst, now)
+
+
+def _policies(event: Event, fields: Fields) -> msgspec.Raw:
+    if fields.retry is UNSET and fields.misfire is UNSET:
+        return event.policies
+    before = policies_of(event)
+    retry = before.retry if isinstance(fields.retry, UnsetType) else fields.retry
+    misfire = before.misfire if isinstance(fields.misfire, UnsetType) else fields.misfire or Misfire()
+    return _encode(Policies(retry=retry, misfire=misfire))
+
+
+def _schedule(schedule: object) -> msgspec.Raw | None:
+    return None if schedule is None else _encode(schedule)
+
+
+def _encode(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _given(value: T | UnsetType) -> T:
+    if isinstance(value, UnsetType):
+        raise TypeError("a new event has a name and an action")
+    return value

@@ -1,0 +1,113 @@
+"""What is done to single occurrences: replay what is closed, cancel what has not begun.
+
+The event is held before its rows, as in every change.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from qhronos.clock import Clock
+from qhronos.core.event import EventStatus
+from qhronos.core.occurrence import OPEN, Identity, Status, occurrence_id
+from qhronos.engine.actor import Actor
+from qhronos.engine.notify import announce, recall
+from qhronos.engine.stores import Stores
+from qhronos.errors import Conflict, Gone, NotFound
+from qhronos.store import Connection, audit, changes, events, occurrences, pending
+from qhronos.store.occurrences import Filter, Occurrence
+
+NO_OCCURRENCE = "occurrence not found"
+REPLAYABLE = frozenset({EventStatus.ACTIVE, EventStatus.COMPLETED, EventStatus.PAUSED})
+
+
+class Replayed(NamedTuple):
+    matched: list[Identity]
+    reopened: int
+
+
+class Replays:
+    def __init__(self, stores: Stores, clock: Clock) -> None:
+        self._stores = stores
+        self._clock = clock
+
+    async def replay(self, actor: Actor, identity: Identity) -> Occurrence:
+        """Closed, and so open again: same id, next attempt, now. Raises Conflict where that cannot be."""
+        async with self._stores.database.transaction() as conn:
+            now = self._clock.now()
+            status, occurrence = await _hold(conn, actor, identity, now)
+            if occurrence.status in OPEN:
+                raise Conflict(f"the occurrence is {occurrence.status}; only a closed one can be replayed")
+            if status not in REPLAYABLE:
+                raise Conflict(f"the event is {status}; its occurrences cannot be replayed")
+            opened = await changes.reopen(conn, [identity], now)
+            await events.revive(conn, [identity.event_id], now)
+            await _record(conn, actor, "occurrence.replayed", identity, now)
+            occurrence = _found(await occurrences.get(conn, identity, None, now))
+        await announce(self._stores, opened, now)
+        return occurrence
+
+    async def cancel(self, actor: Actor, identity: Identity) -> Occurrence:
+        """Open and not begun, and so closed as cancelled. Raises Conflict where that cannot be."""
+        async with self._stores.database.transaction() as conn:
+            now = self._clock.now()
+            _, occurrence = await _hold(conn, actor, identity, now)
+            reason = f"cancelled by {actor.subject}"
+            closed = await changes.close(conn, identity.event_id, Status.CANCELLED, reason, now, only=identity.due_at)
+            if not closed:
+                raise Conflict(f"the occurrence is {occurrence.status}; only a scheduled one can be cancelled")
+            await pending.complete_events(conn, [identity.event_id], now)
+            await _record(conn, actor, "occurrence.cancelled", identity, now)
+            occurrence = _found(await occurrences.get(conn, identity, None, now))
+        if closed[0].held:
+            await recall(self._stores, [identity.event_id])
+        return occurrence
+
+    async def preview(self, actor: Actor, wanted: Filter, limit: int) -> list[Identity]:
+        """What `replay_many` would take."""
+        async with self._stores.database.connection() as conn:
+            return await occurrences.find_closed(conn, wanted, actor.scope, limit)
+
+    async def replay_many(self, actor: Actor, wanted: Filter, limit: int) -> Replayed:
+        """All that match, oldest first, at most `limit`; what somebody else reopens meanwhile is left to them."""
+        async with self._stores.database.transaction() as conn:
+            now = self._clock.now()
+            matched = await occurrences.find_closed(conn, wanted, actor.scope, limit)
+            held = await events.lock_of_occurrences(conn, list({one.event_id for one in matched}), actor.scope)
+            live = [one for one in matched if held.get(one.event_id) in REPLAYABLE]
+            opened = await changes.reopen(conn, live, now)
+            await events.revive(conn, list({entry.event_id for entry in opened}), now)
+            if opened:
+                details = {"filter": _told(wanted), "replayed": len(opened)}
+                await audit.record(conn, actor.did("occurrences.replayed", wanted.event_id or "*", now, details))
+        await announce(self._stores, opened, now)
+        return Replayed(matched, len(opened))
+
+
+async def _hold(conn: Connection, actor: Actor, identity: Identity, now: datetime) -> tuple[str, Occurrence]:
+    """Hold the event of an occurrence that the actor sees: its status, and the occurrence as it stands now."""
+    held = await events.lock_of_occurrences(conn, [identity.event_id], actor.scope)
+    if identity.event_id not in held:
+        raise NotFound(NO_OCCURRENCE)
+    occurrence = await occurrences.get(conn, identity, None, now)
+    if occurrence is None and identity.due_at < now and not await changes.has_day(conn, identity.due_at):
+        raise Gone("the history of that day has been dropped")
+    return held[identity.event_id], _found(occurrence)
+
+
+async def _record(conn: Connection, actor: Actor, action: str, identity: Identity, now: datetime) -> None:
+    details = {"event_id": str(identity.event_id), "scheduled_at": identity.due_at}
+    await audit.record(conn, actor.did(action, occurrence_id(identity), now, details))
+
+
+def _told(wanted: Filter) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+
+
+def _found(occurrence: Occurrence | None) -> Occurrence:
+    if occurrence is None:
+        raise NotFound(NO_OCCURRENCE)
+    return occurrence

@@ -1,0 +1,137 @@
+"""What a change to an event does to its open rows. Statements and their whys in changes.sql.
+
+The caller holds the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from qhronos.core.occurrence import Identity, Status
+from qhronos.store import Connection, load_sql
+from qhronos.store.pending import Entry, make_days
+
+SQL = load_sql("changes")
+T = TypeVar("T")
+
+
+class Changed(NamedTuple):
+    """An open row that was changed; `held`: a dispatcher had it in hand, and must let go."""
+
+    due_at: datetime
+    fire_at: datetime
+    held: bool
+
+
+class OpenRow(NamedTuple):
+    due_at: datetime
+    fire_at: datetime
+    started: bool
+
+
+async def remove_future(conn: Connection, event_id: UUID, now: datetime) -> list[Changed]:
+    """Remove what a rule that no longer holds promised for after `now`."""
+    return await _changed(conn, "remove_future", {"event_id": event_id, "now": now})
+
+
+async def rebind(conn: Connection, event_id: UUID, version: int, now: datetime) -> list[Changed]:
+    """Bind what has not started to `version` of the event."""
+    return await _changed(conn, "rebind", {"event_id": event_id, "version": version, "now": now})
+
+
+async def block(conn: Connection, event_id: UUID, now: datetime) -> list[Changed]:
+    """Keep what has not started from being claimed until `unblock`."""
+    return await _changed(conn, "block", {"event_id": event_id, "now": now})
+
+
+async def unblock(conn: Connection, event_id: UUID, version: int) -> list[Changed]:
+    return await _changed(conn, "unblock", {"event_id": event_id, "version": version})
+
+
+async def close(
+    conn: Connection,
+    event_id: UUID,
+    status: Status,
+    reason: str,
+    now: datetime,
+    *,
+    only: datetime | None = None,
+    until: datetime | None = None,
+    spare: datetime | None = None,
+) -> list[Changed]:
+    """Close what has not started as skipped or cancelled: all of it, the one due at `only`, or what is due until `until`."""
+    params = {
+        "event_id": event_id,
+        "status": str(status),
+        "reason": reason,
+        "now": now,
+        "only": only,
+        "until": until,
+        "spare": spare,
+    }
+
+    async def days() -> list[datetime]:
+        return [row.due_at for row in await list_open(conn, event_id, now)]
+
+    return await _into_ledger(conn, lambda: _changed(conn, "close", params), days)
+
+
+async def skip_ahead(
+    conn: Connection, identity: Identity, origin: str, version: int, wall: datetime, reason: str, now: datetime
+) -> None:
+    """Record an instant that is not expanded yet as skipped."""
+    params = identity._asdict() | {"origin": origin, "version": version, "wall": wall, "reason": reason, "now": now}
+
+    async def days() -> list[datetime]:
+        return [identity.due_at]
+
+    await _into_ledger(conn, lambda: conn.execute(SQL["skip_ahead"], params), days)
+
+
+async def list_open(conn: Connection, event_id: UUID, now: datetime) -> list[OpenRow]:
+    cursor = await conn.execute(SQL["list_open"], {"event_id": event_id, "now": now})
+    return [OpenRow(*row) for row in await cursor.fetchall()]
+
+
+async def reopen(conn: Connection, identities: Sequence[Identity], now: datetime) -> list[Entry]:
+    """Move closed occurrences of held events back to the open ones; those that are not closed are left out."""
+    params = {
+        "event_ids": [identity.event_id for identity in identities],
+        "due_ats": [identity.due_at for identity in identities],
+        "now": now,
+    }
+    cursor = await conn.execute(SQL["reopen"], params)
+    return [Entry(*row) for row in await cursor.fetchall()]
+
+
+async def override_payload(conn: Connection, identity: Identity, payload: str, now: datetime) -> None:
+    """This occurrence carries `payload` (JSON) instead of the event's metadata."""
+    await conn.execute(SQL["override_payload"], identity._asdict() | {"payload": payload, "now": now})
+
+
+async def has_day(conn: Connection, due_at: datetime) -> bool:
+    """Whether the ledger still keeps the day of an instant."""
+    row = await (await conn.execute(SQL["has_day"], {"day": due_at.astimezone(UTC).date()})).fetchone()
+    return bool(row and row[0])
+
+
+async def _changed(conn: Connection, statement: str, params: dict[str, Any]) -> list[Changed]:
+    cursor = await conn.execute(SQL[statement], params)
+    return [Changed(*row) for row in await cursor.fetchall()]
+
+
+async def _into_ledger(
+    conn: Connection, write: Callable[[], Awaitable[T]], days: Callable[[], Awaitable[list[datetime]]]
+) -> T:
+    """Write, and make the ledger's missing days if that is what it fails for."""
+    try:
+        async with conn.transaction():
+            return await write()
+    except psycopg.errors.CheckViolation:
+        await make_days(conn, await days())
+        return await write()

@@ -1,0 +1,98 @@
+-- What a change to an event does to its open rows. The caller holds the event. Rows are taken in the order of `due_at`.
+-- A row whose request has started (`lease_until IS NOT NULL AND fire_at <= now`) is left to finish under its own fence;
+-- one that is only held for later is taken back: its lease is cleared and its fence moves on, so that whatever its holder
+-- still does comes to nothing.
+
+-- name: remove_future
+-- What the old rule promised for later. What was begun or opened again on purpose is not of the rule's future.
+DELETE FROM pending
+WHERE event_id = %(event_id)s AND due_at > %(now)s AND fire_at > %(now)s AND starts = 0 AND origin IN ('rule', 'once')
+RETURNING due_at, fire_at, lease_until IS NOT NULL AS held;
+
+-- name: rebind
+WITH free AS (
+    SELECT event_id, due_at, lease_until IS NOT NULL AS held FROM pending
+    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    ORDER BY due_at
+    FOR UPDATE
+)
+UPDATE pending AS p
+SET version = %(version)s, lease_until = NULL, worker = NULL,
+    fence = CASE WHEN f.held THEN nextval('fences') ELSE p.fence END
+FROM free AS f
+WHERE p.event_id = f.event_id AND p.due_at = f.due_at
+RETURNING p.due_at, p.fire_at, f.held;
+
+-- name: block
+WITH free AS (
+    SELECT event_id, due_at, lease_until IS NOT NULL AS held FROM pending
+    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    ORDER BY due_at
+    FOR UPDATE
+)
+UPDATE pending AS p
+SET blocked_on = 'paused', lease_until = NULL, worker = NULL,
+    fence = CASE WHEN f.held THEN nextval('fences') ELSE p.fence END
+FROM free AS f
+WHERE p.event_id = f.event_id AND p.due_at = f.due_at
+RETURNING p.due_at, p.fire_at, f.held;
+
+-- name: unblock
+-- Also moves them to the live version: a request that was under way during the pause may have come back bound to an older.
+UPDATE pending SET blocked_on = nullif(blocked_on, 'paused'), version = %(version)s
+WHERE event_id = %(event_id)s AND lease_until IS NULL
+RETURNING due_at, fire_at, false AS held;
+
+-- name: close
+-- Whatever has not started, or one of them, or those due until an instant, moves to the ledger without an attempt.
+WITH gone AS (
+    DELETE FROM pending
+    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
+        AND (%(only)s::timestamptz IS NULL OR due_at = %(only)s::timestamptz)
+        AND (%(until)s::timestamptz IS NULL OR due_at <= %(until)s::timestamptz)
+        AND (%(spare)s::timestamptz IS NULL OR due_at <> %(spare)s::timestamptz)
+    RETURNING event_id, due_at, fire_at, origin, version, attempt, wall, lease_until IS NOT NULL AS held
+), ledger AS (
+    INSERT INTO occurrences (event_id, due_at, status, reason, origin, version, attempt, wall, finished_at)
+    SELECT event_id, due_at, %(status)s, %(reason)s, origin, version, attempt, wall, %(now)s FROM gone
+), tallied AS (
+    INSERT INTO tallies (at, status, count) SELECT %(now)s, %(status)s, count(*) FROM gone HAVING count(*) > 0
+)
+SELECT due_at, fire_at, held FROM gone;
+
+-- name: skip_ahead
+-- An instant that is not expanded yet is written down as skipped, so that expanding leaves it alone.
+WITH ledger AS (
+    INSERT INTO occurrences (event_id, due_at, status, reason, origin, version, attempt, wall, finished_at)
+    VALUES (%(event_id)s, %(due_at)s, 'skipped', %(reason)s, %(origin)s, %(version)s, 0, %(wall)s, %(now)s)
+    ON CONFLICT (event_id, due_at) DO NOTHING
+    RETURNING 1
+)
+INSERT INTO tallies (at, status, count) SELECT %(now)s, 'skipped', 1 FROM ledger;
+
+-- name: list_open
+SELECT due_at, fire_at, lease_until IS NOT NULL AND fire_at <= %(now)s AS started FROM pending
+WHERE event_id = %(event_id)s
+ORDER BY due_at;
+
+-- name: reopen
+-- Out of the ledger and back to work under the same identity and the next attempt number, bound to the live version. The
+-- caller holds the events and has left out those that are deleted.
+WITH back AS (
+    DELETE FROM occurrences AS o
+    USING unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at), events AS e
+    WHERE o.event_id = t.event_id AND o.due_at = t.due_at AND e.id = t.event_id
+    RETURNING o.event_id, o.due_at, o.origin, o.attempt, o.wall, e.version, e.status
+)
+INSERT INTO pending (event_id, due_at, fire_at, version, origin, attempt, blocked_on, wall)
+SELECT event_id, due_at, %(now)s, version, origin, attempt, CASE status WHEN 'paused' THEN 'paused' END, wall FROM back
+RETURNING event_id, due_at, fire_at;
+
+-- name: override_payload
+INSERT INTO occurrence_overrides (event_id, due_at, payload, created_at)
+VALUES (%(event_id)s, %(due_at)s, %(payload)s::jsonb, %(now)s);
+
+-- name: has_day
+-- Whether the ledger keeps the day of an instant: it may have been dropped.
+SELECT %(day)s < (SELECT ledger_floor FROM installation)
+    OR to_regclass('occurrences_' || to_char(%(day)s::date, 'YYYY_MM_DD')) IS NOT NULL;

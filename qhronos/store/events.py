@@ -1,0 +1,176 @@
+"""Events as they are stored. Statements and their whys in events.sql.
+
+Of the signing secret a row only says that there is one: what reads events cannot leak it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from msgspec import Struct
+from psycopg.rows import class_row
+
+from qhronos.errors import Conflict
+from qhronos.store import Connection, load_sql
+
+SQL = load_sql("events")
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    id: UUID
+    key: str | None
+    name: str
+    description: str
+    start_time: datetime
+    timezone: str
+    schedule: msgspec.Raw | None
+    recurrence: msgspec.Raw
+    action: msgspec.Raw
+    metadata: msgspec.Raw
+    tags: Sequence[str]
+    policies: msgspec.Raw
+    has_hmac_secret: bool
+    status: str
+    reason: str | None
+    version: int
+    tzdata: str
+    expanded_until: datetime
+    next_due_at: datetime | None
+    next_expand_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    upcoming: datetime | None  # computed: the first instant that is open and not begun, or not yet expanded
+
+
+class NewEvent(Struct, frozen=True):
+    event: Event
+    hmac_secret: str | None
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """`words` are prefixes of words in name, description and key; `metadata` is a JSON object that is contained."""
+
+    any_tags: list[str] | None = None
+    all_tags: list[str] | None = None
+    statuses: list[str] | None = None
+    metadata: str | None = None
+    words: str | None = None
+
+
+async def insert(conn: Connection, created: Sequence[NewEvent]) -> set[UUID]:
+    """The ids of what was inserted; the others want a key that is taken."""
+    events = [one.event for one in created]
+    params: dict[str, Any] = {f"{name}s": [getattr(event, name) for event in events] for name in PLAIN}
+    params |= {f"{name}s": [_text(getattr(event, name)) for event in events] for name in JSON}
+    params |= {
+        "policies": [_text(event.policies) for event in events],
+        "tags": [_array(event.tags) for event in events],
+        "hmac_secrets": [one.hmac_secret for one in created],
+    }
+    cursor = await conn.execute(SQL["insert_events"], params)
+    return {row[0] for row in await cursor.fetchall()}
+
+
+PLAIN = (
+    "id",
+    "key",
+    "name",
+    "description",
+    "start_time",
+    "timezone",
+    "status",
+    "tzdata",
+    "expanded_until",
+    "next_due_at",
+    "next_expand_at",
+    "created_at",
+)
+JSON = ("schedule", "recurrence", "action", "metadata")
+
+
+async def lock(conn: Connection, event_id: UUID, scope: list[str] | None) -> bool:
+    """Hold a live event until the transaction ends; false if there is none that `scope` sees."""
+    cursor = await conn.execute(SQL["lock_event"], {"id": event_id, "scope": scope})
+    return await cursor.fetchone() is not None
+
+
+async def lock_key(conn: Connection, key: str, scope: list[str] | None) -> tuple[UUID, bool] | None:
+    """Hold the live event with this key: its id and whether `scope` sees it."""
+    row = await (await conn.execute(SQL["lock_key"], {"key": key, "scope": scope})).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+async def lock_of_occurrences(conn: Connection, ids: Sequence[UUID], scope: list[str] | None) -> dict[UUID, str]:
+    """Hold these events, deleted ones too; the status of those that `scope` sees."""
+    cursor = await conn.execute(SQL["lock_of_occurrences"], {"ids": list(ids), "scope": scope})
+    return dict(await cursor.fetchall())
+
+
+async def get(conn: Connection, event_id: UUID, scope: list[str] | None, now: datetime) -> Event | None:
+    """A live event that `scope` sees."""
+    async with conn.cursor(row_factory=class_row(Event)) as cursor:
+        await cursor.execute(SQL["get_event"], {"id": event_id, "scope": scope, "now": now})
+        return await cursor.fetchone()
+
+
+async def page(
+    conn: Connection, wanted: Filter, scope: list[str] | None, before: UUID | None, limit: int, now: datetime
+) -> list[Event]:
+    """Newest first, those older than `before`."""
+    params = msgspec.structs.asdict(wanted) | {"scope": scope, "before": before, "limit": limit, "now": now}
+    async with conn.cursor(row_factory=class_row(Event)) as cursor:
+        await cursor.execute(SQL["list_events"], params, prepare=False)
+        return await cursor.fetchall()
+
+
+async def save(conn: Connection, event: Event) -> None:
+    """Write the row back, by whoever holds it. Raises Conflict if another event has its key."""
+    params = msgspec.structs.asdict(event) | {name: _text(getattr(event, name)) for name in (*JSON, "policies")}
+    try:
+        await conn.execute(SQL["save_event"], params | {"tags": list(event.tags)})
+    except psycopg.errors.UniqueViolation as error:
+        raise Conflict("another event has this key", field="key") from error
+
+
+async def set_secret(conn: Connection, event_id: UUID, secret: str | None) -> None:
+    await conn.execute(SQL["set_secret"], {"id": event_id, "hmac_secret": secret})
+
+
+async def delete(conn: Connection, event_id: UUID, now: datetime) -> None:
+    """Softly: the row and its history stay until retention takes them."""
+    await conn.execute(SQL["delete_event"], {"id": event_id, "now": now})
+    await conn.execute(SQL["close_version"], {"event_id": event_id, "now": now})
+
+
+async def next_version(conn: Connection, event: Event, now: datetime) -> None:
+    """Write into the history of intent what `event` promises from now on."""
+    params = {
+        "event_id": event.id,
+        "version": event.version,
+        "recurrence": _text(event.recurrence),
+        "policies": _text(event.policies),
+        "tzdata": event.tzdata,
+        "now": now,
+    }
+    await conn.execute(SQL["close_version"], {"event_id": event.id, "now": now})
+    await conn.execute(SQL["open_version"], params)
+
+
+async def revive(conn: Connection, ids: Sequence[UUID], now: datetime) -> None:
+    """Those that were completed are active again."""
+    await conn.execute(SQL["revive_events"], {"ids": list(ids), "now": now})
+
+
+def _text(raw: msgspec.Raw | None) -> str | None:
+    return None if raw is None else bytes(raw).decode()
+
+
+def _array(items: Sequence[str]) -> str:
+    """As Postgres writes an array; many arrays of unequal length do not fit into one parameter otherwise."""
+    quoted = ('"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in items)
+    return "{" + ",".join(quoted) + "}"

@@ -1,0 +1,126 @@
+-- name: insert_events
+-- Any number in one statement, each with its first version. One whose key is taken is left out, and so is not returned.
+-- In the order of the keys, so that two groups that want the same ones wait for each other instead of deadlocking.
+WITH given AS (
+    SELECT *
+    FROM unnest(
+        %(ids)b::uuid[], %(keys)b::text[], %(names)b::text[], %(descriptions)b::text[], %(start_times)b::timestamptz[],
+        %(timezones)b::text[], %(schedules)b::text[], %(recurrences)b::text[], %(actions)b::text[],
+        %(metadatas)b::text[], %(tags)b::text[], %(policies)b::text[], %(hmac_secrets)b::text[], %(statuses)b::text[],
+        %(tzdatas)b::text[], %(expanded_untils)b::timestamptz[], %(next_due_ats)b::timestamptz[],
+        %(next_expand_ats)b::timestamptz[], %(created_ats)b::timestamptz[]
+    ) AS t (
+        id, key, name, description, start_time, timezone, schedule, recurrence, action, metadata, tags, policies,
+        hmac_secret, status, tzdata, expanded_until, next_due_at, next_expand_at, created_at
+    )
+), made AS (
+    INSERT INTO events (
+        id, key, name, description, start_time, timezone, schedule, recurrence, action, metadata, tags, policies,
+        hmac_secret, status, version, tzdata, expanded_until, next_due_at, next_expand_at, created_at, updated_at
+    )
+    SELECT id, key, name, description, start_time, timezone, schedule::jsonb, recurrence::jsonb, action::jsonb,
+        metadata::jsonb, tags::text[], policies::jsonb, hmac_secret, status, 1, tzdata, expanded_until, next_due_at,
+        next_expand_at, created_at, created_at
+    FROM given
+    ORDER BY key
+    ON CONFLICT (key) WHERE deleted_at IS NULL DO NOTHING
+    RETURNING id, version, recurrence, policies, tzdata, created_at
+), versions AS (
+    INSERT INTO event_versions (event_id, version, recurrence, policies, tzdata, valid_from)
+    SELECT id, version, recurrence, policies, tzdata, created_at FROM made
+)
+SELECT id FROM made;
+
+-- name: lock_event
+-- Every change locks its event before any of its open rows.
+SELECT id FROM events
+WHERE id = %(id)s AND status <> 'deleted' AND (%(scope)s::text[] IS NULL OR tags && %(scope)s::text[])
+FOR UPDATE;
+
+-- name: lock_key
+SELECT id, %(scope)s::text[] IS NULL OR tags && %(scope)s::text[] AS visible FROM events
+WHERE key = %(key)s AND deleted_at IS NULL
+FOR UPDATE;
+
+-- name: lock_of_occurrences
+-- The events of these occurrences, whatever their status.
+SELECT id, status FROM events
+WHERE id = ANY(%(ids)b::uuid[]) AND (%(scope)s::text[] IS NULL OR tags && %(scope)s::text[])
+ORDER BY id
+FOR UPDATE;
+
+-- name: get_event
+-- `upcoming` is what a list promises to show truly: the first instant that is open and not begun, or the first that is
+-- not yet expanded.
+SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
+    e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
+    e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
+    CASE WHEN e.status <> 'deleted' THEN coalesce(open.due_at, e.next_due_at) END AS upcoming
+FROM events AS e
+LEFT JOIN LATERAL (
+    SELECT p.due_at FROM pending AS p
+    WHERE p.event_id = e.id AND p.starts = 0 AND (p.lease_until IS NULL OR p.fire_at > %(now)s)
+    ORDER BY p.due_at
+    LIMIT 1
+) AS open ON true
+WHERE e.id = %(id)s AND e.status <> 'deleted' AND (%(scope)s::text[] IS NULL OR e.tags && %(scope)s::text[]);
+
+-- name: list_events
+-- Newest first: ids are time-ordered. A filter that is not asked for is a constant that the planner removes, which is why
+-- this is never prepared.
+SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
+    e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
+    e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
+    CASE WHEN e.status <> 'deleted' THEN coalesce(open.due_at, e.next_due_at) END AS upcoming
+FROM events AS e
+LEFT JOIN LATERAL (
+    SELECT p.due_at FROM pending AS p
+    WHERE p.event_id = e.id AND p.starts = 0 AND (p.lease_until IS NULL OR p.fire_at > %(now)s)
+    ORDER BY p.due_at
+    LIMIT 1
+) AS open ON true
+WHERE (%(before)s::uuid IS NULL OR e.id < %(before)s::uuid)
+    AND (%(scope)s::text[] IS NULL OR e.tags && %(scope)s::text[])
+    AND (%(any_tags)s::text[] IS NULL OR e.tags && %(any_tags)s::text[])
+    AND (%(all_tags)s::text[] IS NULL OR e.tags @> %(all_tags)s::text[])
+    AND (%(statuses)s::text[] IS NOT NULL OR e.status <> 'deleted')
+    AND (%(statuses)s::text[] IS NULL OR e.status = ANY(%(statuses)s::text[]))
+    AND (%(metadata)s::text IS NULL OR e.metadata @> %(metadata)s::text::jsonb)
+    AND (
+        %(words)s::text IS NULL
+        OR to_tsvector('simple', e.name || ' ' || e.description || ' ' || coalesce(e.key, '')) @@ prefixes(%(words)s)
+    )
+ORDER BY e.id DESC
+LIMIT %(limit)s;
+
+-- name: save_event
+-- The whole row, by the transaction that holds its lock; a secret that was not given stays.
+UPDATE events
+SET key = %(key)s, name = %(name)s, description = %(description)s, start_time = %(start_time)s,
+    timezone = %(timezone)s, schedule = %(schedule)s::jsonb, recurrence = %(recurrence)s::jsonb,
+    action = %(action)s::jsonb, metadata = %(metadata)s::jsonb, tags = %(tags)s::text[],
+    policies = %(policies)s::jsonb, status = %(status)s, reason = %(reason)s, version = %(version)s,
+    tzdata = %(tzdata)s, expanded_until = %(expanded_until)s, next_due_at = %(next_due_at)s,
+    next_expand_at = %(next_expand_at)s, updated_at = %(updated_at)s
+WHERE id = %(id)s;
+
+-- name: set_secret
+UPDATE events SET hmac_secret = %(hmac_secret)s WHERE id = %(id)s;
+
+-- name: delete_event
+-- Softly: its history stays, its key is free again.
+UPDATE events
+SET status = 'deleted', deleted_at = %(now)s, updated_at = %(now)s, next_due_at = NULL, next_expand_at = NULL,
+    hmac_secret = NULL
+WHERE id = %(id)s;
+
+-- name: close_version
+UPDATE event_versions SET valid_until = %(now)s WHERE event_id = %(event_id)s AND valid_until IS NULL;
+
+-- name: open_version
+INSERT INTO event_versions (event_id, version, recurrence, policies, tzdata, valid_from)
+VALUES (%(event_id)s, %(version)s, %(recurrence)s::jsonb, %(policies)s::jsonb, %(tzdata)s, %(now)s);
+
+-- name: revive_events
+-- Something was opened again: what was completed has work left.
+UPDATE events SET status = 'active', updated_at = %(now)s WHERE id = ANY(%(ids)b::uuid[]) AND status = 'completed';

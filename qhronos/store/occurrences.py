@@ -1,0 +1,93 @@
+"""Occurrences, open and closed read as one, and their attempts. Statements and their whys in occurrences.sql."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from psycopg.rows import class_row
+
+from qhronos.core.occurrence import Identity
+from qhronos.store import Connection, load_sql
+
+SQL = load_sql("occurrences")
+
+
+class Occurrence(Struct, frozen=True, kw_only=True):
+    event_id: UUID
+    due_at: datetime
+    status: str
+    reason: str | None
+    origin: str
+    version: int
+    attempt: int
+    fire_at: datetime | None  # None once it is closed
+    wall: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.event_id, self.due_at)
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    attempt: int
+    outcome: str
+    status_code: int | None
+    reason: str | None
+    excerpt: str | None
+    version: int
+    started_at: datetime
+    finished_at: datetime
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Of the window [since, until) of due instants."""
+
+    statuses: list[str] | None = None
+    event_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    any_tags: list[str] | None = None
+    all_tags: list[str] | None = None
+
+
+async def page(
+    conn: Connection, wanted: Filter, scope: list[str] | None, before: Identity | None, limit: int, now: datetime
+) -> list[Occurrence]:
+    """Newest due first, those that come after `before` in this order."""
+    params = _filtering(wanted, scope, limit) | {
+        "before_event_id": before.event_id if before else None,
+        "before_due_at": before.due_at if before else None,
+        "by_event": any(tags is not None for tags in (scope, wanted.any_tags, wanted.all_tags)),
+        "now": now,
+    }
+    async with conn.cursor(row_factory=class_row(Occurrence)) as cursor:
+        await cursor.execute(SQL["list_occurrences"], params, prepare=False)
+        return await cursor.fetchall()
+
+
+async def get(conn: Connection, identity: Identity, scope: list[str] | None, now: datetime) -> Occurrence | None:
+    async with conn.cursor(row_factory=class_row(Occurrence)) as cursor:
+        await cursor.execute(SQL["get_occurrence"], identity._asdict() | {"scope": scope, "now": now})
+        return await cursor.fetchone()
+
+
+async def attempts(conn: Connection, identity: Identity, after: int, limit: int) -> list[Attempt]:
+    """In order, those numbered above `after`."""
+    async with conn.cursor(row_factory=class_row(Attempt)) as cursor:
+        await cursor.execute(SQL["list_attempts"], identity._asdict() | {"after": after, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def find_closed(conn: Connection, wanted: Filter, scope: list[str] | None, limit: int) -> list[Identity]:
+    """Closed occurrences of events that are not deleted, oldest first; the filter must name statuses."""
+    cursor = await conn.execute(SQL["find_closed"], _filtering(wanted, scope, limit), prepare=False)
+    return [Identity(*row) for row in await cursor.fetchall()]
+
+
+def _filtering(wanted: Filter, scope: list[str] | None, limit: int) -> dict[str, Any]:
+    return msgspec.structs.asdict(wanted) | {"scope": scope, "limit": limit}
