@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from qhronos import metrics
+from qhronos.config import Archival, Retention
+from qhronos.janitor import Janitor
+from qhronos.store import pending
+from tests.fakes import FakeClock
+from tests.rows import plant_event, plant_open, rows, seconds
+from tests.service.engine import open_stores
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def engine(database, redis_url, redis_prefix):
+    async with open_stores(database, redis_url, redis_prefix) as stores:
+        yield stores
+
+
+@pytest.fixture
+async def clock(engine):
+    """Today, since the installation's first partitions are those of the day it was made."""
+    async with engine.database.connection() as conn:
+        ((today,),) = await rows(conn, "SELECT date_trunc('day', now()) + interval '12 hours'")
+    return FakeClock(today)
+
+
+@pytest.fixture
+def janitor(engine, clock):
+    return Janitor(engine.database, clock, Retention(), Archival())
+
+
+async def query(engine, text, *params):
+    async with engine.database.connection() as conn:
+        return await rows(conn, text, *params)
+
+
+async def execute(engine, text, *params):
+    async with engine.database.connection() as conn:
+        await conn.execute(text, params)
+
+
+async def close_one(engine, event_id, due_at):
+    """Put an occurrence straight into the ledger."""
+    async with engine.database.connection() as conn:
+        await pending.make_days(conn, [due_at])
+        await conn.execute(
+            "INSERT INTO occurrences (event_id, due_at, status, origin, version, attempt, finished_at)"
+            " VALUES (%s, %s, 'failed', 'rule', 1, 1, %s)",
+            (event_id, due_at, due_at),
+        )
+
+
+async def partitions(engine):
+    found = await query(
+        engine, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'occurrences'::regclass"
+    )
+    return {name for (name,) in found}
+
+
+def day_name(instant):
+    return f"occurrences_{instant:%Y_%m_%d}"
+
+
+async def test_partitions_are_made_ahead(engine, clock, janitor):
+    clock.advance(30 * 86_400)
+
+    await janitor.tick()
+
+    assert {day_name(clock.now() + n * DAY) for n in range(3)} <= await partitions(engine)
+
+
+async def test_days_whose_time_is_over_are_dropped_and_the_rest_stays(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        event = await plant_event(conn, clock.now())
+    old, recent = clock.now(), clock.now() + 20 * DAY
+    await close_one(engine, event, old)
+    await close_one(engine, event, recent)
+    clock.advance(31 * 86_400)
+
+    await janitor.tick()
+
+    assert day_name(old) not in await partitions(engine)
+    assert [(recent,)] == await query(engine, "SELECT due_at FROM occurrences")
+
+
+async def test_what_was_due_long_before_the_installation_is_purged_when_its_time_is_over(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        event = await plant_event(conn, clock.now())
+    await close_one(engine, event, datetime(1999, 1, 1, tzinfo=UTC))
+    await execute(engine, "UPDATE occurrences SET finished_at = %s", clock.now())
+
+    await janitor.tick()
+    kept = await query(engine, "SELECT count(*) FROM occurrences")
+    clock.advance(31 * 86_400)
+    await janitor.tick()
+
+    assert [(1,)] == kept
+    assert [(0,)] == await query(engine, "SELECT count(*) FROM occurrences")
+
+
+async def test_nothing_that_can_still_fire_is_ever_purged(engine, clock, janitor):
+    """The first Qhronos archived events that had not fired yet."""
+    far = clock.now() + 400 * DAY
+    async with engine.database.connection() as conn:
+        future = await plant_event(conn, clock.now(), start=far, next_expand_at=far)
+        monthly = await plant_event(conn, clock.now(), rrule=["FREQ=MONTHLY"], next_expand_at=far)
+        opened = await plant_event(conn, clock.now(), status="completed")
+        await plant_open(conn, opened, clock.now())
+        ended = await plant_event(conn, clock.now(), status="completed")
+        deleted = await plant_event(conn, clock.now(), status="deleted")
+    clock.advance(31 * 86_400)
+
+    await janitor.tick()
+
+    left = {event for (event,) in await query(engine, "SELECT id FROM events")}
+    assert {future, monthly, opened} == left
+    assert not {ended, deleted} & left
+
+
+async def test_events_that_were_left_with_nothing_are_completed(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        await plant_event(conn, clock.now())
+
+    await janitor.tick()
+
+    assert [("completed",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_tallies_are_folded_to_a_row_a_minute(engine, clock, janitor):
+    for n in range(10):
+        await execute(engine, "INSERT INTO tallies VALUES (%s, 'completed', 2)", clock.now() - seconds(61 + n / 10))
+    await execute(engine, "INSERT INTO tallies VALUES (%s, 'completed', 5)", clock.now())
+
+    await janitor.tick()
+
+    assert [(20,), (5,)] == await query(engine, "SELECT count FROM tallies ORDER BY at")
+
+
+async def test_idempotency_keys_live_for_a_day(engine, clock, janitor):
+    for age in (23, 25):
+        await execute(
+            engine,
+            "INSERT INTO idempotency_keys (subject, key, request_hash, created_at) VALUES ('a', %s, '', %s)",
+            str(age),
+            clock.now() - timedelta(hours=age),
+        )
+
+    await janitor.tick()
+
+    assert [("23",)] == await query(engine, "SELECT key FROM idempotency_keys")
+
+
+async def test_while_another_janitor_is_at_work_this_one_leaves_it_to_it(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        await plant_event(conn, clock.now())
+    async with engine.database.transaction() as other:
+        await rows(other, "SELECT pg_advisory_xact_lock(hashtext('qhronos.janitor'))")
+        await janitor.tick()
+
+    assert [("active",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_the_oldest_overdue_occurrence_is_measured(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        event = await plant_event(conn, clock.now())
+        await plant_open(conn, event, clock.now() - seconds(42))
+
+    await janitor.tick()
+
+    assert 42 == metrics.OVERDUE_SECONDS_MAX._value.get()
