@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from qhronos.api import audit, health, recurrences, stats, tokens
+from qhronos.api import audit, docs, health, recurrences, stats, tokens
 from qhronos.api.access import Gate, check_declared
 from qhronos.api.auth import Caller
 from qhronos.api.deps import Deps, Given
@@ -24,6 +24,7 @@ HANDLERS: list[Any] = [
     *audit.HANDLERS,
     *stats.HANDLERS,
     *health.HANDLERS,
+    *docs.HANDLERS,
 ]
 
 
@@ -63,7 +64,7 @@ def _dependencies(deps: Deps) -> dict[str, Provide]:
         caller: Caller = request.scope["user"]
         return caller
 
-    def provide_wanted(request: Request, deps: Given[Deps]) -> Any:  # noqa: ARG001 - see above
+    def provide_wanted(request: Request, caller: Given[Caller]) -> Any:  # noqa: ARG001 - see above
         kind = request.route_handler.parsed_fn_signature.parameters["wanted"].annotation
         return parse_query(request.scope["query_string"], kind)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -42,7 +41,7 @@ TAGS = {
 
 
 # 415 is refused before any of our errors.
-PROBLEMS = sorted({*STATUS.values(), 415})
+PROBLEMS = {status: kind.__name__ for kind, status in STATUS.items()} | {415: "UnsupportedMedia"}
 
 
 class Route(NamedTuple):
@@ -69,7 +68,7 @@ def describe(app: Litestar) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {_problem_name(status): _problem(status, refs) for status in PROBLEMS},
+            "responses": {name: _problem(status, name, refs) for status, name in PROBLEMS.items()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -189,13 +188,13 @@ def _body(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
 
 def _responses(route: Route, access: Access, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     answer = _answer(route)
-    good: dict[str, Any] = {"description": HTTPStatus(route.handler.status_code).phrase}
+    good: dict[str, Any] = {"description": "Done"}
     if answer is not None:
         good["content"] = {"application/json": {"schema": refs[answer]}}
     elif route.handler.media_type == "text/plain":
         good["content"] = {"text/plain": {"schema": {"type": "string"}}}
     refusals = {
-        str(status): {"$ref": f"#/components/responses/{_problem_name(status)}"}
+        str(status): {"$ref": f"#/components/responses/{PROBLEMS[status]}"}
         for status in sorted(_statuses(route, access))
     }
     return {str(route.handler.status_code): good, **refusals}
@@ -213,13 +212,9 @@ def _statuses(route: Route, access: Access) -> set[int]:
     return statuses
 
 
-def _problem_name(status: int) -> str:
-    return HTTPStatus(status).phrase.replace(" ", "")
-
-
-def _problem(status: int, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+def _problem(status: int, name: str, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "description": HTTPStatus(status).phrase,
+        "description": name,
         "content": {MEDIA_TYPE: {"schema": refs[Problem]}},
     }
     if status in (429, 503):

@@ -7,7 +7,6 @@ cause stays here.
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -73,12 +72,6 @@ class UnsupportedMedia(HTTPException):
     status_code = 415
 
 
-def status_of(error: Exception) -> int:
-    if isinstance(error, HTTPException):
-        return error.status_code
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
 def from_validation(error: msgspec.ValidationError, prefix: str = "") -> Invalid:
     """What msgspec refused, in our words and with the path of the field: `action.params.url`."""
     text, _, place = str(error).partition(" - at `")
@@ -102,29 +95,42 @@ WORDINGS = [
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Any error at all as an answer."""
-    status = status_of(error)
-    if status >= 500 and not isinstance(error, Unavailable):
-        status, detail = 500, "see the server log"
+    told = ours(error)
+    status = status_of(told)
+    if isinstance(told, Unavailable):
+        log.warning("request.stalled", request_id=request_id(request.scope), error=str(told))
+        detail = f"{told.what} is unavailable; try again"
+    elif status >= 500:
         log.error("request.broke", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)
-    elif isinstance(error, Unavailable):
-        detail = f"{error.what} is unavailable; try again"
-        log.warning("request.stalled", request_id=request_id(request.scope), error=str(error))
+        detail = "see the server log"
     else:
-        detail = _detail(error)
+        detail = told.detail if isinstance(told, HTTPException) else str(told)
     return Response(
-        problem(request.scope, status, detail, error),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers=_headers(error),
+        problem(request.scope, told, status, detail), status_code=status, media_type=MEDIA_TYPE, headers=_headers(told)
     )
 
 
-def problem(scope: Any, status: int, detail: str, error: Exception | None = None) -> Problem:
-    phrase = HTTPStatus(status).phrase
+def ours(error: Exception) -> Exception:
+    """What litestar refuses by itself, in our words where we have them."""
+    match error:
+        case ValidationException():
+            # Bodies and queries are decoded by us; what is left to litestar is a body that is not there.
+            return Malformed("the request needs a JSON body")
+        case HTTPException(status_code=400):
+            return Malformed(error.detail)
+        case HTTPException(status_code=404):
+            return NotFound("no such route")
+        case HTTPException(status_code=413):
+            return TooLarge("the body is larger than this server takes (server.max_body)")
+    return error
+
+
+def problem(scope: Any, error: Exception, status: int, detail: str) -> Problem:
+    code = code_of(error)
     field = error.field if isinstance(error, Refusal) else None
     return Problem(
-        type=f"urn:qhronos:{_code(status, error)}",
-        title=phrase,
+        type=f"urn:qhronos:{code}",
+        title=code.replace("-", " ").capitalize(),
         status=status,
         detail=detail,
         error=detail,
@@ -139,25 +145,22 @@ def request_id(scope: Any) -> str:
     return str(scope.get("request_id", ""))
 
 
-def _code(status: int, error: Exception | None) -> str:
-    """`not-found`: the name of our error, or the words of the status."""
-    if status < 500 and isinstance(error, QhronosError):
-        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-    return HTTPStatus(status).phrase.lower().replace(" ", "-")
+def status_of(error: Exception) -> int:
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def _detail(error: Exception) -> str:
+def code_of(error: Exception) -> str:
+    """The stable word for a kind of problem: `not-found`."""
     match error:
-        case ValidationException():
-            # Bodies and queries are decoded by us; what is left to litestar is a body that is not there.
-            return "the request needs a JSON body"
-        case HTTPException(status_code=404):
-            return "no such route"
+        case Refusal() | Unavailable():
+            return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
         case HTTPException(status_code=405):
-            return "this route does not take this method"
-        case HTTPException():
-            return error.detail
-    return str(error)
+            return "method-not-allowed"
+        case HTTPException(status_code=415):
+            return "unsupported-media-type"
+    return "internal-error"
 
 
 def _headers(error: Exception) -> dict[str, str]:

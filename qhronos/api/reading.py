@@ -12,6 +12,7 @@ from uuid import UUID
 
 import litestar
 import msgspec
+from litestar.exceptions import InternalServerException
 from msgspec import Meta, Struct
 
 from qhronos.api.problems import UnsupportedMedia, from_validation
@@ -31,6 +32,12 @@ class Request(litestar.Request[Any, Any, Any]):
     @property
     def request_id(self) -> str:
         return str(self.scope["request_id"])  # type: ignore[typeddict-item]  # set by the frame
+
+    async def body(self) -> bytes:
+        try:
+            return await super().body()
+        except InternalServerException as error:  # what litestar makes of a caller that went away
+            raise Malformed("the body ended early") from error
 
     async def json(self) -> Any:
         kind = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
