@@ -25,6 +25,7 @@ from qhronos.errors import ConfigError
 
 Secret = Annotated[str | None, Meta(extra={"secret": True})]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+ListenPort = Annotated[int, Meta(ge=0, le=65_535)]
 Positive = Annotated[int, Meta(ge=1)]
 Interval = Annotated[timedelta, Meta(extra={"positive": True})]
 Secrets = Annotated[tuple[str, ...], Meta(extra={"secret": True})]
@@ -35,7 +36,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ..
 
 class Server(Section, frozen=True):
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: ListenPort = 8080  # 0: any that is free
     timeout: Interval = timedelta(seconds=30)  # idle keep-alive connections are closed after this
     max_body: Positive = 10 * 1024 * 1024  # bytes of one request
 

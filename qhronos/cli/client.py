@@ -88,10 +88,10 @@ def uses_api(command: Callable[..., None]) -> Callable[..., None]:
 
     @options.home
     @click.option("--token", metavar="TOKEN", help="Who asks.  [default: $QHRONOS_TOKEN, else found]")
-    @click.option("--api", "url", metavar="URL", help="Where the API is.  [default: $QHRONOS_URL, else found]")
+    @click.option("--api", "api_url", metavar="URL", help="Where the API is.  [default: $QHRONOS_URL, else found]")
     @functools.wraps(command)
-    def wrapped(*, home: Path, token: str | None, url: str | None, **rest: Any) -> None:
-        command(api=find(home, url, token), **rest)
+    def wrapped(*, home: Path, token: str | None, api_url: str | None, **rest: Any) -> None:
+        command(api=find(home, api_url, token), **rest)
 
     return wrapped
 

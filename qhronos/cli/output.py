@@ -13,28 +13,28 @@ Item = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Item], str]]
 
 choice = click.option(
-    *("--output", "-o"),
+    *("--output", "-o", "form"),
     type=click.Choice(["table", "json", "id"]),
     default="table",
     help="A table for people, the API's JSON, or ids alone.",
 )
 
 
-def page(answer: Item, columns: Columns, output: str) -> None:
+def page(answer: Item, columns: Columns, form: str) -> None:
     """A page of a list. If there are more, standard error says how to get them."""
     items = answer["data"]
-    if output == "table":
+    if form == "table":
         click.echo(table(columns, items))
     else:
-        _plain(answer, items, output)
-    if (cursor := answer["pagination"].get("next_cursor")) and output != "json":
+        _plain(answer, items, form)
+    if (cursor := answer["pagination"].get("next_cursor")) and form != "json":
         click.echo(f"there are more: --cursor {cursor}", err=True)
 
 
-def one(item: Item, lines: Columns, output: str) -> None:
+def one(item: Item, lines: Columns, form: str) -> None:
     """One thing, a line for each of its sides; sides that are empty are left out."""
-    if output != "table":
-        _plain(item, [item], output)
+    if form != "table":
+        _plain(item, [item], form)
         return
     shown = [(title, show(item)) for title, show in lines.items()]
     click.echo(aligned([(f"{title}:", text) for title, text in shown if text]))
@@ -73,8 +73,8 @@ def words(value: object) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
-def _plain(answer: Item, items: Iterable[Item], output: str) -> None:
-    if output == "json":
+def _plain(answer: Item, items: Iterable[Item], form: str) -> None:
+    if form == "json":
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
         for item in items:

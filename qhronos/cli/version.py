@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 
 import click
+import tzdata
 
 from qhronos import __version__
 
@@ -16,10 +17,5 @@ def version() -> None:
 
 
 def sentence() -> str:
-    return f"qhronos {__version__} (Python {platform.python_version()}, tzdata {tzdata_version()})"
-
-
-def tzdata_version() -> str:
-    from qhronos.core.recurrence import tzdata_version as known
-
-    return known()
+    # The same package that the recurrences read; asking them would load all of it.
+    return f"qhronos {__version__} (Python {platform.python_version()}, tzdata {tzdata.IANA_VERSION})"

@@ -1,0 +1,216 @@
+"""`qhronos event`: what should happen, and when."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qhronos.cli import output
+from qhronos.cli.client import Api, segment, uses_api
+from qhronos.cli.output import when, words
+from qhronos.cli.params import Duration, Header, Json, Schedule
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+BACKLOGS = ("skip", "fire_latest", "fire_all")
+LIST: output.Columns = {
+    "ID": lambda event: event["id"],
+    "NAME": lambda event: words(event["name"]),
+    "STATUS": lambda event: event["status"],
+    "NEXT": lambda event: when(event.get("next_due_at")),
+    "SCHEDULE": lambda event: words(event["schedule"]) or "once",
+    "TAGS": lambda event: words(event["tags"]),
+}
+SHOW: output.Columns = {
+    "id": lambda event: event["id"],
+    "key": lambda event: words(event.get("key")),
+    "name": lambda event: words(event["name"]),
+    "description": lambda event: words(event["description"]),
+    "status": lambda event: event["status"],
+    "reason": lambda event: words(event.get("reason")),
+    "schedule": lambda event: words(event["schedule"]) or "once",
+    "starts": lambda event: when(event["start_time"]),
+    "timezone": lambda event: event["timezone"],
+    "next": lambda event: when(event.get("next_due_at")),
+    "action": lambda event: words(event["action"]),
+    "tags": lambda event: words(event["tags"]),
+    "metadata": lambda event: words(event["metadata"]),
+}
+
+
+@click.group()
+def event() -> None:
+    """Create, list and change events."""
+
+
+CONTENT = [
+    click.option("--url", help="Where the webhook goes."),
+    click.option("--method", help="Makes it an API call with this method instead of a signed webhook."),
+    click.option(
+        "--header", "headers", multiple=True, type=Header(), metavar="NAME:VALUE", help="Of the API call; repeatable."
+    ),
+    click.option("--body", help="Of the API call, sent as written."),
+    click.option("--in", "delay", type=Duration(), metavar="DURATION", help="When, from now: 5s, 10m, 24h."),
+    click.option("--at", metavar="TIME", help="When: 2026-12-24T18:00:00Z, or without offset in --tz."),
+    click.option("--schedule", type=Schedule(), metavar="RULE", help="How it repeats: an RRULE or a JSON object."),
+    click.option("--tz", metavar="ZONE", help="The time zone of the schedule, such as Europe/Berlin."),
+    click.option("--tag", "tags", multiple=True, help="Repeatable."),
+    click.option("--metadata", type=Json(), metavar="JSON", help="Goes out with every delivery."),
+    click.option("--retry", type=Json(), metavar="JSON", help='Such as {"max_attempts": 5}.'),
+    click.option("--misfire", type=Json(), metavar="JSON", help='Such as {"policy": "skip"}.'),
+    click.option("--description"),
+    click.option("--secret", help="Signs the deliveries of this event; others can see it in `ps`."),
+]
+
+
+def with_content(command: Callable[..., None]) -> Callable[..., None]:
+    return functools.reduce(lambda made, option: option(made), reversed(CONTENT), command)
+
+
+@event.command()
+@click.argument("name")
+@with_content
+@click.option("--key", help="A name of your own: creating the same key again changes the event.")
+@output.choice
+@uses_api
+def create(*, api: Api, name: str, key: str | None, form: str, **content: Any) -> None:
+    """Create the event NAME.
+
+    Without --in, --at or --schedule it happens now, once.
+    """
+    made = api.post("/events", {"name": name, **_body(content), **({"key": key} if key else {})})
+    _show(made, form)
+
+
+@event.command("list")
+@click.option("--status")
+@click.option("--tag", "tags", multiple=True, help="Events with any of the tags.")
+@click.option("--search", help="Words of name and description.")
+@click.option("--limit", type=int, default=50, show_default=True)
+@click.option("--cursor", help="Where the page before ended.")
+@output.choice
+@uses_api
+def list_events(*, api: Api, form: str, search: str | None, tags: tuple[str, ...], **query: Any) -> None:
+    """List events, newest first."""
+    output.page(api.get("/events", q=search, tags=tags, **query), LIST, form)
+
+
+@event.command()
+@click.argument("event_id")
+@output.choice
+@uses_api
+def show(*, api: Api, event_id: str, form: str) -> None:
+    """Show an event."""
+    _show(api.get(f"/events/{segment(event_id)}"), form)
+
+
+@event.command()
+@click.argument("event_id")
+@with_content
+@click.option("--name")
+@output.choice
+@uses_api
+def update(*, api: Api, event_id: str, name: str | None, form: str, **content: Any) -> None:
+    """Change an event; what is not named stays."""
+    body = _body(content) | ({"name": name} if name else {})
+    if not body:
+        raise click.UsageError("nothing to change; name what should be different")
+    _show(api.patch(f"/events/{segment(event_id)}", body), form)
+
+
+@event.command()
+@click.argument("event_id")
+@output.choice
+@uses_api
+def pause(*, api: Api, event_id: str, form: str) -> None:
+    """Hold an event back until it is resumed."""
+    _show(api.post(f"/events/{segment(event_id)}/pause"), form)
+
+
+@event.command()
+@click.argument("event_id")
+@click.option("--backlog", type=click.Choice(BACKLOGS), help="What becomes of what fell due meanwhile.")
+@output.choice
+@uses_api
+def resume(*, api: Api, event_id: str, backlog: str | None, form: str) -> None:
+    """Let a paused event go on."""
+    body = {"backlog": backlog} if backlog else None
+    _show(api.post(f"/events/{segment(event_id)}/resume", body), form)
+
+
+@event.command()
+@click.argument("event_id")
+@output.choice
+@uses_api
+def run(*, api: Api, event_id: str, form: str) -> None:
+    """Make an event happen now, besides its schedule."""
+    _show(api.post(f"/events/{segment(event_id)}/run"), form)
+
+
+@event.command()
+@click.argument("event_id")
+@click.argument("instant")
+@output.choice
+@uses_api
+def skip(*, api: Api, event_id: str, instant: str, form: str) -> None:
+    """Leave out the occurrence of an event at INSTANT."""
+    _show(api.post(f"/events/{segment(event_id)}/skip", {"at": _instant(instant)}), form)
+
+
+@event.command()
+@click.argument("event_id")
+@uses_api
+def delete(*, api: Api, event_id: str) -> None:
+    """Delete an event; what it did stays on record."""
+    api.delete(f"/events/{segment(event_id)}")
+    click.echo(f"deleted {event_id}", err=True)
+
+
+def _show(item: dict[str, Any], form: str) -> None:
+    output.one(item, SHOW, form)
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an event that were named."""
+    if content["delay"] is not None and content["at"]:
+        raise click.UsageError("--in and --at exclude each other")
+    body = {
+        "description": content["description"],
+        "start_time": _from_now(content["delay"]) if content["delay"] is not None else _instant(content["at"]),
+        "schedule": content["schedule"],
+        "timezone": content["tz"],
+        "action": _action(content),
+        "tags": list(content["tags"]) or None,
+        "metadata": content["metadata"],
+        "hmac_secret": content["secret"],
+        "retry": content["retry"],
+        "misfire": content["misfire"],
+    }
+    return {field: value for field, value in body.items() if value is not None}
+
+
+def _action(content: dict[str, Any]) -> dict[str, Any] | None:
+    call = {name: content[name] for name in ("method", "headers", "body") if content[name]}
+    if not content["url"]:
+        if call:
+            raise click.UsageError("an API call needs --url")
+        return None
+    if "headers" in call:
+        call["headers"] = dict(call["headers"])
+    if call:
+        return {"type": "apicall", "params": {"method": "GET", "url": content["url"], **call}}
+    return {"type": "webhook", "params": {"url": content["url"]}}
+
+
+def _from_now(delay: timedelta) -> str:
+    from qhronos.clock import SystemClock
+
+    return (SystemClock().now() + delay).isoformat()
+
+
+def _instant(text: str | None) -> str | None:
+    return text.replace(" ", "T", 1) if text else None

@@ -1,0 +1,47 @@
+"""`qhronos preview`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from qhronos.cli import output
+from qhronos.cli.client import Api, uses_api
+from qhronos.cli.output import aligned, when
+from qhronos.cli.params import Schedule
+
+LOCAL: output.Columns = {
+    "AT": lambda occurrence: when(occurrence["at"]),
+    "LOCAL": lambda occurrence: occurrence["local"].replace("T", " ", 1),
+    "NOTE": lambda occurrence: occurrence["note"] or "",
+}
+
+
+@click.command()
+@click.argument("rule", type=Schedule())
+@click.option("--start", "start_time", help="When the schedule begins.  [default: now]")
+@click.option("--tz", "timezone", metavar="ZONE", help="Its time zone, such as Europe/Berlin.  [default: UTC]")
+@click.option("--since", help="Show from here on.  [default: the start]")
+@click.option("--until", help="Show what is before this.")
+@click.option("--limit", "-n", type=int, default=10, show_default=True)
+@click.option("--output", "-o", "form", type=click.Choice(["table", "json"]), default="table")
+@uses_api
+def preview(*, api: Api, rule: Any, form: str, **window: Any) -> None:
+    """Show when a schedule fires, without creating anything.
+
+    RULE is an RRULE or a JSON object, as in `event create --schedule`.
+    """
+    given = {field: value for field, value in window.items() if value is not None}
+    answer = api.post("/recurrences/preview", {"schedule": rule, **given})
+    if form == "json":
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    click.echo(answer["words"])
+    click.echo(output.table(LOCAL, answer["occurrences"]))
+    changes = [
+        (f"the clocks change at {when(at['at'])}", f"{at['before']} to {at['after']}") for at in answer["clock_changes"]
+    ]
+    for line in [*answer["warnings"], *(aligned(changes).splitlines() if changes else [])]:
+        click.echo(line, err=True)

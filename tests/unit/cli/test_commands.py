@@ -1,0 +1,300 @@
+"""The commands: what they say, what they ask the API, and how they end."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import click
+import pytest
+
+from qhronos import cli
+from qhronos.clock import SystemClock
+from qhronos.config import Config
+from qhronos.errors import NotFound, QhronosError
+
+EVENT = {
+    "id": "0192",
+    "key": None,
+    "name": "hello",
+    "description": "",
+    "status": "active",
+    "reason": None,
+    "schedule": None,
+    "start_time": "2026-12-24T18:00:00Z",
+    "timezone": "Europe/Berlin",
+    "next_due_at": "2026-12-24T18:00:00.250000Z",
+    "action": {"type": "webhook", "params": {"url": "https://example.com/"}},
+    "tags": ["a", "b"],
+    "metadata": {"n": 1},
+}
+HEAVY = ("litestar", "psycopg", "redis", "uvicorn", "structlog", "msgspec", "yaml", "asyncio", "dateutil")
+
+
+def commands(group=cli.cli, path=()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
+def test_every_command_explains_itself(qhronos, path):
+    code, out, _ = qhronos(*path, "--help")
+
+    assert (0, True) == (code, out.startswith("Usage: qhronos " + " ".join(path)))
+
+
+def test_the_overview_says_what_the_commands_say_of_themselves():
+    own = {path[0]: command.help.splitlines()[0] for path, command in commands() if len(path) == 1}
+
+    assert {name: words for name, (_, words) in cli.COMMANDS.items()} == own
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--help", "--version", "event create --help", "occurrence list", "config --help"]
+)
+def test_a_client_command_loads_neither_servers_nor_stores(arguments):
+    program = (
+        "import sys; from qhronos import cli\n"
+        f"sys.argv = ['qhronos', *{arguments.split()!r}]\n"
+        "try: cli.main()\n"
+        f"finally: print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+    assert "[]" == ran.stderr.splitlines()[-1]
+
+
+def test_an_unknown_command_is_wrong_usage_with_a_suggestion(qhronos):
+    code, out, err = qhronos("evnt")
+
+    assert (2, "") == (code, out)
+    assert "Did you mean 'event'?" in err
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, 1), (401, 4), (403, 4), (404, 3), (409, 6), (410, 3), (412, 6), (413, 1), (422, 1), (429, 7), (500, 1)],
+)
+def test_what_the_api_refuses_is_one_sentence_and_an_exit_code(qhronos, api, status, code):
+    api.status, api.answer = status, {"error": "that cannot be", "request_id": "r-1"}
+
+    ended, out, err = qhronos("event", "show", "0192")
+
+    assert (code, "") == (ended, out)
+    assert re.fullmatch(r"qhronos: .*that cannot be.*\n", err)
+
+
+def test_throttling_says_when_to_come_back(qhronos, api):
+    api.status, api.answer = 429, {"error": "Rate limit exceeded"}
+
+    assert "qhronos: Rate limit exceeded; try again in 7 s\n" == qhronos("event", "list")[2]
+
+
+def test_an_answer_from_elsewhere_is_called_so(qhronos, api):
+    api.status, api.answer = 404, ["nginx"]
+
+    assert "404 Not Found from something that is not Qhronos" in qhronos("event", "list")[2]
+
+
+def test_an_api_that_is_away_is_one_sentence(qhronos):
+    code, _, err = qhronos("event", "list", "--api", "http://127.0.0.1:1", "--token", "t")
+
+    assert (9, 1) == (code, err.count("\n"))
+    assert "cannot reach http://127.0.0.1:1" in err
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8080", "http://127.0.0.1:port"])
+def test_a_url_that_is_none_is_one_sentence(qhronos, url):
+    code, _, err = qhronos("event", "list", "--api", url)
+
+    assert (9, 1) == (code, err.count("\n"))
+
+
+def test_without_a_running_up_a_client_says_how_to_go_on(qhronos, tmp_path):
+    code, _, err = qhronos("event", "list")
+
+    assert 9 == code
+    assert f"no `qhronos up` with an API runs on {tmp_path / 'data'}; start it, or set QHRONOS_URL\n" in err
+
+
+def test_creating_an_event_sends_what_was_named_and_nothing_else(qhronos, api):
+    api.answer = EVENT
+
+    code, out, _ = qhronos(
+        *("event", "create", "hello", "--url", "https://example.com/", "--at", "2026-12-24 18:00", "--tag", "a"),
+        *("--tz", "Europe/Berlin", "--metadata", '{"n": 1}', "--schedule", "FREQ=DAILY", "--secret", "s", "-o", "id"),
+    )
+    ((method, path, body, headers),) = api.seen
+
+    assert (0, "0192\n") == (code, out)
+    assert ("POST", "/events") == (method, path)
+    assert body == {
+        "name": "hello",
+        "action": {"type": "webhook", "params": {"url": "https://example.com/"}},
+        "start_time": "2026-12-24T18:00",
+        "timezone": "Europe/Berlin",
+        "tags": ["a"],
+        "metadata": {"n": 1},
+        "schedule": "FREQ=DAILY",
+        "hmac_secret": "s",
+    }
+    assert "Bearer t0ken" == headers["Authorization"]
+    assert 32 == len(headers["Idempotency-Key"])
+
+
+def test_a_method_or_a_body_makes_it_an_api_call(qhronos, api):
+    api.answer = EVENT
+    qhronos("event", "create", "call", "--url", "https://e/", "--header", "X-A: b:c", "--body", "{}", "--method", "PUT")
+
+    params = {"method": "PUT", "url": "https://e/", "headers": {"X-A": "b:c"}, "body": "{}"}
+
+    assert {"type": "apicall", "params": params} == api.seen[0][2]["action"]
+
+
+def test_in_counts_from_now(qhronos, api):
+    api.answer = EVENT
+    before = SystemClock().now()
+    qhronos("event", "create", "soon", "--url", "https://e/", "--in", "1h")
+
+    delay = datetime.fromisoformat(api.seen[0][2]["start_time"]) - before
+
+    assert timedelta(hours=1) <= delay < timedelta(hours=1, seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--in", "5s", "--at", "2026-12-24T18:00Z"], "--in and --at exclude each other"),
+        (["--in", "soon"], "not a duration"),
+        (["--metadata", "{n: 1}"], "not JSON"),
+        (["--schedule", '{"frequency"'], "not JSON"),
+        (["--header", "X"], "write it like NAME:VALUE"),
+        (["--body", "{}"], "an API call needs --url"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(qhronos, arguments, message):
+    code, _, err = qhronos("event", "create", "x", "--api", "http://127.0.0.1:1", *arguments)
+
+    assert 2 == code
+    assert message in err
+
+
+def test_lists_are_aligned_and_say_how_to_go_on(qhronos, api):
+    api.answer = {"data": [EVENT, EVENT | {"name": "longer name"}], "pagination": {"limit": 2, "next_cursor": "c2"}}
+
+    _, out, err = qhronos("event", "list", "--tag", "a", "--tag", "b", "--limit", "2", "--search", "x y")
+
+    assert out.splitlines() == [
+        "ID    NAME         STATUS  NEXT                      SCHEDULE  TAGS",
+        "0192  hello        active  2026-12-24 18:00:00.250Z  once      a, b",
+        "0192  longer name  active  2026-12-24 18:00:00.250Z  once      a, b",
+    ]
+    assert "there are more: --cursor c2\n" == err
+    assert "/events?q=x+y&tags=a&tags=b&limit=2" == api.seen[0][1]
+
+
+def test_an_empty_list_is_said_and_is_no_failure(qhronos, api):
+    api.answer = {"data": [], "pagination": {"next_cursor": None}}
+
+    assert (0, "none\n", "") == qhronos("event", "list")
+
+
+def test_json_is_the_answer_of_the_api(qhronos, api):
+    api.answer = {"data": [EVENT], "pagination": {"next_cursor": "c"}}
+    _, out, err = qhronos("event", "list", "-o", "json")
+
+    assert (api.answer, "") == (json.loads(out), err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_line", "body"),
+    [
+        ("event show a/b", "GET /events/a%2Fb", None),
+        ("event pause 1", "POST /events/1/pause", None),
+        ("event resume 1 --backlog skip", "POST /events/1/resume", {"backlog": "skip"}),
+        ("event run 1", "POST /events/1/run", None),
+        ("event skip 1 2026-12-24T18:00:00Z", "POST /events/1/skip", {"at": "2026-12-24T18:00:00Z"}),
+        ("event update 1 --name b", "PATCH /events/1", {"name": "b"}),
+    ],
+)
+def test_commands_on_an_event_go_where_they_should(qhronos, api, arguments, request_line, body):
+    api.answer = EVENT
+    code, out, _ = qhronos(*arguments.split())
+    method, path, sent, _ = api.seen[0]
+
+    assert (0, request_line, body) == (code, f"{method} {path}", sent)
+    assert "next:      2026-12-24 18:00:00.250Z\n" in out
+
+
+def test_changing_nothing_is_wrong_usage(qhronos, api):
+    assert 2 == qhronos("event", "update", "1")[0]
+
+
+def test_deleting_prints_nothing_on_standard_output(qhronos, api):
+    api.status = 204
+
+    assert (0, "", "deleted 1\n") == qhronos("event", "delete", "1")
+
+
+def test_a_token_is_alone_on_standard_output(qhronos, api):
+    api.answer = {"id": "7", "sub": "ci", "token": "ey.J", "expires_at": "2026-12-24T18:00:00Z"}
+    code, out, _ = qhronos(
+        "token", "create", "ci", "--access", "read", "--scope", "a", "--scope", "b", "--expires", "7d"
+    )
+
+    assert (0, "ey.J\n") == (code, out)
+    assert {"sub": "ci", "access": "read", "scope": ["a", "b"], "expires_in": "7d"} == api.seen[0][2]
+
+
+def test_statistics_are_lines(qhronos, api):
+    api.answer = {"events": {"active": 3}, "closed": {"last_hour": {"failed": 2}}, "exact": False, "x": None}
+
+    code, out, err = qhronos("stats")
+
+    assert (0, "there is more than was counted\n") == (code, err)
+    assert ["events, active:             3", "closed, last hour, failed:  2"] == out.splitlines()
+
+
+def test_a_preview_shows_words_instants_and_clock_changes(qhronos, api):
+    at = {"at": "2026-03-08T07:30:00Z", "local": "2026-03-08T03:30:00-04:00", "note": "02:30 does not exist that day"}
+    change = {"at": "2026-03-08T07:00:00Z", "before": "-05:00", "after": "-04:00"}
+    api.answer = {"words": "daily", "occurrences": [at], "warnings": ["odd"], "clock_changes": [change]}
+
+    _, out, err = qhronos("preview", '{"frequency": "daily"}', "--tz", "America/New_York", "-n", "1")
+
+    assert out.splitlines() == [
+        "daily",
+        "AT                    LOCAL                      NOTE",
+        "2026-03-08 07:30:00Z  2026-03-08 03:30:00-04:00  02:30 does not exist that day",
+    ]
+    assert "odd\nthe clocks change at 2026-03-08 07:00:00Z  -05:00 to -04:00\n" == err
+    assert {"schedule": {"frequency": "daily"}, "timezone": "America/New_York", "limit": 1} == api.seen[0][2]
+
+
+def test_config_check_names_the_fault(qhronos, tmp_path):
+    (tmp_path / "c.yaml").write_text("server: {prot: 1}")
+
+    assert (0, "the configuration can be used\n", "") == qhronos("config", "check")
+    assert (1, "", "qhronos: config: unknown key server.prot; did you mean server.port?\n") == qhronos(
+        "config", "check", "-c", str(tmp_path / "c.yaml")
+    )
+
+
+def test_config_show_masks_secrets_unless_asked(qhronos, monkeypatch):
+    monkeypatch.setenv("QHRONOS_AUTH__JWT_SECRET", "s3cret")
+
+    masked, revealed = qhronos("config", "show")[1], qhronos("config", "show", "--reveal")[1]
+
+    assert ("auth.jwt_secret: ********" in masked, "auth.jwt_secret: s3cret" in revealed) == (True, True)
+    assert "server.port: 8080\n" in masked
+    assert "rate_limit.enabled: true\n" in masked
+    assert Config().server.host in masked
+
+
+def test_every_error_has_an_exit_code():
+    assert all(any(issubclass(kind, known) for known, _ in cli.EXIT_CODES) for kind in (QhronosError, NotFound))
