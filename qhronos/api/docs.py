@@ -51,6 +51,11 @@ async def get_script() -> Response[bytes]:
     return Response(_asset("docs.js"), headers={**KEPT, "Content-Type": "text/javascript; charset=utf-8"})
 
 
+@get("/schema/docs.svg", **HIDDEN)
+async def get_icon() -> Response[bytes]:
+    return Response(_asset("docs.svg"), headers={**KEPT, "Content-Type": "image/svg+xml"})
+
+
 def _once(app: Litestar, name: str, make: Any) -> bytes:
     """Made when it is first asked for: most processes are never asked."""
     made: bytes | None = app.state.get(name)
@@ -71,4 +76,4 @@ def _asset(name: str) -> bytes:
     return files("qhronos.api").joinpath(name).read_bytes()
 
 
-HANDLERS = [get_page, get_openapi, get_style, get_script]
+HANDLERS = [get_page, get_openapi, get_style, get_script, get_icon]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -16,8 +17,8 @@ LIMITS = {
     "maximum": "≤ {}",
     "exclusiveMinimum": "> {}",
     "exclusiveMaximum": "< {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
+    "minLength": "at least {} long",
+    "maxLength": "at most {} long",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
     "pattern": "like {}",
@@ -33,6 +34,7 @@ def render(api: dict[str, Any], version: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Qhronos API</title>
+<link rel="icon" type="image/svg+xml" href="/schema/docs.svg?{escape(version)}">
 <link rel="stylesheet" href="/schema/docs.css?{escape(version)}">
 <script defer src="/schema/docs.js?{escape(version)}"></script>
 </head>
@@ -91,7 +93,7 @@ def _operation(op: dict[str, Any], api: dict[str, Any]) -> str:
 <summary>{_badge(op)} <code>{escape(op["path"])}</code> <span>{escape(op["summary"] or "")}</span></summary>
 {_prose(op["description"])}
 {_parameters(op)}
-{_request(op)}
+{_request(op, api)}
 {_answers(op)}
 <h4>Example</h4>
 <pre><code class="curl">{escape(_curl(op, api))}</code></pre>
@@ -112,42 +114,53 @@ def _parameters(op: dict[str, Any]) -> str:
     return f"<h4>Parameters</h4><table>{rows}</table>" if rows else ""
 
 
-def _request(op: dict[str, Any]) -> str:
+def _request(op: dict[str, Any], api: dict[str, Any]) -> str:
     if "requestBody" not in op:
         return ""
     schema = op["requestBody"]["content"]["application/json"]["schema"]
-    return f"<h4>Body</h4><p>{_kind(schema)}</p>"
+    named = api["components"]["schemas"].get(_name(schema), {}) if "$ref" in schema else {}
+    return f"<h4>Body</h4><p>{_kind(schema)}</p>{_fields(named)}"
 
 
 def _answers(op: dict[str, Any]) -> str:
-    rows = "".join(f"<tr><th>{status}</th><td>{_answer(told)}</td></tr>" for status, told in op["responses"].items())
-    return f"<h4>Answers</h4><table>{rows}</table>"
+    good = [
+        f"<tr><th>{status}</th><td>{_answer(told)}</td></tr>"
+        for status, told in op["responses"].items()
+        if "$ref" not in told
+    ]
+    refusals = ", ".join(
+        f"{status} {escape(_name(told))}" for status, told in op["responses"].items() if "$ref" in told
+    )
+    told = (
+        f'<p class="hint">Refusals, each a <a href="#schema-Problem">Problem</a>: {refusals}.</p>' if refusals else ""
+    )
+    return f"<h4>Answers</h4><table>{''.join(good)}</table>{told}"
 
 
 def _answer(told: dict[str, Any]) -> str:
-    if "$ref" in told:
-        return f'{escape(_name(told))} (<a href="#schema-Problem">Problem</a>)'
     kinds = [_kind(content["schema"]) for content in told.get("content", {}).values()]
     return " or ".join(kinds) or "nothing"
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
-    required = schema.get("required", [])
-    rows = "".join(
-        _row(field, part, required=field in required) for field, part in schema.get("properties", {}).items()
-    )
-    inside = f"<table>{rows}</table>" if rows else f"<p>{_kind(schema)}</p>"
+    inside = _fields(schema) or f"<p>{_kind(schema)}</p>"
     about = _prose(schema.get("description", ""))
     return (
         f'<details class="schema" id="schema-{escape(name)}"><summary>{escape(name)}</summary>{about}{inside}</details>'
     )
 
 
+def _fields(schema: dict[str, Any]) -> str:
+    required = schema.get("required", [])
+    rows = [_row(name, part, required=name in required) for name, part in schema.get("properties", {}).items()]
+    return f"<table>{''.join(rows)}</table>" if rows else ""
+
+
 def _row(name: str, schema: dict[str, Any], *, required: bool, place: str = "", about: str = "") -> str:
     marks = " ".join(mark for mark in (place, "required" if required else "") if mark)
     about = about or _about(schema)
     default = schema.get("default")
-    told = f" Default <code>{escape(json.dumps(default))}</code>." if default not in (None, [], {}) else ""
+    told = f" Default <code>{escape(json.dumps(default))}</code>." if default not in (None, [], (), {}) else ""
     return (
         f'<tr><th><code>{escape(name)}</code> <small>{marks}</small></th><td><span class="kind">{_kind(schema)}</span>'
         f"{_inline(about)}{told}</td></tr>"
@@ -188,7 +201,7 @@ def _curl(op: dict[str, Any], api: dict[str, Any]) -> str:
     if op["security"]:
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if "requestBody" in op:
-        lines += ['-H "Content-Type: application/json"', f"-d '{_sample_text(op, api)}'"]
+        lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(_sample_text(op, api))}"]
     return " \\\n  ".join(lines)
 
 

@@ -104,22 +104,35 @@ class Window(NamedTuple):
     limit: int
 
 
-READ: dict[str, Any] = {"opt": needs(Access.READ), "tags": ["recurrences"]}
+TAGS = ["recurrences"]
+RULE = {
+    "schedule": "FREQ=DAILY;BYHOUR=2;BYMINUTE=30",
+    "start_time": "2027-03-13T02:30:00",
+    "timezone": "America/New_York",
+}
+PREVIEW = needs(Access.READ, example=RULE)
+EXPLAIN = needs(Access.READ, example={**RULE, "instant": "2027-03-14T07:30:00Z"})
 
 
-@post("/recurrences/preview", **READ, status_code=200, summary="Show what a schedule gives")
+@post("/recurrences/preview", opt=PREVIEW, tags=TAGS, status_code=200, summary="Show what a schedule gives")
 async def preview_recurrence(deps: Given[Deps], data: JSONBody[PreviewRequest]) -> Preview:
     """What creating an event would refuse is answered with a warning, as long as the rule can be read at all."""
     # Apart from the event loop: hostile rules use up their whole budget of steps, and others are waiting.
     return await asyncio.to_thread(_preview, data, deps.clock.now())
 
 
-@post("/recurrences/explain", **READ, status_code=200, summary="Say why an instant is an occurrence, or is none")
+@post(
+    "/recurrences/explain",
+    opt=EXPLAIN,
+    tags=TAGS,
+    status_code=200,
+    summary="Say why an instant is an occurrence, or is none",
+)
 async def explain_recurrence(deps: Given[Deps], data: JSONBody[ExplainRequest]) -> ExplanationView:
     return await asyncio.to_thread(_explain, data, deps.clock.now())
 
 
-@get("/timezones", **READ, summary="List the time zones")
+@get("/timezones", opt=needs(Access.READ), tags=TAGS, summary="List the time zones")
 async def list_timezones() -> Timezones:
     return Timezones(list(rec.timezones()), rec.tzdata_version())
 
@@ -133,7 +146,7 @@ def _preview(data: PreviewRequest, now: datetime) -> Preview:
     if not found.complete and len(found.instants) < data.limit:
         warnings.append(f"looked no further than {found.covered.isoformat()}: the rule takes too many steps")
     return Preview(
-        recurrence=_canonical(recurrence),
+        recurrence=canonical(recurrence),
         words=rec.describe(recurrence),
         occurrences=[_view(recurrence, instant) for instant in found.instants],
         complete=found.complete,
@@ -146,7 +159,7 @@ def _explain(data: ExplainRequest, now: datetime) -> ExplanationView:
     recurrence, _ = _read(data, now)
     explanation = rec.explain(recurrence, data.instant)
     return ExplanationView(
-        recurrence=_canonical(recurrence),
+        recurrence=canonical(recurrence),
         words=rec.describe(recurrence),
         included=explanation.included,
         reason=explanation.reason,
@@ -219,7 +232,7 @@ def _neighbour(recurrence: Recurrence, at: datetime | None) -> Neighbour | None:
     return Neighbour(at, rec.local(recurrence, at)) if at else None
 
 
-def _canonical(recurrence: Recurrence) -> RecurrenceView:
+def canonical(recurrence: Recurrence) -> RecurrenceView:
     return RecurrenceView(
         dtstart=recurrence.dtstart.isoformat(),
         timezone=recurrence.timezone,

@@ -25,12 +25,15 @@ from qhronos.errors import Invalid, NotFound, Unavailable
 from qhronos.store import audit, tokens
 
 Grantable = Literal["read", "write", "read_write", "admin"]
+EXAMPLE = {"sub": "billing", "access": "read_write", "scope": ["billing"], "expires_in": "30d"}
 Lifetime = Annotated[int | str, Meta(description="Seconds, or a duration such as `24h` or `30d`.")]
 
 
 class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sub: Annotated[Subject, Meta(description="Whom the token is for; the audit and the rate limit go by it.")]
-    access: Annotated[Grantable, Meta(description="Each includes those before it.")]
+    access: Annotated[
+        Grantable, Meta(description="`read` < `write` < `read_write` < `admin`; each includes those before it.")
+    ]
     scope: Annotated[Scope, Meta(description="Tags: the token sees and touches only events with one of them.")] = ()
     expires_at: Moment | None = None
     expires_in: Lifetime | None = None
@@ -60,7 +63,7 @@ class MintedToken(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-@post("/tokens", status_code=200, opt=needs(Access.MASTER), tags=["tokens"], summary="Mint a token")
+@post("/tokens", status_code=200, opt=needs(Access.MASTER, example=EXAMPLE), tags=["tokens"], summary="Mint a token")
 async def create_token(
     deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[NewToken]
 ) -> MintedToken:
