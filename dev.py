@@ -21,6 +21,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 PYTHON = BIN / "python"
 STAMP = VENV / "qhronos-setup"
+VERSION = tuple(sys.version_info[:3])
 INPUTS = ("dev.py", "pyproject.toml", "requirements.lock", "qhronos/__init__.py")
 
 # What builds the package is in the lock as well, so that nothing comes in unchecked.
@@ -82,7 +83,7 @@ def setup(*_: str) -> None:
 
 
 def fingerprint() -> str:
-    digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    digest = hashlib.sha256(f"{VERSION} {ROOT}".encode())
     for name in INPUTS:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
@@ -108,7 +109,7 @@ def install_with_pip() -> None:
 
 def is_sound() -> bool:
     """Whether there is a .venv already, and it is of the Python that we run on."""
-    same = f"import sys; sys.exit(sys.version != {sys.version!r})"
+    same = f"import sys; sys.exit(sys.version_info[:3] != {VERSION})"
     return PYTHON.exists() and succeeds(PYTHON, "-c", same, quiet=True)
 
 
