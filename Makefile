@@ -31,8 +31,10 @@ check: setup lint-deploy ## format, lint, types, import contracts, dead code
 	@# What it calls a variable in lower case is a field, which JSON or a row reads and writes.
 	@! $(BIN)/vulture | grep -vE "unused (variable|attribute) '_?[a-z][a-z0-9_]*'"
 
-lint-deploy: setup ## what is under deploy/, and the other YAML
+lint-deploy: setup ## Dockerfile, what is under deploy/, and the other YAML
 	@$(BIN)/yamllint --strict .
+	@test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
+	@$(BIN)/pytest -q tests/unit/test_deploy.py
 
 fmt: setup ## format, and mend what can be mended
 	@$(BIN)/ruff format .
