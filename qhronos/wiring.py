@@ -36,8 +36,11 @@ from qhronos.dispatcher import Dispatcher
 from qhronos.embedded import Embedded
 from qhronos.embedded.supervisor import Supervisor
 from qhronos.engine.anchor import Anchor
+from qhronos.engine.change import Changes
+from qhronos.engine.create import Creator
 from qhronos.engine.deliver import Defaults
 from qhronos.engine.recover import Reaper, Rebuilder, Sweeper
+from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
 from qhronos.errors import ConfigError
@@ -228,6 +231,10 @@ class Program:
             revocations=Revocations(stores.database, clock),
             limiter=Limiter(stores.plan.redis, stores.plan.prefix, clock, limit),
             readiness=readiness,
+            egress=Egress(config.http.egress_allow),
+            creator=Creator(stores, clock),
+            changes=Changes(stores, clock, config.scheduler),
+            replays=Replays(stores, clock),
             started_at=clock.monotonic(),
         )
 

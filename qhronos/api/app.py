@@ -7,18 +7,22 @@ from typing import Any
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.routes import HTTPRoute
 
-from qhronos.api import audit, docs, health, recurrences, stats, tokens
-from qhronos.api.access import Gate, check_declared
+from qhronos.api import audit, bulk, docs, events, health, occurrences, recurrences, stats, tokens
+from qhronos.api.access import Gate, access_of
 from qhronos.api.auth import Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.frame import Frame
 from qhronos.api.problems import respond
 from qhronos.api.readiness import Readiness
-from qhronos.api.reading import Request, parse_query
+from qhronos.api.reading import Request, parse_query, prepare
 
 # Each resource lists its own.
 HANDLERS: list[Any] = [
+    *events.HANDLERS,
+    *bulk.HANDLERS,
+    *occurrences.HANDLERS,
     *recurrences.HANDLERS,
     *tokens.HANDLERS,
     *audit.HANDLERS,
@@ -45,10 +49,18 @@ def create_app(deps: Deps) -> Litestar:
         logging_config=None,
         openapi_config=None,
     )
-    check_declared(app)
+    _check(app)
     # litestar's middleware would not see requests that meet no route.
     app.asgi_handler = Frame(app.asgi_handler, deps.clock)
     return app
+
+
+def _check(app: Litestar) -> None:
+    """What would fail at the first request fails here."""
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]:
+            access_of(handler)
+            prepare(handler)
 
 
 def _dependencies(deps: Deps) -> dict[str, Provide]:

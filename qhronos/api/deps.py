@@ -13,6 +13,10 @@ from qhronos.api.revocation import Revocations
 from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
 from qhronos.config import Config
+from qhronos.engine.change import Changes
+from qhronos.engine.create import Creator
+from qhronos.engine.replay import Replays
+from qhronos.http import Egress
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
 from qhronos.store import Database
@@ -33,4 +37,8 @@ class Deps(Struct, frozen=True, kw_only=True):
     revocations: Revocations
     limiter: Limiter
     readiness: Readiness
+    egress: Egress  # what actions may reach
+    creator: Creator
+    changes: Changes
+    replays: Replays
     started_at: float  # by the monotonic clock

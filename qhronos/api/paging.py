@@ -15,7 +15,7 @@ from qhronos.errors import Malformed
 T = TypeVar("T")
 K = TypeVar("K")
 
-Limit = Annotated[int, Meta(ge=1, le=100, description="The most items in one answer.")]
+Limit = Annotated[int, Meta(ge=1, le=200, description="The most items in one answer.")]
 Cursor = Annotated[str, Meta(max_length=500, description="`next_cursor` of the page before.")]
 
 
@@ -29,6 +29,7 @@ class Paging(Struct, frozen=True, kw_only=True):
 class Pagination(Struct, frozen=True, kw_only=True):
     limit: int
     next_cursor: str | None  # null on the last page
+    has_more: bool
 
 
 class Page(Struct, Generic[T], frozen=True):
@@ -40,7 +41,8 @@ def page_of(rows: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
     """`rows` holds one more than `limit` where there is a further page; `key` is what the next one starts behind."""
     data = list(rows[:limit])
     more = len(rows) > limit
-    return Page(data, Pagination(limit=limit, next_cursor=encode_cursor(key(data[-1])) if more else None))
+    next_cursor = encode_cursor(key(data[-1])) if more else None
+    return Page(data, Pagination(limit=limit, next_cursor=next_cursor, has_more=more))
 
 
 def encode_cursor(key: object) -> str:

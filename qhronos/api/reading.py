@@ -52,26 +52,35 @@ def decode(body: bytes, kind: Any) -> Any:
     if NUL.search(body):
         raise Malformed("text may not contain the character NUL")
     try:
-        return _decoder(kind).decode(body)
+        return decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         raise from_validation(error) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"Invalid JSON format: {error}") from error
     except RecursionError as error:
         raise Malformed("Invalid JSON format: nested too deeply") from error
 
 
+def prepare(handler: Any) -> None:
+    """Build what reads the requests of a handler, so that a type that cannot be read stops the start."""
+    parameters = handler.parsed_fn_signature.parameters
+    if "data" in parameters:
+        decoder(parameters["data"].annotation)
+    if "wanted" in parameters:
+        shapes_of(parameters["wanted"].annotation)
+
+
 def parse_query(raw: bytes, kind: type[S]) -> S:
     """Query parameters as a Struct: lists by comma or by repeating, dicts as `name.key=value`. Raises Malformed."""
-    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    shapes = shapes_of(kind)
     values: dict[str, Any] = {}
     for name, value in _pairs(raw):
         stem, dot, key = name.partition(".")
-        if dot and _is_a(fields.get(stem), dict):
+        if dot and shapes.get(stem) is dict:
             values.setdefault(stem, {})[key] = value
-        elif name not in fields:
-            raise Malformed(f"unknown query parameter {name!r}{_suggest(name, fields)}", field=name)
-        elif _is_a(fields[name], list, tuple, set, frozenset):
+        elif name not in shapes:
+            raise Malformed(f"unknown query parameter {name!r}{_suggest(name, shapes)}", field=name)
+        elif shapes[name] is list:
             values.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
         elif name in values:
             raise Malformed(f"query parameter {name!r} is given twice", field=name)
@@ -106,6 +115,16 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
+@cache
+def shapes_of(kind: type[Struct]) -> dict[str, type]:
+    """Of each parameter, whether it takes a dict, a list or one value."""
+    shapes: dict[str, type] = {}
+    for field in msgspec.structs.fields(kind):
+        is_list = _is_a(field.type, list, tuple, set, frozenset)
+        shapes[field.encode_name] = dict if _is_a(field.type, dict) else list if is_list else str
+    return shapes
+
+
 def _is_a(kind: Any, *wanted: type) -> bool:
     """Whether a type is one of `wanted`, looking through Annotated and unions."""
     origin = get_origin(kind) or kind
@@ -122,5 +141,5 @@ def _suggest(name: str, known: dict[str, Any]) -> str:
 
 
 @cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import enum
 from datetime import datetime, timedelta
 from typing import Annotated
-from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from qhronos.core.occurrence import microseconds
 from qhronos.core.retry import Retry
 
 
@@ -39,13 +37,6 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     retry: Retry | None = None
     misfire: Misfire = Misfire()
-
-
-def event_id(now: datetime, entropy: bytes) -> UUID:
-    """A UUID of version 7 from 8 random bytes: ids sort by the microsecond in which they were made."""
-    milliseconds, rest = divmod(microseconds(now), 1000)
-    noise = int.from_bytes(entropy) >> 2
-    return UUID(int=milliseconds << 80 | 7 << 76 | (rest * 4096 // 1000) << 64 | 2 << 62 | noise)
 
 
 def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, superseded: bool) -> str | None:

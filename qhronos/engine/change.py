@@ -12,7 +12,7 @@ import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -38,6 +38,9 @@ from qhronos.store.pending import Entry
 
 NO_EVENT = "event not found"
 PASSES = 3  # of an expansion inside a request; the expander does what is left
+
+
+IfMatch: TypeAlias = frozenset[str] | None  # the etags that a change accepts; None: any
 
 
 class Backlog(enum.StrEnum):
@@ -85,12 +88,12 @@ class Change:
         self.event = _found(await events.get(self.conn, self.event.id, None, self.now))
 
 
-async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: str | None, now: datetime) -> Change:
+async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: IfMatch, now: datetime) -> Change:
     """Hold a live event that the actor sees. Raises NotFound, and Outdated if `if_match` is of another version."""
     if not await events.lock(conn, event_id, actor.scope):
         raise NotFound(NO_EVENT)
     event = _found(await events.get(conn, event_id, None, now))
-    if if_match is not None and if_match != etag(event):
+    if if_match is not None and etag(event) not in if_match:
         raise Outdated(f"the event has changed: it is now {etag(event)}; read it again", field="If-Match")
     return Change(conn, actor, event, now)
 
@@ -102,7 +105,7 @@ class Changes:
         self._scheduler = scheduler
 
     async def edit(
-        self, actor: Actor, event_id: UUID, fields: Fields, status: EventStatus | None, if_match: str | None
+        self, actor: Actor, event_id: UUID, fields: Fields, status: EventStatus | None, if_match: IfMatch
     ) -> Event:
         """Change what was said; `status` active or paused is how the first Qhronos resumed and paused."""
         async with self.change(actor, event_id, if_match) as change:
@@ -134,12 +137,12 @@ class Changes:
         await self.tell(change)
         return answer
 
-    async def pause(self, actor: Actor, event_id: UUID, reason: str | None, if_match: str | None) -> Event:
+    async def pause(self, actor: Actor, event_id: UUID, reason: str | None, if_match: IfMatch) -> Event:
         async with self.change(actor, event_id, if_match) as change:
             await self.pause_held(change, reason)
         return change.event
 
-    async def delete(self, actor: Actor, event_id: UUID, if_match: str | None) -> None:
+    async def delete(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> None:
         async with self.change(actor, event_id, if_match) as change:
             conn, event, now = change.conn, change.event, change.now
             closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", now)
@@ -150,7 +153,7 @@ class Changes:
             await events.delete(conn, event.id, now)
 
     @asynccontextmanager
-    async def change(self, actor: Actor, event_id: UUID, if_match: str | None) -> AsyncIterator[Change]:
+    async def change(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> AsyncIterator[Change]:
         """A transaction around a held event; after its commit everybody is told."""
         async with self.stores.database.transaction() as conn:
             change = await begin(conn, actor, event_id, if_match, self.clock.now())

@@ -67,7 +67,7 @@ class Creator:
         return [results[creation.id] for creation in creations]
 
     async def _create_all(self, creations: Sequence[Creation]) -> dict[UUID, Result]:
-        first, repeated = _distinct(creations)
+        first, repeated = distinct(creations)
         async with self._stores.database.transaction() as conn:
             results, opened = await write(conn, first, self._clock)
         await announce(self._stores, opened, self._clock.now())
@@ -77,7 +77,7 @@ class Creator:
 async def write(
     conn: Connection, creations: Sequence[Creation], clock: Clock
 ) -> tuple[dict[UUID, Result], list[Entry]]:
-    """All of them in the caller's transaction: the result for each, and the occurrences opened. See `_distinct`."""
+    """All of them in the caller's transaction: the result for each, and the occurrences opened. See `distinct`."""
     results: dict[UUID, Result] = {}
     fresh = await _claim_keys(conn, creations, results, clock)
     made = await events.insert(conn, [creation.prepared.new for creation in fresh])
@@ -107,7 +107,7 @@ async def _claim_keys(
     return [creation for creation in creations if creation.id not in results]
 
 
-def _distinct(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:
+def distinct(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:
     """Those that may share a transaction, and those that repeat a key of one of them and so come after it."""
     seen: set[tuple[str, ...]] = set()
     first: list[Creation] = []

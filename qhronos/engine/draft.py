@@ -11,7 +11,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from qhronos.config import Scheduler
-from qhronos.core.event import EventStatus, Misfire, Policies, event_id, in_catchup
+from qhronos.core.event import EventStatus, Misfire, Policies, in_catchup
+from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.core.recurrence import (
     check,
     is_settled,
@@ -20,7 +21,7 @@ from qhronos.core.recurrence import (
     start,
     tzdata_version,
 )
-from qhronos.core.recurrence.model import Dst, Recurrence
+from qhronos.core.recurrence.model import Dst, Recurrence, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.core.window import Advance, advance, begin, is_once
 from qhronos.engine.expand import open_rows
@@ -44,6 +45,7 @@ class Fields(Struct, frozen=True, kw_only=True):
     timezone: str | UnsetType | None = UNSET
     schedule: object = UNSET
     dst: Dst | UnsetType | None = UNSET
+    subdaily: Subdaily | UnsetType | None = UNSET
     action: msgspec.Raw | UnsetType = UNSET
     metadata: msgspec.Raw | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
@@ -57,7 +59,9 @@ class Fields(Struct, frozen=True, kw_only=True):
 
     @property
     def says_when(self) -> bool:
-        return any(value is not UNSET for value in (self.start_time, self.timezone, self.schedule, self.dst))
+        return any(
+            value is not UNSET for value in (self.start_time, self.timezone, self.schedule, self.dst, self.subdaily)
+        )
 
 
 class Prepared(NamedTuple):
@@ -77,9 +81,7 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
 
     May take as long as the recurrence's budget of steps: see `is_quick`.
     """
-    recurrence = _recurrence(
-        or_none(fields.schedule), or_none(fields.start_time), or_none(fields.timezone), or_none(fields.dst), now
-    )
+    recurrence = _recurrence(fields, now)
     policies = Policies(retry=or_none(fields.retry), misfire=or_none(fields.misfire) or Misfire())
     began = start(recurrence)
     step = advance(
@@ -90,7 +92,7 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
         room=ROOM,
         catchup=in_catchup(policies.misfire, now),
     )
-    identifier = event_id(now, os.urandom(8))
+    identifier = time_ordered_id(now, os.urandom(RANDOM_BYTES))
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
     gap = NewGap(identifier, *step.gap, EXPIRED) if step.gap else None
     rows = open_rows(identifier, event.version, recurrence, step)
@@ -177,10 +179,15 @@ def _new_event(
     )
 
 
-def _recurrence(
-    schedule: object, start_time: datetime | None, timezone: str | None, dst: Dst | None, now: datetime
-) -> Recurrence:
-    recurrence = parse(schedule, now=now, start_time=start_time, timezone=timezone, dst=dst or Dst())
+def _recurrence(fields: Fields, now: datetime) -> Recurrence:
+    recurrence = parse(
+        or_none(fields.schedule),
+        now=now,
+        start_time=or_none(fields.start_time),
+        timezone=or_none(fields.timezone),
+        dst=or_none(fields.dst) or Dst(),
+        subdaily=or_none(fields.subdaily) or Subdaily.ELAPSED,
+    )
     if not is_once(recurrence):
         check(recurrence, now)
         while not is_settled(recurrence):
@@ -190,18 +197,16 @@ def _recurrence(
 
 def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: datetime) -> Recurrence:
     """What was not said stays as it is: the instant of the start, the zone, the rule."""
-    schedule = fields.schedule
-    if schedule is UNSET:
-        schedule = msgspec.json.decode(event.schedule) if event.schedule else None
+    stays: dict[str, object] = {
+        "schedule": msgspec.json.decode(event.schedule) if event.schedule else None,
+        "dst": before.dst,
+        "subdaily": before.subdaily,
+    }
     # A schedule that brings its own DTSTART replaces the old one.
-    brings_start = isinstance(fields.schedule, str) and "DTSTART" in fields.schedule.upper()
-    start_time, timezone = or_none(fields.start_time), or_none(fields.timezone)
-    if fields.start_time is UNSET and not brings_start:
-        start_time = event.start_time
-    if fields.timezone is UNSET and not brings_start:
-        timezone = event.timezone
-    dst = before.dst if isinstance(fields.dst, UnsetType) else fields.dst
-    return _recurrence(schedule, start_time, timezone, dst, now)
+    if not (isinstance(fields.schedule, str) and "DTSTART" in fields.schedule.upper()):
+        stays |= {"start_time": event.start_time, "timezone": event.timezone}
+    unsaid = {name: value for name, value in stays.items() if getattr(fields, name) is UNSET}
+    return _recurrence(msgspec.structs.replace(fields, **unsaid), now)
 
 
 def _policies(event: Event, fields: Fields) -> msgspec.Raw:

@@ -16,7 +16,7 @@ from qhronos.core.occurrence import Status
 from qhronos.core.recurrence import expand
 from qhronos.core.window import GAP_ROOM, Advance
 from qhronos.engine.actor import Actor
-from qhronos.engine.change import Backlog, Change, Changes
+from qhronos.engine.change import Backlog, Change, Changes, IfMatch
 from qhronos.engine.draft import recurrence_of
 from qhronos.engine.expand import open_rows
 from qhronos.errors import Conflict
@@ -27,7 +27,7 @@ REASON = "missed while paused"
 SUPERSEDED = "missed while paused; a later occurrence fires instead"
 
 
-async def resume(machinery: Changes, actor: Actor, event_id: UUID, backlog: Backlog, if_match: str | None) -> Event:
+async def resume(machinery: Changes, actor: Actor, event_id: UUID, backlog: Backlog, if_match: IfMatch) -> Event:
     """Resume; of an active event nothing changes. Raises Conflict for one that has ended."""
     while True:
         async with machinery.change(actor, event_id, if_match) as change:

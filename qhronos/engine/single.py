@@ -14,7 +14,7 @@ from qhronos.core.occurrence import Identity, Origin, Status, occurrence_id
 from qhronos.core.recurrence import expand
 from qhronos.core.window import MICROSECOND, is_once
 from qhronos.engine.actor import Actor
-from qhronos.engine.change import Change, Changes, begin
+from qhronos.engine.change import Change, Changes, IfMatch, begin
 from qhronos.engine.draft import recurrence_of
 from qhronos.errors import Conflict, Invalid
 from qhronos.store import changes, events, idempotency, occurrences, pending
@@ -50,7 +50,7 @@ async def run(
     return answer
 
 
-async def skip(machinery: Changes, actor: Actor, event_id: UUID, due_at: datetime, if_match: str | None) -> Event:
+async def skip(machinery: Changes, actor: Actor, event_id: UUID, due_at: datetime, if_match: IfMatch) -> Event:
     """Skip the occurrence of this instant; skipping it twice is skipping it. Raises Invalid if there is none then."""
     async with machinery.change(actor, event_id, if_match) as change:
         reason = f"skipped by {actor.subject}"

@@ -21,6 +21,11 @@ from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
 from qhronos.config import Auth, Config, RateLimit
 from qhronos.core.ratelimit import limit_of
+from qhronos.engine.change import Changes
+from qhronos.engine.create import Creator
+from qhronos.engine.replay import Replays
+from qhronos.engine.stores import Stores
+from qhronos.http import Egress
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
 from qhronos.redis_link import connect
@@ -79,6 +84,7 @@ async def open_deps(
     await database.open()
     redis = connect(redis_url)
     plan = Plan(redis, prefix, shards=4)
+    stores = Stores(database, plan, Broadcast(redis, prefix))
     limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
     try:
         yield Deps(
@@ -86,11 +92,15 @@ async def open_deps(
             clock=clock,
             database=database,
             plan=plan,
-            broadcast=Broadcast(redis, prefix),
+            broadcast=stores.broadcast,
             keyring=Keyring.from_config(config.auth),
             revocations=Revocations(database, clock),
             limiter=Limiter(redis, prefix, clock, limit),
             readiness=Readiness(database, plan, clock),
+            egress=Egress(config.http.egress_allow),
+            creator=Creator(stores, clock),
+            changes=Changes(stores, clock, config.scheduler),
+            replays=Replays(stores, clock),
             started_at=clock.monotonic(),
         )
     finally:

@@ -1,0 +1,169 @@
+"""Many events in one request. Each is judged by itself, unless all or none is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+from litestar import Response, post
+from litestar.params import JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from qhronos.api.auth import Caller
+from qhronos.api.deps import Deps, Given
+from qhronos.api.event_body import NewEvent, new_fields_of
+from qhronos.api.event_view import view_of
+from qhronos.api.events import creation_of, edited, writes
+from qhronos.api.problems import status_of
+from qhronos.api.reading import Request, decode
+from qhronos.api.requests import IDEMPOTENCY_KEY, actor_of, require_sight
+from qhronos.engine.actor import Actor
+from qhronos.engine.bulk import create_together
+from qhronos.engine.create import Created, Creation
+from qhronos.engine.draft import Fields, prepare
+from qhronos.errors import Conflict, Invalid, Malformed, QhronosError, Refusal, Unavailable
+from qhronos.store.idempotency import Answer
+
+MOST = 10_000
+AT_ONCE = 500  # prepared, and committed, together
+
+
+class Bulk(Struct, frozen=True, forbid_unknown_fields=True):
+    events: Annotated[
+        tuple[msgspec.Raw, ...],
+        Meta(
+            min_length=1,
+            max_length=MOST,
+            description="As in POST /events.",
+            extra_json_schema={"items": {"$ref": "#/components/schemas/NewEvent"}},
+        ),
+    ]
+    atomic: Annotated[bool, Meta(description="All or none.")] = False
+
+
+class BulkResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one: the status that POST /events would have had, and the event or the error."""
+
+    index: int
+    status: int
+    event: msgspec.Raw | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    field: str | UnsetType | None = UNSET
+
+
+class BulkView(Struct, frozen=True, kw_only=True):
+    results: list[BulkResult]
+    created: int
+    failed: int
+
+
+class Item(NamedTuple):
+    fields: Fields
+    creation: Creation
+
+
+@post(
+    "/events/bulk",
+    **writes(BulkView, [Conflict], {}),
+    status_code=200,
+    summary="Create many events",
+)
+async def create_events(
+    deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[Bulk]
+) -> Response[bytes]:
+    """One with the `key` of an event that exists edits that one. With `atomic` the first refusal refuses all."""
+    if IDEMPOTENCY_KEY in request.headers:
+        raise Malformed("give each event a `key` instead: then it is created once", field=IDEMPOTENCY_KEY)
+    actor = actor_of(caller, request)
+    results: list[BulkResult] = []
+    if data.atomic:
+        results = await _all_or_none(deps, caller, actor, data.events)
+    else:
+        for begin in range(0, len(data.events), AT_ONCE):
+            some = data.events[begin : begin + AT_ONCE]
+            results += await _each(deps, caller, actor, some, begin)
+    failed = sum(result.status >= 400 for result in results)
+    view = BulkView(results=results, created=sum(result.status == 201 for result in results), failed=failed)
+    return Response(await asyncio.to_thread(msgspec.json.encode, view), media_type="application/json", status_code=200)
+
+
+async def _each(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw], begin: int) -> list[BulkResult]:
+    items = await asyncio.to_thread(_prepare_all, deps, caller, actor, some)
+    good = [item for item in items if isinstance(item, Item)]
+    outcomes = iter(await deps.creator.create_many([item.creation for item in good]))
+    results: list[BulkResult] = []
+    for index, item in enumerate(items, begin):
+        if isinstance(item, Refusal):
+            results.append(_failed(index, item))
+        else:
+            results.append(await _result(deps, actor, index, item, next(outcomes)))
+    return results
+
+
+async def _result(
+    deps: Deps, actor: Actor, index: int, item: Item, outcome: Created | Answer | QhronosError
+) -> BulkResult:
+    answer = item.creation.answer if outcome is Created.DONE else outcome
+    try:
+        if outcome is Created.KEY_TAKEN:
+            answer = await deps.changes.upsert(actor, item.fields, None, edited)
+    except QhronosError as error:
+        answer = error
+    if isinstance(answer, Answer):
+        return BulkResult(index=index, status=answer.status, event=msgspec.Raw(answer.body))
+    if isinstance(answer, QhronosError):
+        return _failed(index, answer)
+    return _failed(index, Conflict("another request has just deleted the event with this key", field="key"))
+
+
+async def _all_or_none(deps: Deps, caller: Caller, actor: Actor, raw: Sequence[msgspec.Raw]) -> list[BulkResult]:
+    items: list[Item] = []
+    for begin in range(0, len(raw), AT_ONCE):
+        for item in await asyncio.to_thread(_prepare_all, deps, caller, actor, raw[begin : begin + AT_ONCE]):
+            if isinstance(item, Refusal):
+                raise _placed(item, len(items))
+            items.append(item)
+    said = [item.fields for item in items]
+    edits = await create_together(deps.changes, actor, [item.creation for item in items], said)
+    return [
+        BulkResult(index=index, status=200, event=msgspec.Raw(msgspec.json.encode(view_of(event))))
+        if event
+        else _made(index, item.creation)
+        for index, (item, event) in enumerate(zip(items, edits, strict=True))
+    ]
+
+
+def _prepare_all(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw]) -> list[Item | Refusal]:
+    """In a thread: this is all computation, and others are waiting."""
+    return [_prepare(deps, caller, actor, raw) for raw in some]
+
+
+def _prepare(deps: Deps, caller: Caller, actor: Actor, raw: msgspec.Raw) -> Item | Refusal:
+    try:
+        fields = new_fields_of(decode(bytes(raw), NewEvent), deps.egress)
+        require_sight(caller, () if isinstance(fields.tags, UnsetType) else fields.tags)
+        prepared = prepare(fields, deps.clock.now(), deps.config.scheduler)
+    except Refusal as error:
+        return error
+    return Item(fields, creation_of(prepared, actor, None))
+
+
+def _made(index: int, creation: Creation) -> BulkResult:
+    body = creation.answer.body if creation.answer else b"null"
+    return BulkResult(index=index, status=201, event=msgspec.Raw(body))
+
+
+def _failed(index: int, error: QhronosError) -> BulkResult:
+    field = error.field if isinstance(error, Refusal) else None
+    detail = f"{error.what} is unavailable; try again" if isinstance(error, Unavailable) else str(error)
+    return BulkResult(index=index, status=status_of(error), error=detail, field=field)
+
+
+def _placed(error: Refusal, index: int) -> Invalid:
+    field = f"events[{index}]" + (f".{error.field}" if error.field else "")
+    return Invalid(f"events[{index}]: {error}", field=field)
+
+
+HANDLERS = [create_events]

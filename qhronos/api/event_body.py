@@ -1,0 +1,156 @@
+"""What a client writes down about an event: the bodies of POST, PUT and PATCH, and what they say to the engine."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from qhronos import actions
+from qhronos.core.event import EventStatus, Misfire
+from qhronos.core.recurrence.model import Dst, Subdaily
+from qhronos.core.retry import Retry
+from qhronos.core.signing import check_secret
+from qhronos.engine.draft import Fields
+from qhronos.errors import Invalid
+from qhronos.http import Egress
+
+LONGEST_JSON = 256 * 1024  # bytes, of metadata or a schedule
+YEARS = range(1900, 3000)
+NO_ACTION = "either action object or a non-empty webhook string is required"
+
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+Description = Annotated[str, Meta(max_length=10_000)]
+Key = Annotated[
+    str, Meta(min_length=1, max_length=255, description="Chosen by the client; creating it again edits it.")
+]
+Start = Annotated[
+    datetime, Meta(description="RFC 3339; without an offset it is wall time in `timezone`. Now, if left out.")
+]
+Zone = Annotated[str, Meta(min_length=1, max_length=100, description="IANA name; UTC if left out.")]
+Schedule = Annotated[
+    Any,
+    Meta(description="RRULE text, an object with `frequency`, or with `rrule`, `rdate`, `exdate`. Null: once."),
+]
+Action = Annotated[
+    msgspec.Raw,
+    Meta(
+        description="What is to happen.",
+        extra_json_schema={
+            "type": "object",
+            "required": ["type", "params"],
+            "properties": {"type": {"enum": sorted(actions.TYPES)}, "params": {"type": "object"}},
+        },
+    ),
+]
+Webhook = Annotated[str, Meta(max_length=2048, description="The URL alone, as the first Qhronos took it.")]
+Metadata = Annotated[Any, Meta(description="Any JSON; sent along with every delivery.")]
+Tag = Annotated[str, Meta(min_length=1, max_length=100)]
+Tags = Annotated[tuple[Tag, ...], Meta(max_length=50)]
+Secret = Annotated[str, Meta(min_length=1, max_length=512, description="Signs the deliveries. Never shown again.")]
+
+
+class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both new events and edits may say. Null brings back the default."""
+
+    description: Description | UnsetType | None = UNSET
+    key: Key | UnsetType | None = UNSET
+    start_time: Start | UnsetType | None = UNSET
+    timezone: Zone | UnsetType | None = UNSET
+    schedule: Schedule | UnsetType = UNSET
+    dst: Dst | UnsetType | None = UNSET
+    subdaily: Subdaily | UnsetType | None = UNSET
+    action: Action | UnsetType = UNSET
+    webhook: Webhook | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    tags: Tags | UnsetType | None = UNSET
+    hmac_secret: Secret | UnsetType | None = UNSET
+    retry: Retry | UnsetType | None = UNSET
+    misfire: Misfire | UnsetType | None = UNSET
+
+
+class NewEvent(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either `action` or `webhook` says what is to happen; `action` wins."""
+
+    name: Name
+
+
+class EventEdit(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Only what is given changes."""
+
+    name: Name | UnsetType = UNSET
+    status: (
+        Annotated[Literal["active", "paused", "inactive"], Meta(description="Resumes or pauses, as PUT once did.")]
+        | UnsetType
+    ) = UNSET
+
+
+def fields_of(body: NewEvent | EventEdit, egress: Egress) -> Fields:
+    """The same, vetted, in the words of the engine. Raises Invalid with the field."""
+    if isinstance(body.start_time, datetime) and body.start_time.year not in YEARS:
+        raise Invalid(f"start_time: must lie between {YEARS[0]} and {YEARS[-1]}", field="start_time")
+    if isinstance(body.hmac_secret, str):
+        check_secret(body.hmac_secret)
+    if not isinstance(body.schedule, UnsetType | None):
+        encode_bounded(body.schedule, "schedule")
+    return Fields(
+        name=body.name,
+        description="" if body.description is None else body.description,
+        key=body.key,
+        start_time=body.start_time,
+        timezone=body.timezone,
+        schedule=body.schedule,
+        dst=body.dst,
+        subdaily=body.subdaily,
+        action=_action(body, egress),
+        metadata=_metadata(body.metadata),
+        tags=_tags(body.tags),
+        hmac_secret=body.hmac_secret,
+        retry=body.retry,
+        misfire=body.misfire,
+    )
+
+
+def new_fields_of(body: NewEvent, egress: Egress) -> Fields:
+    """Of an event that there is not yet, which needs an action."""
+    fields = fields_of(body, egress)
+    if fields.action is UNSET:
+        raise Invalid(NO_ACTION, field="action")
+    return fields
+
+
+def status_of(edit: EventEdit) -> EventStatus | None:
+    """The status that an edit asks for: the first Qhronos paused that way, and had two words for it."""
+    if edit.status is UNSET:
+        return None
+    return EventStatus.ACTIVE if edit.status == "active" else EventStatus.PAUSED
+
+
+def encode_bounded(value: object, field: str) -> msgspec.Raw:
+    """As JSON, which must not be too long."""
+    encoded = msgspec.json.encode(value)
+    if len(encoded) > LONGEST_JSON:
+        raise Invalid(f"{field}: longer than {LONGEST_JSON // 1024} KiB", field=field)
+    return msgspec.Raw(encoded)
+
+
+def _action(body: NewEvent | EventEdit, egress: Egress) -> msgspec.Raw | UnsetType:
+    if body.action is not UNSET and bytes(body.action) != b"null":
+        return msgspec.Raw(actions.encode(actions.parse(body.action, egress)))
+    if isinstance(body.webhook, str):
+        return msgspec.Raw(actions.encode(actions.from_legacy(body.webhook, egress)))
+    if body.action is not UNSET:
+        raise Invalid(NO_ACTION, field="action")
+    return UNSET
+
+
+def _metadata(metadata: object) -> msgspec.Raw | UnsetType:
+    if metadata is UNSET:
+        return UNSET
+    return encode_bounded({} if metadata is None else metadata, "metadata")
+
+
+def _tags(tags: tuple[str, ...] | UnsetType | None) -> tuple[str, ...] | UnsetType:
+    return tags if isinstance(tags, UnsetType) else tuple(dict.fromkeys(tags or ()))
