@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from msgspec import Struct
@@ -54,12 +53,6 @@ def access_of(handler: BaseRouteHandler) -> Access:
     if getattr(handler, "http_methods", None) == {"OPTIONS"}:  # litestar's own, which only says `Allow`
         return Access.PUBLIC
     raise ConfigError(f"route {sorted(handler.paths)} does not declare its access")
-
-
-def check_declared(app: Litestar) -> None:
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", None) or [getattr(route, "route_handler")]:  # noqa: B009 - ASGI and websocket routes have one
-            access_of(handler)
 
 
 class Nothing(Struct, frozen=True):

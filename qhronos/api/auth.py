@@ -80,11 +80,6 @@ class Caller(Struct, frozen=True, kw_only=True):
         if not self.access.covers(access):
             raise Denied("Master token required" if access is Access.MASTER else "insufficient access level")
 
-    def require_sight(self, tags: Collection[str]) -> None:
-        """For what the caller itself writes down; what it may not see is simply not found."""
-        if not self.sees(tags):
-            raise Denied("insufficient scope")
-
 
 MASTER = Caller(subject=MASTER_SUBJECT, token_id=None, access=Access.MASTER, scope=frozenset())
 

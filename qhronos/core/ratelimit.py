@@ -17,26 +17,44 @@ class Limit(NamedTuple):
     burst: int  # requests that may come at once
 
 
+class Judged(NamedTuple):
+    """What becomes of some requests that one caller sends at once: the first `allowed` of them are."""
+
+    allowed: int
+    remaining: int  # that would be allowed after them
+    retry_after: int  # microseconds until one more is allowed; 0 when all were
+    reset: int  # microseconds until the allowance is whole
+
+
 class Verdict(NamedTuple):
+    """What one request is told."""
+
     allowed: bool
     limit: int
     remaining: int
-    retry_after: int  # microseconds until the next request is allowed; 0 when this one was
-    reset: int  # microseconds until the allowance is whole
+    retry_after: int
+    reset: int
 
 
 def limit_of(per_second: float, burst: int) -> Limit:
     return Limit(max(1, round(MICROSECONDS / per_second)), burst)
 
 
-def judge(tat: int, now: int, limit: Limit) -> tuple[int, Verdict]:
-    """Whether one more request is allowed at `now`, and the TAT to keep. An unknown caller's TAT is 0."""
-    window = limit.interval * limit.burst
+def judge(tat: int, now: int, limit: Limit, count: int = 1) -> tuple[int, Judged]:
+    """How many of `count` requests are allowed at `now`, and the TAT to keep. An unknown caller's TAT is 0."""
     before = max(tat, now)
-    after = before + limit.interval
-    if after - now > window:
-        return tat, Verdict(False, limit.burst, 0, after - now - window, before - now)
-    return after, Verdict(True, limit.burst, (window - (after - now)) // limit.interval, 0, after - now)
+    room = (now + limit.interval * limit.burst - before) // limit.interval
+    allowed = min(count, max(room, 0))
+    after = before + allowed * limit.interval
+    retry_after = 0 if allowed == count else after + limit.interval - now - limit.interval * limit.burst
+    return after, Judged(allowed, max(room, 0) - allowed, retry_after, after - now)
+
+
+def verdict(judged: Judged, limit: Limit, place: int = 0) -> Verdict:
+    """Of the request that came at `place`, counted from 0, among those judged together."""
+    if place >= judged.allowed:
+        return Verdict(False, limit.burst, 0, judged.retry_after, judged.reset)
+    return Verdict(True, limit.burst, judged.remaining + judged.allowed - 1 - place, 0, judged.reset)
 
 
 def whole_seconds(microseconds: int) -> int:
