@@ -72,25 +72,21 @@ class UnsupportedMedia(HTTPException):
     status_code = 415
 
 
+MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
+
+
 def from_validation(error: msgspec.ValidationError, prefix: str = "") -> Invalid:
     """What msgspec refused, in our words and with the path of the field: `action.params.url`."""
     text, _, place = str(error).partition(" - at `")
-    path = place.rstrip("`").removeprefix("$").removeprefix(".")
-    for pattern, wording in WORDINGS:
-        if found := pattern.fullmatch(text):
-            path = _join(path, found.groupdict().get("field", ""))
-            text = found.expand(wording)
-            break
-    path = _join(prefix, path)
-    return Invalid(f"{path}: {text}" if path else text, field=path or None)
-
-
-WORDINGS = [
-    (re.compile(r"Object contains unknown field `(?P<field>.*)`"), "unknown field"),
-    (re.compile(r"Object missing required field `(?P<field>.*)`"), "is required"),
-    (re.compile(r"Expected `(.*)`, got `(.*)`"), r"expected \1, got \2"),
-    (re.compile(r"Expected `(.*)`"), r"expected \1"),
-]
+    path = _join(prefix, place.rstrip("`").removeprefix("$").removeprefix("."))
+    if found := MISSING.fullmatch(text):
+        path, told = _join(path, found["field"]), "is required"
+    elif found := UNKNOWN.fullmatch(text):
+        path, told = _join(path, found["field"]), "unknown field"
+    else:
+        told = text[:1].lower() + text[1:].replace("`", "")
+    return Invalid(f"{path}: {told}" if path else told, field=path or None)
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
