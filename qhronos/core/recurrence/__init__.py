@@ -1,21 +1,28 @@
 """When an event is due: pure functions of a recurrence and a window.
 
-    parse(schedule, now=…, start_time=…, timezone=…, dst=…)  what a caller wrote → Recurrence, or Invalid
-    check(recurrence, now)                                   refuses what never fires
-    settle(recurrence)                                       one pass at the effective UNTIL of rules with COUNT
-    expand(recurrence, since, until, limit)                  the instants of a window
-    explain(recurrence, instant)                             why it is in the set, or not
-    describe(recurrence)                                     plain words, or the rule itself
+    parse(schedule, now=…, start_time=…, timezone=…)   what a caller wrote → Recurrence, or Invalid
+    check(recurrence, now)                             refuses what never happens
+    settle(recurrence)                                 one pass at the effective UNTIL of rules with COUNT
+    expand(recurrence, since, until, limit)            the instants of a window
+    explain(recurrence, instant)                       why it is in the set, or not
+    describe(recurrence)                               plain words, or the rule itself
 
-Nothing here runs long: work is counted in steps, and what STEPS do not finish says how far it came and can be resumed.
+Nothing here runs long. Work is counted in steps, and what STEPS do not finish says how far it came and is resumed.
+
+What RFC 5545 leaves open is decided so:
+- Wall time that does not exist is read with the offset before the gap (§3.3.5) unless `dst.gap` is `skip`; wall time
+  that comes twice means the first pass unless `dst.fold` says otherwise. What thereby becomes equal happens once, and
+  COUNT counts what happens. EXDATE does not give back what it takes from COUNT.
+- HOURLY and shorter step in real time; their BY parts ask the local clock (`subdaily: wall` steps the clock instead).
+- UNTIL is compared as an instant; as wall time that comes twice it means the second pass, as a date the whole day.
+- DTSTART happens only if a rule gives it, or if there is no rule. It is an instant even where its wall time is not.
+- FREQ=YEARLY with BYMONTHDAY alone means the month of DTSTART. BYWEEKNO alone means the weekday of DTSTART, and counts
+  INTERVAL in week-years. BYSETPOS chooses from the whole period, also from what lies before DTSTART in the first.
+- BYSECOND=60 is read as 59.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
+from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
     ClockChange,
     Counted,
@@ -29,85 +36,36 @@ from qhronos.core.recurrence.model import (
     Recurrence,
     Subdaily,
 )
+from qhronos.core.recurrence.reasons import check, explain
+from qhronos.core.recurrence.schedule import parse
+from qhronos.core.recurrence.words import describe
+from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_version, zone
 
-STEPS = 20_000  # about 50 ms
-
-
-def parse(
-    schedule: object,
-    *,
-    now: datetime,
-    start_time: datetime | None = None,
-    timezone: str | None = None,
-    dst: Dst = Dst(),
-    subdaily: Subdaily = Subdaily.ELAPSED,
-) -> Recurrence:
-    """What a caller wrote, as the canonical recurrence; Invalid points at the part that cannot be.
-
-    Does not look whether it ever fires (`check`). `start_time` with an offset is an instant, without one wall time in
-    `timezone`; both may come from a DTSTART line, and default to `now` and UTC.
-    """
-    raise NotImplementedError
-
-
-def check(recurrence: Recurrence, now: datetime) -> None:
-    """Refuse, as Invalid with the reason, what has no instant within ten years of its DTSTART nor of `now`."""
-    raise NotImplementedError
-
-
-def settle(recurrence: Recurrence, steps: int = STEPS) -> Recurrence:
-    """One pass at counting out the rules with COUNT. Repeat until `is_settled`, then store it: only then does the cost
-    of a window not depend on the age of the recurrence."""
-    raise NotImplementedError
-
-
-def is_settled(recurrence: Recurrence) -> bool:
-    """No rule with COUNT is left to be counted out."""
-    raise NotImplementedError
-
-
-def expand(
-    recurrence: Recurrence, since: datetime, until: datetime | None, limit: int, steps: int = STEPS
-) -> Expansion:
-    """The instants of the window [since, until), in order, each once, at most `limit`.
-
-    `until` None is ten years after `since`, or after DTSTART if that is later.
-    """
-    raise NotImplementedError
-
-
-def start(recurrence: Recurrence) -> datetime:
-    """DTSTART as an instant, whatever `dst` says of it."""
-    raise NotImplementedError
-
-
-def local(recurrence: Recurrence, instant: datetime) -> datetime:
-    """The instant as the clocks in the zone of the recurrence show it, with its offset."""
-    raise NotImplementedError
-
-
-def describe(recurrence: Recurrence) -> str:
-    raise NotImplementedError
-
-
-def explain(recurrence: Recurrence, instant: datetime) -> Explanation:
-    raise NotImplementedError
-
-
-def zone(name: str) -> ZoneInfo:
-    """Invalid(field="timezone"), with the nearest names, if there is none."""
-    raise NotImplementedError
-
-
-def timezones() -> Sequence[str]:
-    raise NotImplementedError
-
-
-def tzdata_version() -> str:
-    """Such as `2026b`."""
-    raise NotImplementedError
-
-
-def clock_changes(timezone: str, since: datetime, until: datetime, limit: int = 100) -> tuple[ClockChange, ...]:
-    """When the offset of the zone changes within [since, until), at most `limit` changes."""
-    raise NotImplementedError
+__all__ = [
+    "STEPS",
+    "ClockChange",
+    "Counted",
+    "Dst",
+    "Expansion",
+    "Explanation",
+    "Fold",
+    "Gap",
+    "Instant",
+    "Mark",
+    "Recurrence",
+    "Subdaily",
+    "check",
+    "clock_changes",
+    "describe",
+    "expand",
+    "explain",
+    "is_settled",
+    "local",
+    "parse",
+    "settle",
+    "start",
+    "timezones",
+    "to_text",
+    "tzdata_version",
+    "zone",
+]

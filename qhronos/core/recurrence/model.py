@@ -53,8 +53,8 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     `dtstart` is wall time in `timezone`, in whole seconds unless the recurrence is a single instant. `rrule` are rules
     such as `FREQ=DAILY;COUNT=3`. A date in `rdate` or `exdate` is `2026-03-08T02:30:00` (wall time in `timezone`) or
-    `2026-03-08T07:30:00Z`; in `exdate` also `2026-03-08`, the whole local day. Without rule and `rdate`, the recurrence
-    is the one instant `dtstart`.
+    `2026-03-08T07:30:00Z`; in `exdate` also `2026-03-08`, the whole local day. `dtstart` counts if a rule gives it, or if
+    there is no rule.
     """
 
     dtstart: Annotated[datetime, Meta(tz=False)]
@@ -62,6 +62,7 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     rrule: tuple[str, ...]
     rdate: tuple[str, ...]
     exdate: tuple[str, ...]
+    second_pass: bool = False  # `dtstart` is a wall time that comes twice, and the second of the two
     dst: Dst = Dst()
     subdaily: Subdaily = Subdaily.ELAPSED
     counted: tuple[Counted | None, ...] = ()  # one for each rule, or none at all: see `settle`

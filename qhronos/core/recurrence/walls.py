@@ -1,0 +1,61 @@
+"""DAILY and longer: the wall times of a rule, found from any day on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from qhronos.core.recurrence.days import Periods, allowed_days
+from qhronos.core.recurrence.moments import Steps
+from qhronos.core.recurrence.rule import Rule
+from qhronos.core.recurrence.times import Times
+from qhronos.core.recurrence.zones import DAY
+
+
+class Walls:
+    """`rule` leaves nothing to DTSTART but the phase of its periods."""
+
+    def __init__(self, rule: Rule, dtstart: datetime) -> None:
+        self._days = allowed_days(rule)
+        self._periods = Periods(rule, dtstart)
+        self._times = Times(rule.by_hour, rule.by_minute, rule.by_second)
+        self._positions = rule.by_set_pos
+
+    def between(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
+        """Wall times and true; or a time and false: none comes before it."""
+        day = since // DAY
+        while day * DAY < until:
+            steps.take()
+            day, allowed = self._days.first_from(day)
+            if allowed:
+                first, end = self._periods.around(day)
+                if first <= day:
+                    for wall in self._of_period(first, end, max(since, day * DAY), until, steps):
+                        yield wall, True
+                    first = end
+                day = first
+            yield day * DAY, False
+
+    def _of_period(self, first: int, end: int, since: int, until: int, steps: Steps) -> Iterator[int]:
+        if self._positions:
+            days = self._days.within(first, end)
+            steps.take(len(days) + len(self._positions))
+            yield from (wall for wall in self._at_positions(days) if since <= wall < until)
+            return
+        for day in self._days.within(max(first, since // DAY), min(end, -(-until // DAY))):
+            for index in range(self._times.index(max(0, since - day * DAY)), self._times.count):
+                steps.take()
+                wall = day * DAY + self._times[index]
+                if wall >= until:
+                    return
+                yield wall
+
+    def _at_positions(self, days: Sequence[int]) -> list[int]:
+        """The members of the period's set that BYSETPOS names; -1 is the last."""
+        count = len(days) * self._times.count
+        indices = {position - 1 if position > 0 else count + position for position in self._positions}
+        return [
+            days[index // self._times.count] * DAY + self._times[index % self._times.count]
+            for index in sorted(indices)
+            if 0 <= index < count
+        ]

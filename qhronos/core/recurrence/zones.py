@@ -1,0 +1,192 @@
+"""Zones: their names, their clock changes, and their clock face in whole seconds.
+
+All come from the tzdata package, never from the system, so that every node agrees and the version can be told.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources.abc import Traversable
+from zoneinfo import ZoneInfo
+
+import tzdata
+
+from qhronos.core.recurrence.model import ClockChange, Dst, Fold, Gap, Mark
+from qhronos.errors import Invalid
+
+DAY = 86_400
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WALL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time
+SECOND = timedelta(seconds=1)
+# Instants are kept a few days inside the years 1900 to 9999, so that no offset leads out of the calendar.
+FIRST = -2_209_593_600  # 1899-12-25T00:00:00Z
+LAST = 253_401_696_000  # 9999-12-25T00:00:00Z
+LONGEST_SEARCH = 20_000  # days
+
+
+def tzdata_version() -> str:
+    """Such as `2026b`."""
+    return str(tzdata.IANA_VERSION)
+
+
+@cache
+def timezones() -> tuple[str, ...]:
+    """Every IANA name, aliases too, in order."""
+    return tuple(sorted(_files().joinpath("zones").read_text().split()))
+
+
+def zone(name: str) -> ZoneInfo:
+    """Invalid(field="timezone"), with the nearest names, if there is none."""
+    if name not in _known():
+        raise Invalid(f"timezone: {name[:64]!r} is no IANA zone{_suggestion(name[:64])}", field="timezone")
+    return _load(name)
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(timezones())
+
+
+@cache
+def _load(name: str) -> ZoneInfo:
+    with _files().joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
+
+
+def _files() -> Traversable:
+    return importlib.resources.files("tzdata")
+
+
+def _suggestion(name: str) -> str:
+    # The city alone and wrong capitals are the usual slips.
+    spellings = {spelling: known for known in timezones() for spelling in (known.lower(), known.lower().split("/")[-1])}
+    near = difflib.get_close_matches(name.lower(), spellings, n=3)
+    names = dict.fromkeys(spellings[spelling] for spelling in near)
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def seconds(instant: datetime) -> int:
+    """Whole seconds since 1970, rounded up, from FIRST to LAST."""
+    return max(FIRST, min(-((EPOCH - instant) // SECOND), LAST))
+
+
+def instant(utc: int) -> datetime:
+    return EPOCH + timedelta(seconds=utc)
+
+
+def wall_seconds(wall: datetime) -> int:
+    """Whole seconds since 1970 on the wall, rounded down, never past LAST."""
+    return min((wall - WALL_EPOCH) // SECOND, LAST)
+
+
+def wall_time(wall: int) -> datetime:
+    return WALL_EPOCH + timedelta(seconds=wall)
+
+
+class Face:
+    """The clock face of a zone: instants and wall times, both in seconds since 1970 on their own line."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._midnights: dict[int, int] = {}
+        self._steady: dict[int, int | None] = {}
+
+    def offset(self, utc: int) -> int:
+        """Wall minus UTC at the instant."""
+        steady = self.steady(utc // DAY)
+        return self._exact(utc) if steady is None else steady
+
+    def steady(self, day: int) -> int | None:
+        """The offset if it stays the same from the eve of the UTC day to its morrow, so for all wall times of that date.
+
+        A zone that changed its clock twice within one day and came back would deceive this; there is none.
+        """
+        try:
+            return self._steady[day]
+        except KeyError:
+            offsets = self._around(day)
+            self._steady[day] = steady = offsets[0] if len(set(offsets)) == 1 else None
+            return steady
+
+    def resolve(self, wall: int, dst: Dst) -> tuple[tuple[int, Mark], ...]:
+        """The instants of a wall time: one, none for a gap that is skipped, two for a fold that counts twice."""
+        steady = self.steady(wall // DAY)
+        if steady is not None:
+            return ((wall - steady, Mark.NORMAL),)
+        first, second = self.passes(wall)
+        if first < second:
+            both = (first, Mark.FOLD_FIRST), (second, Mark.FOLD_SECOND)
+            return {Fold.FIRST: both[:1], Fold.SECOND: both[1:], Fold.BOTH: both}[dst.fold]
+        if first > second:
+            return ((first, Mark.GAP_SHIFTED),) if dst.gap is Gap.SHIFT else ()
+        return ((first, Mark.NORMAL),)
+
+    def passes(self, wall: int) -> tuple[int, int]:
+        """The instants with fold 0 and 1: equal but for a fold (first before second) and a gap (first after second)."""
+        aware = wall_time(wall).replace(tzinfo=self._zone)
+        return wall - _whole(aware), wall - _whole(aware.replace(fold=1))
+
+    def earliest_from(self, wall: int) -> int:
+        """No wall time from this one on has an earlier instant; for most it is their own."""
+        steady = self.steady(wall // DAY)
+        return wall - (max(self._around(wall // DAY)) if steady is None else steady)
+
+    def walls_of(self, since: int, until: int) -> tuple[int, int]:
+        """No wall time outside of these two is meant by an instant of the window."""
+        return since + min(self._around(since // DAY)), until + max(self._around(until // DAY))
+
+    def mark(self, utc: int) -> Mark:
+        """Whether the wall time shown at the instant comes twice."""
+        if self.steady(utc // DAY) is not None:
+            return Mark.NORMAL
+        first, second = self.passes(utc + self._exact(utc))
+        if first >= second:
+            return Mark.NORMAL
+        return Mark.FOLD_FIRST if utc == first else Mark.FOLD_SECOND
+
+    def _around(self, day: int) -> list[int]:
+        return [self._midnight(near) for near in range(day - 1, day + 3)]
+
+    def _midnight(self, day: int) -> int:
+        try:
+            return self._midnights[day]
+        except KeyError:
+            self._midnights[day] = offset = self._exact(day * DAY)
+            return offset
+
+    def _exact(self, utc: int) -> int:
+        return _whole(instant(utc).astimezone(self._zone))
+
+
+def _whole(aware: datetime) -> int:
+    return (aware.utcoffset() or timedelta(0)) // SECOND
+
+
+def clock_changes(timezone: str, since: datetime, until: datetime, limit: int = 100) -> tuple[ClockChange, ...]:
+    """When the offset of the zone changes within [since, until), at most `limit` changes and over some fifty years."""
+    changes = _changes(Face(zone(timezone)), seconds(since), seconds(until))
+    return tuple(itertools.islice(changes, limit))
+
+
+def _changes(face: Face, since: int, until: int) -> Iterator[ClockChange]:
+    for day in range(since // DAY, min(-(-until // DAY), since // DAY + LONGEST_SEARCH)):
+        if face.steady(day) is None:
+            change = _change(face, max(since - 1, day * DAY - 1), min(until - 1, day * DAY + DAY - 1))
+            if change:
+                yield change
+
+
+def _change(face: Face, low: int, high: int) -> ClockChange | None:
+    """The change after `low` and not after `high`."""
+    before, after = face.offset(low), face.offset(high)
+    if before == after:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if face.offset(middle) == before else (low, middle)
+    return ClockChange(instant(high), before * SECOND, after * SECOND)
