@@ -22,7 +22,7 @@ LIST: output.Columns = {
     "NAME": lambda event: words(event["name"]),
     "STATUS": lambda event: event["status"],
     "NEXT": lambda event: when(event.get("next_due_at")),
-    "SCHEDULE": lambda event: words(event["schedule"]) or "once",
+    "WHEN": lambda event: words(event["words"]),
     "TAGS": lambda event: words(event["tags"]),
 }
 SHOW: output.Columns = {
@@ -32,13 +32,18 @@ SHOW: output.Columns = {
     "description": lambda event: words(event["description"]),
     "status": lambda event: event["status"],
     "reason": lambda event: words(event.get("reason")),
-    "schedule": lambda event: words(event["schedule"]) or "once",
+    "when": lambda event: words(event["words"]),
+    "schedule": lambda event: words(event["schedule"]),
     "starts": lambda event: when(event["start_time"]),
     "timezone": lambda event: event["timezone"],
     "next": lambda event: when(event.get("next_due_at")),
     "action": lambda event: words(event["action"]),
     "tags": lambda event: words(event["tags"]),
     "metadata": lambda event: words(event["metadata"]),
+}
+RUN: output.Columns = {
+    "occurrence": lambda run: run["id"],
+    "event": lambda run: run["event_id"],
 }
 
 
@@ -87,9 +92,9 @@ def create(*, api: Api, name: str, key: str | None, form: str, **content: Any) -
 
 
 @event.command("list")
-@click.option("--status")
-@click.option("--tag", "tags", multiple=True, help="Events with any of the tags.")
-@click.option("--search", help="Words of name and description.")
+@click.option("--status", multiple=True, help="active, paused, completed, error or deleted; repeatable.")
+@click.option("--tag", "tags", multiple=True, help="With any of the tags; repeatable.")
+@click.option("--search", help="Beginnings of words in name, description and key.")
 @click.option("--limit", type=int, default=50, show_default=True)
 @click.option("--cursor", help="Where the page before ended.")
 @output.choice
@@ -148,7 +153,8 @@ def resume(*, api: Api, event_id: str, backlog: str | None, form: str) -> None:
 @uses_api
 def run(*, api: Api, event_id: str, form: str) -> None:
     """Make an event happen now, besides its schedule."""
-    _show(api.post(f"/events/{segment(event_id)}/run"), form)
+    ran = api.post(f"/events/{segment(event_id)}/run")
+    output.one(ran if form == "json" else {"id": ran["occurrence_id"], "event_id": ran["id"]}, RUN, form)
 
 
 @event.command()
@@ -158,7 +164,7 @@ def run(*, api: Api, event_id: str, form: str) -> None:
 @uses_api
 def skip(*, api: Api, event_id: str, instant: str, form: str) -> None:
     """Leave out the occurrence of an event at INSTANT."""
-    _show(api.post(f"/events/{segment(event_id)}/skip", {"at": _instant(instant)}), form)
+    _show(api.post(f"/events/{segment(event_id)}/skip", {"scheduled_at": _instant(instant)}), form)
 
 
 @event.command()

@@ -12,30 +12,32 @@ from qhronos.cli.output import when, words
 
 LIST: output.Columns = {
     "ID": lambda occurrence: occurrence["id"],
-    "EVENT": lambda occurrence: words(occurrence.get("event_name") or occurrence["event_id"]),
+    "EVENT": lambda occurrence: occurrence["event_id"],
     "SCHEDULED": lambda occurrence: when(occurrence["scheduled_at"]),
     "STATUS": lambda occurrence: occurrence["status"],
     "ATTEMPTS": lambda occurrence: str(occurrence["attempt"]),
-    "REASON": lambda occurrence: words(occurrence.get("reason")),
+    "REASON": lambda occurrence: words(occurrence["reason"]),
 }
 SHOW: output.Columns = {
     "id": lambda occurrence: occurrence["id"],
     "event": lambda occurrence: occurrence["event_id"],
     "scheduled": lambda occurrence: when(occurrence["scheduled_at"]),
     "status": lambda occurrence: occurrence["status"],
-    "reason": lambda occurrence: words(occurrence.get("reason")),
+    "reason": lambda occurrence: words(occurrence["reason"]),
     "attempts": lambda occurrence: str(occurrence["attempt"]),
+    "local time": lambda occurrence: words(occurrence["local"]),
     "origin": lambda occurrence: occurrence["origin"],
-    "next try": lambda occurrence: when(occurrence.get("fire_at")),
-    "finished": lambda occurrence: when(occurrence.get("finished_at")),
+    "next try": lambda occurrence: when(occurrence["next_attempt_at"]),
+    "finished": lambda occurrence: when(occurrence["finished_at"]),
 }
 ATTEMPTS: output.Columns = {
     "ATTEMPT": lambda attempt: str(attempt["attempt"]),
     "OUTCOME": lambda attempt: attempt["outcome"],
-    "STATUS CODE": lambda attempt: words(attempt["status_code"]),
+    "CODE": lambda attempt: words(attempt["status_code"]),
     "STARTED": lambda attempt: when(attempt["started_at"]),
     "REASON": lambda attempt: words(attempt["reason"]),
-    "ANSWER": lambda attempt: words(attempt["excerpt"])[:60],
+    "TOOK": lambda attempt: f"{attempt['duration_ms']:.0f} ms",
+    "ANSWER": lambda attempt: words(attempt["response"])[:60],
 }
 
 
@@ -46,8 +48,10 @@ def occurrence() -> None:
 
 @occurrence.command("list")
 @click.argument("event_id", required=False)
-@click.option("--status", help="scheduled, dispatched, completed, failed, skipped or cancelled.")
-@click.option("--tag", "tags", multiple=True, help="Of events with any of the tags.")
+@click.option(
+    "--status", multiple=True, help="scheduled, dispatched, completed, failed, skipped or cancelled; repeatable."
+)
+@click.option("--tag", "tags", multiple=True, help="Of events with any of the tags; repeatable.")
 @click.option("--since", help="Scheduled at this time or later.")
 @click.option("--until", help="Scheduled before this time.")
 @click.option("--limit", type=int, default=50, show_default=True)
@@ -71,7 +75,7 @@ def show(*, api: Api, occurrence_id: str, form: str) -> None:
 
 @occurrence.command()
 @click.argument("occurrence_id")
-@output.choice
+@output.table_or_json
 @uses_api
 def attempts(*, api: Api, occurrence_id: str, form: str) -> None:
     """List what was tried, and how it ended."""
@@ -85,6 +89,31 @@ def attempts(*, api: Api, occurrence_id: str, form: str) -> None:
 def replay(*, api: Api, occurrence_id: str, form: str) -> None:
     """Do it once more, under the same id."""
     output.one(api.post(f"/occurrences/{segment(occurrence_id)}/replay"), SHOW, form)
+
+
+@occurrence.command()
+@click.option("--event", "event_id", help="Of this event alone.")
+@click.option("--tag", "tags", multiple=True, help="Of events with any of the tags; repeatable.")
+@click.option("--since", help="Scheduled at this time or later.")
+@click.option("--until", help="Scheduled before this time.")
+@click.option("--limit", type=int, default=1000, show_default=True, help="The oldest so many.")
+@click.option("--dry-run", is_flag=True, help="Only say which they are.")
+@output.choice
+@uses_api
+def replay_failed(*, api: Api, form: str, dry_run: bool, limit: int, **wanted: Any) -> None:
+    """Do all that failed once more, each under its own id."""
+    answer = api.post(
+        "/occurrences/replay",
+        {
+            "filter": {field: value for field, value in wanted.items() if value},
+            "dry_run": dry_run,
+            "limit": limit,
+        },
+    )
+    if form == "table":
+        click.echo(f"{answer['matched']} failed, {answer['replayed']} replayed")
+    else:
+        output.plain(answer, [{"id": identifier} for identifier in answer["ids"]], form)
 
 
 @occurrence.command()

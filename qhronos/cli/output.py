@@ -18,6 +18,12 @@ choice = click.option(
     default="table",
     help="A table for people, the API's JSON, or ids alone.",
 )
+table_or_json = click.option(
+    *("--output", "-o", "form"),
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="A table for people, or the API's JSON.",
+)
 
 
 def page(answer: Item, columns: Columns, form: str) -> None:
@@ -26,7 +32,7 @@ def page(answer: Item, columns: Columns, form: str) -> None:
     if form == "table":
         click.echo(table(columns, items))
     else:
-        _plain(answer, items, form)
+        plain(answer, items, form)
     if (cursor := answer["pagination"].get("next_cursor")) and form != "json":
         click.echo(f"there are more: --cursor {cursor}", err=True)
 
@@ -34,10 +40,19 @@ def page(answer: Item, columns: Columns, form: str) -> None:
 def one(item: Item, lines: Columns, form: str) -> None:
     """One thing, a line for each of its sides; sides that are empty are left out."""
     if form != "table":
-        _plain(item, [item], form)
+        plain(item, [item], form)
         return
     shown = [(title, show(item)) for title, show in lines.items()]
     click.echo(aligned([(f"{title}:", text) for title, text in shown if text]))
+
+
+def plain(answer: Item, items: Iterable[Item], form: str) -> None:
+    """For programs: the answer as it came, or the ids of its items."""
+    if form == "json":
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        for item in items:
+            click.echo(item["id"])
 
 
 def table(columns: Columns, items: Iterable[Item]) -> str:
@@ -71,11 +86,3 @@ def words(value: object) -> str:
             return ", ".join(value)
         case _:
             return json.dumps(value, ensure_ascii=False)
-
-
-def _plain(answer: Item, items: Iterable[Item], form: str) -> None:
-    if form == "json":
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
-    else:
-        for item in items:
-            click.echo(item["id"])

@@ -9,7 +9,7 @@ import click
 
 from qhronos.cli import output
 from qhronos.cli.client import Api, uses_api
-from qhronos.cli.output import aligned, when
+from qhronos.cli.output import aligned, table_or_json, when
 from qhronos.cli.params import Schedule
 
 LOCAL: output.Columns = {
@@ -26,7 +26,7 @@ LOCAL: output.Columns = {
 @click.option("--since", help="Show from here on.  [default: the start]")
 @click.option("--until", help="Show what is before this.")
 @click.option("--limit", "-n", type=int, default=10, show_default=True)
-@click.option("--output", "-o", "form", type=click.Choice(["table", "json"]), default="table")
+@table_or_json
 @uses_api
 def preview(*, api: Api, rule: Any, form: str, **window: Any) -> None:
     """Show when a schedule fires, without creating anything.

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 import click
 
 from qhronos.cli.client import Api, uses_api
-from qhronos.cli.output import aligned
+from qhronos.cli.output import aligned, table_or_json
 
 
 @click.command()
-@click.option("--output", "-o", "form", type=click.Choice(["table", "json"]), default="table")
+@table_or_json
 @uses_api
 def stats(*, api: Api, form: str) -> None:
     """Show how much is waiting and what was done."""

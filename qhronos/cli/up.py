@@ -63,7 +63,7 @@ def up(
         weak_master=True,
         roles=tuple(role.strip() for role in roles.split(",") if role.strip()),
         config_path=config_path,
-        flags=flags,
+        flags={key: value for key, value in flags.items() if value is not None},
     )
     with ExitStack() as stack:
 

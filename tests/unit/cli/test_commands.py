@@ -26,6 +26,7 @@ EVENT = {
     "timezone": "Europe/Berlin",
     "next_due_at": "2026-12-24T18:00:00.250000Z",
     "action": {"type": "webhook", "params": {"url": "https://example.com/"}},
+    "words": "once",
     "tags": ["a", "b"],
     "metadata": {"n": 1},
 }
@@ -190,9 +191,9 @@ def test_lists_are_aligned_and_say_how_to_go_on(qhronos, api):
     _, out, err = qhronos("event", "list", "--tag", "a", "--tag", "b", "--limit", "2", "--search", "x y")
 
     assert out.splitlines() == [
-        "ID    NAME         STATUS  NEXT                      SCHEDULE  TAGS",
-        "0192  hello        active  2026-12-24 18:00:00.250Z  once      a, b",
-        "0192  longer name  active  2026-12-24 18:00:00.250Z  once      a, b",
+        "ID    NAME         STATUS  NEXT                      WHEN  TAGS",
+        "0192  hello        active  2026-12-24 18:00:00.250Z  once  a, b",
+        "0192  longer name  active  2026-12-24 18:00:00.250Z  once  a, b",
     ]
     assert "there are more: --cursor c2\n" == err
     assert "/events?q=x+y&tags=a&tags=b&limit=2" == api.seen[0][1]
@@ -217,8 +218,7 @@ def test_json_is_the_answer_of_the_api(qhronos, api):
         ("event show a/b", "GET /events/a%2Fb", None),
         ("event pause 1", "POST /events/1/pause", None),
         ("event resume 1 --backlog skip", "POST /events/1/resume", {"backlog": "skip"}),
-        ("event run 1", "POST /events/1/run", None),
-        ("event skip 1 2026-12-24T18:00:00Z", "POST /events/1/skip", {"at": "2026-12-24T18:00:00Z"}),
+        ("event skip 1 2026-12-24T18:00:00Z", "POST /events/1/skip", {"scheduled_at": "2026-12-24T18:00:00Z"}),
         ("event update 1 --name b", "PATCH /events/1", {"name": "b"}),
     ],
 )
@@ -229,6 +229,81 @@ def test_commands_on_an_event_go_where_they_should(qhronos, api, arguments, requ
 
     assert (0, request_line, body) == (code, f"{method} {path}", sent)
     assert "next:      2026-12-24 18:00:00.250Z\n" in out
+
+
+def test_running_an_event_names_the_occurrence(qhronos, api):
+    api.answer = EVENT | {"occurrence_id": "occ_1"}
+
+    assert (0, "occ_1\n", "") == qhronos("event", "run", "1", "-o", "id")
+    assert "POST /events/1/run" == " ".join(api.seen[0][:2])
+
+
+OCCURRENCE = {
+    "id": "occ_1",
+    "event_id": "0192",
+    "scheduled_at": "2026-12-24T18:00:00Z",
+    "status": "failed",
+    "reason": "HTTP 503",
+    "origin": "once",
+    "attempt": 3,
+    "next_attempt_at": None,
+    "local": None,
+    "finished_at": "2026-12-24T18:00:09Z",
+}
+
+
+def test_occurrences_are_listed_of_all_events_or_of_one(qhronos, api):
+    api.answer = {"data": [OCCURRENCE], "pagination": {"next_cursor": None}}
+
+    _, out, _ = qhronos("occurrence", "list", "--status", "failed", "--status", "skipped", "--since", "2026-01-01")
+    qhronos("occurrence", "list", "0192")
+
+    assert out.splitlines() == [
+        "ID     EVENT  SCHEDULED             STATUS  ATTEMPTS  REASON",
+        "occ_1  0192   2026-12-24 18:00:00Z  failed  3         HTTP 503",
+    ]
+    assert [
+        "/occurrences?status=failed&status=skipped&since=2026-01-01&limit=50",
+        "/events/0192/occurrences?limit=50",
+    ] == [path for _, path, *_ in api.seen]
+
+
+@pytest.mark.parametrize("command", ["show", "replay", "cancel"])
+def test_one_occurrence_is_shown_side_by_side(qhronos, api, command):
+    api.answer = OCCURRENCE
+    code, out, _ = qhronos("occurrence", command, "occ_1")
+
+    assert 0 == code
+    assert ["id", "event", "scheduled", "status", "reason", "attempts", "origin", "finished"] == [
+        line.split(":")[0] for line in out.splitlines()
+    ]
+
+
+def test_attempts_are_listed_with_what_was_answered(qhronos, api):
+    attempt = {
+        "attempt": 1,
+        "outcome": "failed",
+        "status_code": 503,
+        "reason": "HTTP 503",
+        "response": "come\nback  later",
+        "started_at": "2026-12-24T18:00:00.001Z",
+        "duration_ms": 12.3,
+    }
+    api.answer = {"data": [attempt], "pagination": {"next_cursor": None}}
+
+    _, out, _ = qhronos("occurrence", "attempts", "occ_1")
+
+    assert "1        failed   503   2026-12-24 18:00:00.001Z  HTTP 503  12 ms  come back later" == out.splitlines()[1]
+
+
+def test_many_are_replayed_by_filter(qhronos, api):
+    api.answer = {"matched": 2, "replayed": 0, "ids": ["occ_1", "occ_2"]}
+
+    _, out, _ = qhronos("occurrence", "replay-failed", "--tag", "a", "--dry-run")
+    _, ids, _ = qhronos("occurrence", "replay-failed", "-o", "id")
+
+    assert ("2 failed, 0 replayed\n", "occ_1\nocc_2\n") == (out, ids)
+    assert {"filter": {"tags": ["a"]}, "dry_run": True, "limit": 1000} == api.seen[0][2]
 
 
 def test_changing_nothing_is_wrong_usage(qhronos, api):
