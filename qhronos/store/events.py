@@ -65,14 +65,11 @@ class Filter(Struct, frozen=True, kw_only=True):
 async def insert(conn: Connection, created: Sequence[NewEvent]) -> set[UUID]:
     """The ids of what was inserted; the others want a key that is taken."""
     events = [one.event for one in created]
-    params: dict[str, Any] = {f"{name}s": [getattr(event, name) for event in events] for name in PLAIN}
-    params |= {f"{name}s": [_text(getattr(event, name)) for event in events] for name in JSON}
-    params |= {
-        "policies": [_text(event.policies) for event in events],
-        "tags": [_array(event.tags) for event in events],
-        "hmac_secrets": [one.hmac_secret for one in created],
-    }
-    cursor = await conn.execute(SQL["insert_events"], params)
+    columns: dict[str, Any] = {name: [getattr(event, name) for event in events] for name in PLAIN}
+    columns |= {name: [_text(getattr(event, name)) for event in events] for name in JSON}
+    columns["tags"] = [_array(event.tags) for event in events]
+    columns["hmac_secret"] = [one.hmac_secret for one in created]
+    cursor = await conn.execute(SQL["insert_events"], columns)
     return {row[0] for row in await cursor.fetchall()}
 
 
@@ -90,7 +87,7 @@ PLAIN = (
     "next_expand_at",
     "created_at",
 )
-JSON = ("schedule", "recurrence", "action", "metadata")
+JSON = ("schedule", "recurrence", "action", "metadata", "policies")
 
 
 async def lock(conn: Connection, event_id: UUID, scope: list[str] | None) -> bool:
@@ -130,7 +127,7 @@ async def page(
 
 async def save(conn: Connection, event: Event) -> None:
     """Write the row back, by whoever holds it. Raises Conflict if another event has its key."""
-    params = msgspec.structs.asdict(event) | {name: _text(getattr(event, name)) for name in (*JSON, "policies")}
+    params = msgspec.structs.asdict(event) | {name: _text(getattr(event, name)) for name in JSON}
     try:
         await conn.execute(SQL["save_event"], params | {"tags": list(event.tags)})
     except psycopg.errors.UniqueViolation as error:

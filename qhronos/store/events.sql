@@ -4,11 +4,11 @@
 WITH given AS (
     SELECT *
     FROM unnest(
-        %(ids)b::uuid[], %(keys)b::text[], %(names)b::text[], %(descriptions)b::text[], %(start_times)b::timestamptz[],
-        %(timezones)b::text[], %(schedules)b::text[], %(recurrences)b::text[], %(actions)b::text[],
-        %(metadatas)b::text[], %(tags)b::text[], %(policies)b::text[], %(hmac_secrets)b::text[], %(statuses)b::text[],
-        %(tzdatas)b::text[], %(expanded_untils)b::timestamptz[], %(next_due_ats)b::timestamptz[],
-        %(next_expand_ats)b::timestamptz[], %(created_ats)b::timestamptz[]
+        %(id)b::uuid[], %(key)b::text[], %(name)b::text[], %(description)b::text[], %(start_time)b::timestamptz[],
+        %(timezone)b::text[], %(schedule)b::text[], %(recurrence)b::text[], %(action)b::text[], %(metadata)b::text[],
+        %(tags)b::text[], %(policies)b::text[], %(hmac_secret)b::text[], %(status)b::text[], %(tzdata)b::text[],
+        %(expanded_until)b::timestamptz[], %(next_due_at)b::timestamptz[], %(next_expand_at)b::timestamptz[],
+        %(created_at)b::timestamptz[]
     ) AS t (
         id, key, name, description, start_time, timezone, schedule, recurrence, action, metadata, tags, policies,
         hmac_secret, status, tzdata, expanded_until, next_due_at, next_expand_at, created_at
