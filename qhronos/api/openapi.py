@@ -163,8 +163,6 @@ def _query_parameters(route: Route, refs: dict[Any, dict[str, Any]]) -> Iterator
             parameter["description"] = described
         if schema.get("type") == "array":
             parameter |= {"style": "form", "explode": False}
-        if schema.get("type") == "object":
-            parameter["description"] = f"{described or ''} As `{field.encode_name}.name=value`.".strip()
         yield parameter
 
 

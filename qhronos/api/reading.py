@@ -71,14 +71,11 @@ def prepare(handler: Any) -> None:
 
 
 def parse_query(raw: bytes, kind: type[S]) -> S:
-    """Query parameters as a Struct: lists by comma or by repeating, dicts as `name.key=value`. Raises Malformed."""
+    """Query parameters as a Struct; lists by comma or by repeating. Raises Malformed."""
     shapes = shapes_of(kind)
     values: dict[str, Any] = {}
     for name, value in _pairs(raw):
-        stem, dot, key = name.partition(".")
-        if dot and shapes.get(stem) is dict:
-            values.setdefault(stem, {})[key] = value
-        elif name not in shapes:
+        if name not in shapes:
             raise Malformed(f"unknown query parameter {name!r}{_suggest(name, shapes)}", field=name)
         elif shapes[name] is list:
             values.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
@@ -117,20 +114,16 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
 
 @cache
 def shapes_of(kind: type[Struct]) -> dict[str, type]:
-    """Of each parameter, whether it takes a dict, a list or one value."""
-    shapes: dict[str, type] = {}
-    for field in msgspec.structs.fields(kind):
-        is_list = _is_a(field.type, list, tuple, set, frozenset)
-        shapes[field.encode_name] = dict if _is_a(field.type, dict) else list if is_list else str
-    return shapes
+    """Of each parameter, whether it takes a list or one value."""
+    return {field.encode_name: list if _is_list(field.type) else str for field in msgspec.structs.fields(kind)}
 
 
-def _is_a(kind: Any, *wanted: type) -> bool:
-    """Whether a type is one of `wanted`, looking through Annotated and unions."""
+def _is_list(kind: Any) -> bool:
+    """Looking through Annotated and unions."""
     origin = get_origin(kind) or kind
-    if origin in wanted:
+    if origin in (list, tuple, set, frozenset):
         return True
-    return any(_is_a(part, *wanted) for part in get_args(kind)) if origin not in (dict, list, tuple) else False
+    return origin is not dict and any(_is_list(part) for part in get_args(kind))
 
 
 def _suggest(name: str, known: dict[str, Any]) -> str:
