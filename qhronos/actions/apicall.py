@@ -44,8 +44,8 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
         headers.check(self.params.headers, f"{field}.headers")
         if self.params.body is not UNSET:
             _vet_body(self.params.body, f"{field}.body")
-        for code in self.params.success:
-            _vet_success(code, f"{field}.success")
+        for index, code in enumerate(self.params.success):
+            _vet_success(code, f"{field}.success[{index}]")
 
     async def perform(self, delivery: Delivery, means: Means) -> Outcome:
         body, content_type = content(self.params.body)

@@ -53,6 +53,8 @@ async def over(
             return (await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=url.host))[1]
     except ssl.SSLCertVerificationError as error:
         raise Unreachable("tls", f"certificate refused: {error.verify_message}") from error
+    except TimeoutError:  # an OSError too, but the deadline's
+        raise
     except OSError as error:
         raise Unreachable("tls", "TLS handshake failed") from error
 

@@ -58,7 +58,7 @@ class Reader:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
             self._fault = self._fault or f"not valid HTTP: {error}"
-        if self._done:
+        if self._done:  # a fault after that is only of what follows
             return self._response(truncated=self._body_bytes > MOST_BODY_BYTES)
         self._raw_bytes = self._raw_bytes + len(data) if status == self._status else 0
         return self.cut() if self._fault or self._is_too_much() else None
@@ -104,7 +104,7 @@ class Reader:
 
     def on_message_begin(self) -> None:
         if self._done:
-            self.reusable = False  # something follows that nobody asked for
+            self._refuse("more than one response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
@@ -132,8 +132,7 @@ class Reader:
 
     def on_body(self, data: bytes) -> None:
         if self._done:
-            self.reusable = False  # a body after HEAD
-            return
+            self._refuse("a body after HEAD")
         self._body.append(data)
         self._body_bytes += len(data)
 

@@ -1,0 +1,288 @@
+"""What every type of action keeps to, and what is particular to each.
+
+The first part runs over the registry: a new type needs an entry in `EXAMPLES` and is held to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+from standardwebhooks import Webhook
+
+from qhronos import __version__, actions
+from qhronos.clock import SystemClock
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
+from qhronos.core.signing import verify
+from qhronos.http import Client, Egress
+from tests.contract.servers import OK, Endpoint, blackhole, is_silent, says, says_once
+from tests.fakes import Answer
+
+EXAMPLES: dict[str, Callable[[str], dict[str, object]]] = {
+    "webhook": lambda url: {"url": url},
+    "apicall": lambda url: {"method": "POST", "url": url, "body": "ping"},
+}
+LOOPBACK = Egress(["127.0.0.0/8"])
+SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "qhronos.io"
+DUE_AT = datetime(2026, 3, 1, 12, 0, 0, 120, tzinfo=UTC)
+NOW = DUE_AT + timedelta(seconds=2)
+OCCURRENCE = "occ_aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4"
+DELIVERY = Delivery(
+    event_id=UUID("01020304-0506-0708-090a-0b0c0d0e0f10"),
+    occurrence_id=OCCURRENCE,
+    name="Péage",
+    description="monthly",
+    due_at=DUE_AT,
+    attempt=3,
+    metadata=msgspec.Raw(b'{"b": 1.0, "a": [null]}'),
+    tags=("billing", "urgent"),
+    secrets=(SECRET, OLD_SECRET),
+    timeout=timedelta(seconds=2),
+    now=NOW,
+)
+
+Perform = Callable[[dict[str, object]], Awaitable[Outcome]]
+
+
+@pytest.fixture
+async def perform() -> AsyncIterator[Callable[..., Awaitable[Outcome]]]:
+    """Read an action as the API does, store it, and act as the dispatcher does."""
+    client = Client(LOOPBACK, SystemClock())
+    do = actions.performer(client)
+
+    async def perform(kind: str, params: dict[str, object], **changed: object) -> Outcome:
+        stored = actions.encode(actions.parse({"type": kind, "params": params}, LOOPBACK))
+        return await do(msgspec.Raw(stored), msgspec.structs.replace(DELIVERY, **changed))
+
+    yield perform
+    await client.close()
+
+
+@pytest.fixture(params=sorted(actions.TYPES))
+def kind(request: pytest.FixtureRequest) -> str:
+    assert request.param in EXAMPLES, "a new type of action needs an example here"
+    return request.param
+
+
+async def test_an_endpoint_that_takes_it_makes_it_delivered(perform, kind):
+    async with Endpoint(says(OK)) as endpoint:
+        outcome = await perform(kind, EXAMPLES[kind](endpoint.url))
+
+    assert Delivered(status_code=200, excerpt="ok") == outcome
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+async def test_every_2xx_is_delivered(perform, kind, status, receiver):
+    receiver.answer = lambda _: Answer(status)
+
+    assert Delivered(status_code=status) == await perform(kind, EXAMPLES[kind](receiver.url))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+async def test_what_may_be_better_later_has_failed(perform, kind, status, receiver):
+    receiver.answer = lambda _: Answer(status, {"retry-after": "7"}, b"busy")
+    expected = Failed(reason=f"HTTP {status}", status_code=status, excerpt="busy", retry_after=timedelta(seconds=7))
+
+    assert expected == await perform(kind, EXAMPLES[kind](receiver.url))
+
+
+async def test_retry_after_may_be_a_date(perform, kind, receiver):
+    receiver.answer = lambda _: Answer(503, {"retry-after": "Sun, 01 Mar 2026 12:01:02 GMT"})
+    outcome = await perform(kind, EXAMPLES[kind](receiver.url))
+
+    assert timedelta(seconds=60) == timedelta(seconds=round(outcome.retry_after.total_seconds()))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (301, "HTTP 301: redirects are not followed"),
+        (307, "HTTP 307: redirects are not followed"),
+        (400, "HTTP 400"),
+        (401, "HTTP 401"),
+        (404, "HTTP 404"),
+        (410, "HTTP 410: the endpoint is gone for good"),
+    ],
+)
+async def test_what_will_not_be_better_is_refused(perform, kind, status, reason, receiver):
+    receiver.answer = lambda _: Answer(status, {"location": receiver.url}, b"no")
+
+    assert Refused(reason=reason, status_code=status, excerpt="no") == await perform(kind, EXAMPLES[kind](receiver.url))
+    assert len(receiver.requests) == 1
+
+
+async def test_an_endpoint_that_cannot_be_reached_has_failed(perform, kind):
+    async with Endpoint(is_silent) as endpoint:
+        gone = endpoint.url
+
+    assert Failed(reason="connection refused") == await perform(kind, EXAMPLES[kind](gone))
+
+
+async def test_an_endpoint_that_is_too_slow_has_failed(perform, kind):
+    async with Endpoint(is_silent) as endpoint:
+        outcome = await perform(kind, EXAMPLES[kind](endpoint.url), timeout=timedelta(seconds=0.1))
+
+    assert Failed(reason="timeout after 0.1 s") == outcome
+    with blackhole() as port:
+        outcome = await perform(kind, EXAMPLES[kind](f"http://127.0.0.1:{port}"), timeout=timedelta(seconds=0.1))
+
+    assert Failed(reason="timeout after 0.1 s") == outcome
+
+
+async def test_an_endpoint_that_talks_nonsense_has_failed(perform, kind):
+    async with Endpoint(says_once(b"\0\1\2")) as endpoint:
+        outcome = await perform(kind, EXAMPLES[kind](endpoint.url))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("not valid HTTP")
+
+
+@pytest.mark.parametrize("params", [{"url": "http://10.0.0.1/"}, {"url": "http://u:p@a/"}, {"headers": {"Host": "a"}}])
+async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, params, receiver):
+    client = Client(LOOPBACK, SystemClock())
+    stored = msgspec.json.encode({"type": kind, "params": EXAMPLES[kind](receiver.url) | params})
+    outcome = await actions.performer(client)(msgspec.Raw(stored), DELIVERY)
+
+    assert isinstance(outcome, Refused)
+    assert receiver.connections == 0
+    await client.close()
+
+
+async def test_an_action_of_another_version_has_failed_here():
+    client = Client(LOOPBACK, SystemClock())
+    outcome = await actions.performer(client)(msgspec.Raw(b'{"type": "telepathy", "params": {}}'), DELIVERY)
+
+    assert isinstance(outcome, Failed)
+    await client.close()
+
+
+async def test_an_excerpt_is_kept_and_holds_no_secret(perform, kind, receiver):
+    receiver.answer = lambda _: Answer(500, {}, f"<{SECRET}> <{OLD_SECRET}>\0".encode() + b"x" * 70_000)
+    outcome = await perform(kind, EXAMPLES[kind](receiver.url))
+
+    assert outcome.excerpt.startswith("<whsec_[secret]> <[secret]>xxx")
+    assert len(outcome.excerpt.encode()) == 4096
+
+
+async def test_a_delivery_says_which_it_is(perform, kind, receiver):
+    await perform(kind, EXAMPLES[kind](receiver.url))
+    headers = receiver.requests[0].headers
+
+    assert OCCURRENCE == headers["webhook-id"]
+    assert str(DELIVERY.event_id) == headers["x-qhronos-event-id"]
+    assert headers["x-qhronos-attempt"] == "3"
+    assert headers["x-qhronos-scheduled-at"] == "2026-03-01T12:00:00.000120Z"
+    assert f"Qhronos/{__version__}" == headers["user-agent"]
+
+
+async def test_a_user_may_name_headers_and_replace_ours(perform, kind, receiver):
+    given = {"User-Agent": "mine", "Content-Type": "application/cloudevents+json", "Authorization": "Bearer ü"}
+    await perform(kind, EXAMPLES[kind](receiver.url) | {"headers": given})
+    headers = receiver.requests[0].headers
+
+    assert headers["user-agent"] == "mine"
+    assert headers["content-type"] == "application/cloudevents+json"
+    assert headers["authorization"] == "Bearer ü".encode().decode("latin-1")
+
+
+async def test_many_deliveries_at_once_share_their_connections(perform, kind, receiver):
+    outcomes = await asyncio.gather(*(perform(kind, EXAMPLES[kind](receiver.url)) for _ in range(300)))
+
+    assert [Delivered(status_code=200)] * 300 == outcomes
+    assert receiver.connections <= 128
+
+
+async def test_a_webhook_carries_the_occurrence(perform, receiver):
+    await perform("webhook", {"url": receiver.url + "/in?x=1"})
+    [request] = receiver.requests
+
+    assert ("POST", "/in?x=1") == (request.method, request.path)
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == {
+        "event_id": "01020304-0506-0708-090a-0b0c0d0e0f10",
+        "occurrence_id": OCCURRENCE,
+        "name": "Péage",
+        "description": "monthly",
+        "scheduled_at": "2026-03-01T12:00:00.000120Z",
+        "attempt": 3,
+        "metadata": {"a": [None], "b": 1.0},
+        "tags": ["billing", "urgent"],
+    }
+
+
+async def test_a_whole_second_has_no_fraction(perform, receiver):
+    await perform("webhook", {"url": receiver.url}, due_at=DUE_AT.replace(microsecond=0))
+
+    assert json.loads(receiver.requests[0].body)["scheduled_at"] == "2026-03-01T12:00:00Z"
+
+
+async def test_a_webhook_is_signed_with_every_secret(perform, receiver):
+    now = SystemClock().now()  # the library reads the clock itself
+    await perform("webhook", {"url": receiver.url}, now=now)
+    [request] = receiver.requests
+    headers = dict(request.headers)
+
+    Webhook(SECRET).verify(request.body, headers)
+    Webhook(OLD_SECRET.encode()).verify(request.body, headers)
+    verify(SECRET, headers, request.body, now)
+
+
+async def test_the_signature_of_the_first_qhronos_is_there(perform, receiver):
+    await perform("webhook", {"url": receiver.url}, secrets=("qhronos.io",), metadata=msgspec.Raw(b"{}"), tags=())
+    [request] = receiver.requests
+
+    assert request.headers["x-qhronos-signature"] == "9262b57124d80f14369c330ae75fde467f589efc8316d786ddaa277aff238f17"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+async def test_an_apicall_uses_the_method_it_is_given(perform, receiver, method):
+    outcome = await perform("apicall", {"method": method, "url": receiver.url + "/x"})
+
+    assert Delivered(status_code=200) == outcome
+    assert [(method, "/x", b"")] == [(*request[:2], request.body) for request in receiver.requests]
+
+
+@pytest.mark.parametrize(
+    ("body", "sent", "content_type"),
+    [
+        ('{"a": 1}\r\n\t"ü" \U0001f600', '{"a": 1}\r\n\t"ü" \U0001f600'.encode(), None),
+        ({"a": [1, None]}, b'{"a":[1,null]}', "application/json"),
+        (7, b"7", "application/json"),
+    ],
+)
+async def test_an_apicall_sends_its_body_as_it_was_written(perform, receiver, body, sent, content_type):
+    await perform("apicall", {"method": "POST", "url": receiver.url, "body": body})
+    [request] = receiver.requests
+
+    assert (sent, content_type) == (request.body, request.headers.get("content-type"))
+
+
+async def test_an_apicall_is_not_signed(perform, receiver):
+    await perform("apicall", {"method": "POST", "url": receiver.url})
+
+    assert not {"webhook-signature", "webhook-timestamp", "x-qhronos-signature"} & set(receiver.requests[0].headers)
+
+
+@pytest.mark.parametrize(
+    ("success", "status", "expected"),
+    [
+        ([200], 200, Delivered),
+        ([200, 404], 404, Delivered),
+        (["3xx"], 302, Delivered),
+        ([503], 503, Delivered),
+        ([200], 202, Refused),
+        (["4xx"], 200, Refused),
+        ([200], 503, Failed),
+    ],
+)
+async def test_an_apicall_may_say_what_success_is(perform, receiver, success, status, expected):
+    receiver.answer = lambda _: Answer(status)
+    outcome = await perform("apicall", {"method": "GET", "url": receiver.url, "success": success})
+
+    assert expected is type(outcome)
+    assert status == outcome.status_code

@@ -1,0 +1,856 @@
+"""The outbound client against real sockets: what it keeps, what it cuts, what it never touches.
+
+Every test runs on the plain loop and on uvloop.
+"""
+# ruff: noqa: RUF001 - letters that look like others are part of the attack
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from ipaddress import ip_address
+from itertools import pairwise
+
+import pytest
+import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qhronos.clock import SystemClock
+from qhronos.errors import Invalid, Unreachable
+from qhronos.http import Client, Egress, Request, Response, connect, resolver
+from qhronos.http.reader import MOST_BODY_BYTES, Reader
+from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
+from tests.fakes import FakeClock
+
+LOOPBACK = Egress(["127.0.0.0/8", "::1/128"])
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+ENDED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
+async def loopback(host: str, port: int) -> list[str]:
+    """Every name leads here."""
+    return ["127.0.0.1"]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    client = Client(LOOPBACK, SystemClock(), lookup=loopback)
+    yield client
+    await client.close()
+
+
+def post(url: str, body: bytes = b"{}", timeout: float = 5.0) -> Request:
+    return Request(method="POST", url=url, body=body, timeout=timeout)
+
+
+def get(url: str, method: str = "GET", timeout: float = 5.0) -> Request:
+    return Request(method=method, url=url, timeout=timeout)
+
+
+async def test_a_request_is_written_as_it_was_given(client):
+    seen = []
+
+    async def behave(session: Session) -> None:
+        seen.append(await session.request())
+        await session.send(OK)
+
+    async with Endpoint(behave) as endpoint:
+        url = f"http://hooks.test:{endpoint.port}/a?b=c"
+        headers = (("Content-Type", "text/plain"), ("x-note", "ü"))
+        response = await client.send(Request(method="PUT", url=url, headers=headers, body=b"\0body", timeout=5))
+
+    assert Response(status=200, headers=(("content-length", "2"),), body=b"ok", truncated=False) == response
+    assert [
+        b"PUT /a?b=c HTTP/1.1\r\nhost: hooks.test:%d\r\naccept: */*\r\naccept-encoding: identity\r\n" % endpoint.port
+        + "content-length: 5\r\nContent-Type: text/plain\r\nx-note: ü\r\n\r\n\0body".encode()
+    ] == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x", "a\r\nb: c"), ("x\r\ny", "z"), ("host", "other"), ("Transfer-Encoding", "chunked")]
+)
+async def test_a_header_that_would_break_the_framing_is_never_sent(client, name, value):
+    async with Endpoint(says(OK)) as endpoint:
+        with pytest.raises(Invalid):
+            await client.send(Request(method="POST", url=endpoint.url, headers=((name, value),), timeout=5))
+
+        assert endpoint.accepted == 0
+
+
+async def test_a_connection_is_kept_and_used_again(client):
+    async with Endpoint(says(OK)) as endpoint:
+        for _ in range(5):
+            assert (await client.send(post(endpoint.url))).status == 200
+
+        assert endpoint.accepted == 1
+
+
+async def test_origins_do_not_share_connections(client):
+    async with Endpoint(says(OK)) as endpoint:
+        for host in ("127.0.0.1", "a.test", "b.test", "a.test"):
+            await client.send(post(f"http://{host}:{endpoint.port}/"))
+
+        assert endpoint.accepted == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ENDED,
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        OK + b"garbage",
+        OK + b"\0" * 70_000,
+    ],
+    ids=["close", "http10", "second response", "garbage", "much garbage"],
+)
+async def test_a_connection_that_cannot_be_trusted_again_is_closed(client, answer):
+    async with Endpoint(says(answer)) as endpoint:
+        for _ in range(2):
+            response = await client.send(post(endpoint.url))
+
+            assert (200, b"ok", False) == (response.status, response.body, response.truncated)
+        await endpoint.until_open(0)
+
+        assert endpoint.accepted == 2
+
+
+async def test_what_comes_on_an_idle_connection_ends_it(client):
+    async def behave(session: Session) -> None:
+        await session.request()
+        await session.send(OK)
+        await answered.wait()
+        await session.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        await session.gone()
+
+    answered = asyncio.Event()
+    async with Endpoint(behave) as endpoint:
+        await client.send(post(endpoint.url))
+        answered.set()
+        await endpoint.until_open(0)
+
+        assert (await client.send(post(endpoint.url))).status == 200
+        assert endpoint.accepted == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "body", "truncated"),
+    [
+        ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n", b"1\r\nd\r\n0\r\nT: x\r\n\r\n"], b"abcd", False),
+        ([b"HTTP/1.0 200 OK\r\n\r\nabc", b"d"], b"abcd", False),
+        ([b"HTTP/1.1 200 OK\r\n\r\nabc"], b"abc", False),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"], b"abc", True),
+        ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"], b"abc", True),
+        ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"], b"abc", True),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], b"", False),
+        ([b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"], b"", False),
+        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08"], b"\x1f\x8b\x08", False),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ENDED], b"ok", False),
+        ([bytes([byte]) for byte in ENDED], b"ok", False),
+    ],
+)  # fmt: skip
+async def test_a_body_is_read_as_far_as_it_goes(client, parts, body, truncated):
+    async with Endpoint(says_once(*parts)) as endpoint:
+        response = await client.send(post(endpoint.url))
+
+    assert (body, truncated) == (response.body, response.truncated)
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 503])
+async def test_every_status_is_a_response_and_no_redirect_is_followed(client, status):
+    async with Endpoint(
+        says_once(b"HTTP/1.1 %d X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n" % status)
+    ) as endpoint:
+        response = await client.send(post(endpoint.url))
+
+        assert (status, "/elsewhere") == (response.status, response.header("location"))
+        assert endpoint.accepted == 1
+
+
+async def test_head_has_no_body_and_keeps_its_connection(client):
+    async with Endpoint(says(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")) as endpoint:
+        for _ in range(2):
+            assert (await client.send(get(endpoint.url, "HEAD"))).body == b""
+
+        assert endpoint.accepted == 1
+
+
+async def test_a_body_after_head_is_not_taken_for_the_next_response(client):
+    async with Endpoint(says(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")) as endpoint:
+        for _ in range(2):
+            assert (await client.send(get(endpoint.url, "HEAD"))).body == b""
+
+        assert endpoint.accepted == 2
+
+
+async def test_an_early_response_counts_and_ends_the_connection(client):
+    async def behave(session: Session) -> None:
+        await session.head()
+        await session.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await over.wait()
+
+    over = asyncio.Event()
+    async with Endpoint(behave) as endpoint:
+        # More than the buffers of two sockets hold, so that it is never sent to its end.
+        response = await client.send(post(endpoint.url, b"x" * 30_000_000))
+        over.set()
+
+        assert response.status == 413
+        await endpoint.until_open(0)
+
+
+async def test_a_half_closed_response_is_whole(client):
+    async def behave(session: Session) -> None:
+        await session.request()
+        await session.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        await session.finish()
+
+    async with Endpoint(behave) as endpoint:
+        response = await client.send(post(endpoint.url))
+
+        assert (b"all of it", False) == (response.body, response.truncated)
+        await endpoint.until_open(0)
+
+
+async def test_a_huge_body_is_cut_and_the_connection_ended(client):
+    async def behave(session: Session) -> None:
+        await session.request()
+        await session.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            await session.send(b"x" * 65536)
+
+    async with Endpoint(behave) as endpoint:
+        response = await client.send(post(endpoint.url))
+
+        assert (200, b"x" * MOST_BODY_BYTES, True) == (response.status, response.body, response.truncated)
+        await endpoint.until_open(0)
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 102, "too many headers"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 17_000, "headers too large"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 17_000 + b"\r\n\r\n", "headers too large"),
+        (b"HTTP/1.1 200 " + b"O" * 70_000, "headers too large"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 6, "too many interim responses"),
+        (b"HTTP/1.1 103 Hints\r\nLink: " + b"x" * 6000 + b"\r\n\r\n", "headers too large"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "unexpected status 101"),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "unexpected status 101"),
+        (b"HTTP/1.1 099 Odd\r\n\r\n", "unexpected status 99"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "not valid HTTP"),
+    ],
+)
+async def test_a_head_that_is_no_head_is_refused_at_once(client, part, reason):
+    async def behave(session: Session) -> None:
+        await session.request()
+        while True:
+            await session.send(part)
+
+    async with Endpoint(behave) as endpoint:
+        with pytest.raises(Unreachable, match=reason) as error:
+            await client.send(post(endpoint.url))
+        await endpoint.until_open(0)
+
+    assert error.value.kind == "protocol"
+
+
+async def drip(session: Session, parts: list[bytes]) -> None:
+    await session.request()
+    never = asyncio.Event()
+    for part in parts:
+        await session.send(part)
+        await SystemClock().wait(never, 0.02)
+
+
+async def test_a_head_that_drips_ends_at_the_deadline(client):
+    async with Endpoint(lambda session: drip(session, [b"HTTP/1.1 200 OK\r\n"] + [b"A: b\r\n"] * 90)) as endpoint:
+        with pytest.raises(Unreachable, match=r"^timeout after 0.3 s$") as error:
+            await client.send(post(endpoint.url, timeout=0.3))
+        await endpoint.until_open(0)
+
+    assert error.value.kind == "timeout"
+
+
+async def test_a_body_that_drips_is_cut_at_the_deadline_and_its_status_stands(client):
+    async with Endpoint(lambda session: drip(session, [b"HTTP/1.1 200 OK\r\n\r\n"] + [b"x"] * 500)) as endpoint:
+        response = await client.send(post(endpoint.url, timeout=0.3))
+        await endpoint.until_open(0)
+
+    assert (200, True) == (response.status, response.truncated)
+    assert 1 <= len(response.body) < 500
+
+
+async def test_silence_ends_at_the_deadline_of_each_request(client):
+    clock = SystemClock()
+    async with Endpoint(is_silent) as endpoint:
+        started = clock.monotonic()
+
+        async def ends_after(seconds: float) -> float:
+            with pytest.raises(Unreachable, match="timeout"):
+                await client.send(post(endpoint.url, timeout=seconds))
+            return clock.monotonic() - started
+
+        took = await asyncio.gather(*(ends_after(seconds) for seconds in (0.5, 0.1, 0.3)))
+
+    for seconds, passed in zip((0.5, 0.1, 0.3), took, strict=True):
+        assert seconds <= passed < seconds + 1
+
+
+async def test_a_connect_into_a_black_hole_ends_at_the_deadline(client):
+    with blackhole() as port, pytest.raises(Unreachable, match=r"^timeout after 0.2 s$"):
+        await client.send(post(f"http://127.0.0.1:{port}/", timeout=0.2))
+
+
+async def test_connecting_has_a_limit_of_its_own(client, monkeypatch):
+    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.1)
+    with blackhole() as port, pytest.raises(Unreachable, match=r"^connect timed out after 0.1 s$") as error:
+        await client.send(post(f"http://127.0.0.1:{port}/"))
+
+    assert error.value.kind == "connect"
+
+
+async def test_a_closed_port_says_so(client):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(Unreachable, match=r"^connection refused$") as error:
+            await client.send(post(f"http://127.0.0.1:{unused.getsockname()[1]}/"))
+
+    assert error.value.kind == "connect"
+
+
+@pytest.mark.parametrize("last", ["close", "reset"])
+async def test_an_endpoint_that_hangs_up_on_a_fresh_connection_is_not_asked_twice(client, last):
+    async def behave(session: Session) -> None:
+        await session.request()
+        if last == "reset":
+            session.reset()
+
+    async with Endpoint(behave) as endpoint:
+        with pytest.raises(Unreachable, match=r"^connection closed before a response$") as error:
+            await client.send(post(endpoint.url))
+
+        assert (1, "closed") == (endpoint.accepted, error.value.kind)
+
+
+def serves_one_then(ending: Callable[[Session], None], *parts: bytes) -> Callable:
+    """Answers one request; on the second it says `parts` and ends; a new connection is answered again."""
+
+    async def behave(session: Session) -> None:
+        await session.request()
+        await session.send(OK)
+        await session.request()
+        for part in parts:
+            await session.send(part)
+        ending(session)
+
+    return behave
+
+
+@pytest.mark.parametrize("ending", [lambda _: None, Session.reset], ids=["close", "reset"])
+async def test_a_warm_connection_that_has_gone_stale_is_replaced_once(client, ending):
+    async with Endpoint(serves_one_then(ending)) as endpoint:
+        assert (await client.send(post(endpoint.url))).status == 200
+        assert (await client.send(post(endpoint.url))).status == 200
+        assert endpoint.accepted == 2
+
+
+async def test_a_warm_connection_that_began_to_answer_is_not_replaced(client):
+    async with Endpoint(serves_one_then(lambda _: None, b"H")) as endpoint:
+        await client.send(post(endpoint.url))
+        with pytest.raises(Unreachable, match="closed before a response"):
+            await client.send(post(endpoint.url))
+
+        assert endpoint.accepted == 1
+
+
+async def test_a_stale_connection_whose_replacement_fails_too_is_an_error(client):
+    async def behave(session: Session) -> None:
+        await session.request()
+        if endpoint.accepted == 1:
+            await session.send(OK)
+            await session.request()
+
+    async with Endpoint(behave) as endpoint:
+        await client.send(post(endpoint.url))
+        with pytest.raises(Unreachable, match="closed before a response"):
+            await client.send(post(endpoint.url))
+
+        assert endpoint.accepted == 2
+
+
+async def test_a_connection_that_was_idle_for_a_minute_is_not_used_again():
+    clock = FakeClock()
+    client = Client(LOOPBACK, clock)
+    async with Endpoint(says(OK)) as endpoint:
+        await client.send(post(endpoint.url))
+        clock.advance(59)
+        await client.send(post(endpoint.url))
+
+        assert endpoint.accepted == 1
+        clock.advance(61)
+        await client.send(post(endpoint.url))
+
+        assert endpoint.accepted == 2
+        await client.close()
+
+
+async def test_tidying_closes_what_is_idle_and_forgets_what_is_unused():
+    clock = FakeClock()
+    client = Client(LOOPBACK, clock)
+    async with Endpoint(says(OK)) as endpoint:
+        await client.send(post(endpoint.url))
+        clock.advance(61)
+        client._tidy()
+        await endpoint.until_open(0)
+
+        assert not client._origins
+        assert (await client.send(post(endpoint.url))).status == 200
+        await client.close()
+
+
+class Gate:
+    """An endpoint that answers each request when it is let through, and notes in which order they came."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[bytes] = asyncio.Queue()
+        self.let = asyncio.Semaphore(0)
+
+    async def behave(self, session: Session) -> None:
+        while True:
+            self.came.put_nowait((await session.request()).rpartition(b"\r\n")[2])
+            await self.let.acquire()
+            await session.send(OK)
+
+
+@pytest.fixture
+async def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+async def narrow() -> AsyncIterator[Client]:
+    """A client with room for one connection to an origin."""
+    client = Client(LOOPBACK, SystemClock(), connections_per_origin=1)
+    yield client
+    await client.close()
+
+
+async def start(client: Client, request: Request) -> asyncio.Task[Response]:
+    """The request under way, as far as it gets by itself."""
+    task = asyncio.create_task(client.send(request))
+    await SystemClock().wait(asyncio.Event(), 0)
+    return task
+
+
+async def test_an_origin_gets_no_more_connections_than_its_limit(gate):
+    client = Client(LOOPBACK, SystemClock(), connections_per_origin=3)
+    async with Endpoint(gate.behave) as endpoint:
+        tasks = [await start(client, post(endpoint.url)) for _ in range(12)]
+        for _ in range(12):
+            await gate.came.get()
+            gate.let.release()
+        answers = await asyncio.gather(*tasks)
+
+        assert [200] * 12 == [answer.status for answer in answers]
+        assert (3, 3) == (endpoint.accepted, endpoint.most_open)
+        await client.close()
+
+
+async def test_who_waits_for_a_connection_is_served_in_turn(narrow, gate):
+    async with Endpoint(gate.behave) as endpoint:
+        bodies = [b"%d" % number for number in range(6)]
+        tasks = [await start(narrow, post(endpoint.url, body)) for body in bodies]
+        came = []
+        for _ in bodies:
+            came.append(await gate.came.get())
+            gate.let.release()
+        await asyncio.gather(*tasks)
+
+        assert bodies == came
+        assert endpoint.accepted == 1
+
+
+async def test_waiting_for_a_connection_ends_at_the_deadline_and_loses_none(narrow, gate):
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(narrow, post(endpoint.url, b"first"))
+        await gate.came.get()
+        with pytest.raises(Unreachable, match=r"^timeout after 0.1 s$"):
+            await narrow.send(post(endpoint.url, b"late", timeout=0.1))
+        third = await start(narrow, post(endpoint.url, b"third"))
+        gate.let.release()
+        await first
+
+        assert await gate.came.get() == b"third"
+        gate.let.release()
+        assert (await third).status == 200
+
+
+async def test_a_request_that_is_cancelled_under_way_ends_its_connection_and_gives_its_place_on(narrow, gate):
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(narrow, post(endpoint.url, b"first"))
+        await gate.came.get()
+        second = await start(narrow, post(endpoint.url, b"second"))
+        first.cancel()
+
+        assert await gate.came.get() == b"second"
+        gate.let.release()
+        gate.let.release()
+        assert (await second).status == 200
+        assert first.cancelled()
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_is_passed_over(narrow, gate):
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(narrow, post(endpoint.url, b"first"))
+        await gate.came.get()
+        second = await start(narrow, post(endpoint.url, b"second"))
+        third = await start(narrow, post(endpoint.url, b"third"))
+        second.cancel()
+        gate.let.release()
+        await first
+
+        assert await gate.came.get() == b"third"
+        gate.let.release()
+        assert (await third).status == 200
+
+
+@pytest.mark.parametrize("answer", [OK, ENDED], ids=["connection", "slot"])
+async def test_a_request_that_is_cancelled_just_when_its_turn_comes_loses_nothing(narrow, answer):
+    async def send_and_cancel() -> None:
+        await narrow.send(post(endpoint.url))
+        second.cancel()  # it has been given its turn, and does not know yet
+
+    async with Endpoint(says(answer)) as endpoint:
+        first = asyncio.create_task(send_and_cancel())
+        second = await start(narrow, post(endpoint.url))
+        third = await start(narrow, post(endpoint.url))
+        await asyncio.wait([first, second])
+
+        assert (await third).status == 200
+        assert second.cancelled()
+
+
+async def test_a_failing_origin_does_not_leak_its_places(narrow):
+    async with Endpoint(says_once(b"nonsense\r\n")) as endpoint:
+        for _ in range(3):
+            with pytest.raises(Unreachable, match="not valid HTTP"):
+                await narrow.send(post(endpoint.url))
+    for _ in range(3):
+        with pytest.raises(Unreachable, match="connection refused"):
+            await narrow.send(post(endpoint.url))
+
+
+async def test_closing_ends_what_is_under_way_and_what_waits(gate):
+    client = Client(LOOPBACK, SystemClock(), connections_per_origin=1)
+    async with Endpoint(gate.behave) as endpoint:
+        tasks = [await start(client, post(endpoint.url)) for _ in range(3)]
+        await gate.came.get()
+        await client.close()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert ["closed"] * 3 == [end.kind for end in ends]
+        gate.let.release()
+        await endpoint.until_open(0)
+
+
+class Names:
+    """A name service that can be steered, and counts."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked += 1
+        return self.answers
+
+
+async def test_a_name_is_looked_up_once_for_all_who_ask_and_remembered_for_a_while():
+    names, clock = Names("127.0.0.1"), FakeClock()
+    client = Client(LOOPBACK, clock, lookup=names)
+    async with Endpoint(says(OK)) as endpoint:
+        url = f"http://hooks.test:{endpoint.port}/"
+        await asyncio.gather(*(client.send(post(url)) for _ in range(10)))
+
+        assert names.asked == 1
+        clock.advance(31)
+        await client.send(post(url))
+
+        assert names.asked == 2
+        await client.close()
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer(monkeypatch):
+    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.6)
+    async with Endpoint(says(OK)) as endpoint:
+        client = Client(LOOPBACK, SystemClock(), lookup=Names("127.0.0.9", "::1", "127.0.0.1"))
+        with blackhole("127.0.0.9", endpoint.port):
+            response = await client.send(post(f"http://hooks.test:{endpoint.port}/"))
+
+        assert response.status == 200
+        await client.close()
+
+
+@pytest.mark.parametrize("answers", [["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["::ffff:10.0.0.1"], ["fe80::1%lo"]])
+async def test_one_forbidden_answer_spoils_them_all(answers):
+    async with Endpoint(says(OK)) as endpoint:
+        client = Client(LOOPBACK, SystemClock(), lookup=Names(*answers))
+        with pytest.raises(Unreachable, match="is not open to deliveries") as error:
+            await client.send(post(f"http://hooks.test:{endpoint.port}/"))
+
+        assert ("egress", 0) == (error.value.kind, endpoint.accepted)
+        assert "10.0.0.1" not in str(error.value)
+        await client.close()
+
+
+async def test_a_name_that_is_bound_anew_does_not_reach_its_new_address_nor_its_warm_connection():
+    names, clock = Names("127.0.0.1"), FakeClock()
+    client = Client(LOOPBACK, clock, lookup=names)
+    async with Endpoint(says(OK)) as endpoint:
+        url = f"http://hooks.test:{endpoint.port}/"
+        await client.send(post(url))
+        names.answers = ["10.0.0.1"]
+        clock.advance(31)
+        with pytest.raises(Unreachable, match="is not open to deliveries"):
+            await client.send(post(url))
+        names.answers = ["127.0.0.2"]
+        with pytest.raises(Unreachable, match="connection refused"):
+            await client.send(post(url))
+
+        assert endpoint.accepted == 1
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "?"), "host name not found"),
+        (socket.gaierror(socket.EAI_AGAIN, "?"), "name lookup failed"),
+        (UnicodeError("label too long"), "name lookup failed"),
+    ],
+)
+async def test_a_name_that_is_not_found_is_said_in_plain_words(error, reason):
+    async def fails(host: str, port: int) -> list[str]:
+        raise error
+
+    client = Client(LOOPBACK, SystemClock(), lookup=fails)
+    with pytest.raises(Unreachable, match=f"^{reason}$") as end:
+        await client.send(post("http://hooks.test/"))
+
+    assert end.value.kind == "dns"
+    await client.close()
+
+
+async def test_a_name_without_an_address_is_an_error():
+    client = Client(LOOPBACK, SystemClock(), lookup=Names())
+    with pytest.raises(Unreachable, match="host name has no address"):
+        await client.send(post("http://hooks.test/"))
+    await client.close()
+
+
+async def test_a_name_lookup_has_a_limit_of_its_own(monkeypatch):
+    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.1)
+
+    async def hangs(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    client = Client(LOOPBACK, SystemClock(), lookup=hangs)
+    with pytest.raises(Unreachable, match=r"^name lookup timed out after 0.1 s$"):
+        await client.send(post("http://hooks.test/"))
+    with pytest.raises(Unreachable, match=r"^timeout after 0.05 s$"):
+        await client.send(post("http://hooks.test/", timeout=0.05))
+    await client.close()
+
+
+async def test_localhost_is_found_by_the_system():
+    client = Client(LOOPBACK, SystemClock())
+    async with Endpoint(says(OK)) as endpoint:
+        response = await client.send(post(f"http://localhost:{endpoint.port}/"))
+
+        assert response.status == 200
+        await client.close()
+
+
+def test_a_socket_that_leads_elsewhere_is_refused():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
+        connect.check_peer(sock, ip_address("127.0.0.1"))
+        with pytest.raises(Unreachable) as error:
+            connect.check_peer(sock, ip_address("127.0.0.2"))
+
+    assert error.value.kind == "egress"
+
+
+FORMS = """
+127.0.0.1 127.0.0.1. 127.1 127.0.1 127.255.255.254 0 0.0.0.0 0.0.0.0. 0x0 00 2130706433 2130706433. 0x7f000001 0X7F000001
+017700000001 0x7f.1 0x7f.0.0.1 0177.1 0177.0.0.1 0177.0.0.01 127.0.0.0x1 127.0.0.01 127.00.0.1 0127.0.0.1 127.0x0.1
+127.0.0.1.0x7f 1.127.0.0.1 [::1] [0:0:0:0:0:0:0:1] [0000::0001] [::] [::127.0.0.1] [::7f00:1] [::ffff:127.0.0.1]
+[::ffff:7f00:1] [0:0:0:0:0:ffff:127.0.0.1] [::ffff:0:127.0.0.1] [::ffff:0.0.0.0] [64:ff9b::127.0.0.1] [64:ff9b::7f00:1]
+[64:ff9b:1::127.0.0.1] [2002:7f00:1::] [2002:7f00:1::1] [2001:0:4136:e378:8000:63bf:80ff:fffe] [fe80::1] [fe80::1%25lo]
+[::1%25lo] [::1%lo] [fec0::1] [fc00::1] [fd00:ec2::254] [ff02::1] [100::1] [5f00::1] [3fff::1] localhost LOCALHOST localhost.
+foo.localhost １２７.0.0.1 １２７.１ ①②⑦.0.0.1 127。0。0。1 127｡0｡0｡1 ０x7f.1 ⓛⓞⓒⓐⓛⓗⓞⓢⓣ lo%63alhost 127.0.0.1%00.example.com
+user@127.0.0.1 example.com@127.0.0.1 127.0.0.1\\@example.com 127.0.0.1#@example.com example.com#@127.0.0.1
+10.0.0.1 169.254.169.254 168.63.129.16 192.0.0.192 255.255.255.255 224.0.0.1 rebound.test
+""".split()  # noqa: SIM905 - a list of words reads as a list of words
+
+
+async def seven_lies(host: str, port: int) -> list[str]:
+    """What a hostile name service might say; asked for anything but a plain name, it says what the system would."""
+    return ["127.0.0.1"] if host == "rebound.test" else await resolver.system_lookup(host, port)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_no_form_of_a_local_address_is_ever_connected_to(form):
+    client = Client(Egress(), SystemClock(), lookup=seven_lies)
+    with socket.create_server(("127.0.0.1", 0)) as four:
+        port = four.getsockname()[1]
+        with socket.create_server(("::1", port), family=socket.AF_INET6) as six:
+            with pytest.raises((Invalid, Unreachable)) as error:
+                await client.send(post(f"http://{form}:{port}/", timeout=3))
+            for listening in (four, six):
+                listening.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    listening.accept()
+
+    assert getattr(error.value, "kind", "egress") in {"egress", "dns"}
+    await client.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(SystemClock().now(), tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+async def trusting(authority: Authority) -> AsyncIterator[Client]:
+    client = Client(LOOPBACK, SystemClock(), lookup=loopback, tls=authority.trusted())
+    yield client
+    await client.close()
+
+
+async def test_tls_checks_and_names_the_host_while_the_address_is_pinned(trusting, authority):
+    context, named = authority.server("hooks.test"), []
+    context.sni_callback = lambda _sock, name, _context: named.append(name)
+    async with Endpoint(says(OK), context) as endpoint:
+        for _ in range(2):
+            response = await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))
+
+            assert (200, b"ok") == (response.status, response.body)
+        assert (["hooks.test"], 1) == (named, endpoint.accepted)
+
+
+async def test_tls_to_a_literal_address_needs_a_certificate_for_it(trusting, authority):
+    async with Endpoint(says(OK), authority.server("127.0.0.1")) as endpoint:
+        assert (await trusting.send(post(endpoint.url))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "ends", "reason"),
+    [("other.test", 1, "Hostname mismatch"), ("hooks.test", -1, "certificate has expired")],
+)
+async def test_tls_refuses_a_certificate_that_does_not_hold(trusting, authority, name, ends, reason):
+    async with Endpoint(says(OK), authority.server(name, timedelta(days=ends))) as endpoint:
+        with pytest.raises(Unreachable, match=f"^certificate refused: {reason}") as error:
+            await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))
+
+        assert (error.value.kind, endpoint.accepted) == ("tls", 0)
+
+
+async def test_tls_refuses_an_authority_that_is_not_known(client, authority):
+    async with Endpoint(says(OK), authority.server("hooks.test")) as endpoint:
+        with pytest.raises(Unreachable, match=r"^certificate refused: unable to get local issuer"):
+            await client.send(post(f"https://hooks.test:{endpoint.port}/"))
+
+
+async def test_tls_with_an_endpoint_that_speaks_something_else_fails(trusting):
+    async with Endpoint(lambda session: session.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as endpoint:
+        with pytest.raises(Unreachable, match=r"^TLS handshake failed$"):
+            await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))
+
+
+async def test_a_tls_handshake_has_a_limit_of_its_own(trusting, monkeypatch):
+    monkeypatch.setattr(connect, "TLS_SECONDS", 0.1)
+    async with Endpoint(is_silent) as endpoint:
+        with pytest.raises(Unreachable, match=r"^TLS handshake timed out after 0.1 s$"):
+            await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))
+        with pytest.raises(Unreachable, match=r"^timeout after 0.05 s$"):
+            await trusting.send(post(f"https://hooks.test:{endpoint.port}/", timeout=0.05))
+        await endpoint.until_open(0)
+
+
+async def test_a_stale_tls_connection_is_replaced(trusting, authority):
+    async with Endpoint(serves_one_then(lambda _: None), authority.server("hooks.test")) as endpoint:
+        for _ in range(2):
+            assert (await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))).status == 200
+
+        assert endpoint.accepted == 2
+
+
+# What a response may be made of, in any order and any state of repair.
+pieces = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503 \r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 101 X\r\n", b"HTTP/1.1 204\r\n",
+        b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n",
+        b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"Upgrade: x\r\nConnection: upgrade\r\n", b"Trailer: T\r\n",
+        b"\r\n", b"hello", b"5\r\nhello\r\n", b"0\r\n\r\n", b"0\r\nT: x\r\n\r\n", b"ffffffffffffffff\r\n", b"\0", b" folded\r\n",
+    ]
+)  # fmt: skip
+responses = st.lists(pieces | st.binary(max_size=6), max_size=14).map(b"".join)
+
+
+def read(parts: list[bytes], method: str = "POST") -> Response | str:
+    """What comes of bytes that arrive in these parts before the endpoint closes."""
+    reader = Reader(method)
+    try:
+        for part in parts:
+            if response := reader.feed(part):
+                return response
+        return reader.eof()
+    except Unreachable as error:
+        return error.kind
+
+
+@given(raw=responses, cuts=st.lists(st.integers(0, 200)), method=st.sampled_from(["POST", "HEAD"]))
+@settings(max_examples=500)
+def test_any_bytes_end_in_a_response_or_in_none(raw, cuts, method):
+    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
+    parts = [raw[start:end] for start, end in pairwise(places)]
+    result = read(parts, method)
+
+    if isinstance(result, Response):
+        assert 200 <= result.status <= 999
+        assert len(result.body) <= MOST_BODY_BYTES
+    else:
+        assert result in {"protocol", "closed"}
+
+
+@given(
+    body=st.binary(max_size=300),
+    framing=st.sampled_from(["length", "chunked", "eof"]),
+    interim=st.integers(0, 5),
+    cuts=st.lists(st.integers(0, 600)),
+)
+def test_a_good_response_reads_the_same_however_it_is_cut(body, framing, interim, cuts):
+    head = {"length": b"Content-Length: %d\r\n" % len(body), "chunked": b"Transfer-Encoding: chunked\r\n", "eof": b""}
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    sent = chunk + b"0\r\n\r\n" if framing == "chunked" else body
+    raw = b"HTTP/1.1 102 Processing\r\n\r\n" * interim + b"HTTP/1.1 207 Multi\r\n" + head[framing] + b"\r\n" + sent
+    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
+    result = read([raw[start:end] for start, end in pairwise(places)])
+
+    assert (207, body, False) == (result.status, result.body, result.truncated)
+
+
+@given(raw=responses)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_an_endpoint_says_a_request_ends(client, raw):
+    async with Endpoint(says_once(raw)) as endpoint:
+        [end] = await asyncio.gather(client.send(post(endpoint.url)), return_exceptions=True)
+
+    assert isinstance(end, Response) or end.kind in {"protocol", "closed"}
