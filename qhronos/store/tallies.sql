@@ -7,7 +7,7 @@ FROM (
     SELECT status FROM events
     WHERE deleted_at IS NULL AND (%(scope)s::text[] IS NULL OR tags && %(scope)s::text[])
     LIMIT %(limit)s
-) AS some
+) AS counted
 GROUP BY status;
 
 -- name: count_open
@@ -32,7 +32,7 @@ FROM (
     ) AS seen
     JOIN pending AS p ON p.event_id = seen.id
     LIMIT %(limit)s
-) AS some;
+) AS counted;
 
 -- name: sum_closed
 -- One row a minute and status, once the janitor has folded them.
