@@ -127,7 +127,7 @@ def _text(*, colors: bool) -> logging.Formatter:
         colors=colors, pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
     )
     return ProcessorFormatter(
-        foreign_pre_chain=SHARED, processors=[ProcessorFormatter.remove_processors_meta, renderer]
+        foreign_pre_chain=SHARED, processors=[ProcessorFormatter.remove_processors_meta, _shortened, renderer]
     )
 
 
@@ -141,6 +141,12 @@ def _json() -> logging.Formatter:
             structlog.processors.JSONRenderer(serializer=_encode),
         ],
     )
+
+
+def _shortened(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """People ask for the settings by `qhronos config show`; a screen full of them hides everything else."""
+    event.pop("config", None)
+    return event
 
 
 def _headed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

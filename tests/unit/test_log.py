@@ -114,13 +114,14 @@ def test_the_lines_of_uvicorn_do_not_double_ours(stderr):
 
 def test_people_get_text(capsys):
     log.configure(format="text")
-    log.get_logger().info("occurrence.claimed", attempt=1)
+    log.get_logger().info("occurrence.claimed", attempt=1, config={"server.port": 8080})
 
     text = capsys.readouterr().err
 
     assert "occurrence.claimed" in text
     assert "attempt=1" in text
     assert "\x1b" not in text
+    assert "server.port" not in text
 
 
 def test_a_file_gets_json_as_well(stderr, tmp_path):
