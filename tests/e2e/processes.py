@@ -97,7 +97,7 @@ class Up:
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         headers = (("Authorization", f"Bearer {self.token}"), ("Content-Type", "application/json"))
         encoded = b"" if body is None else msgspec.json.encode(body)
-        response = await self._client.send(Request(method, self.url + path, headers, encoded, 30.0))
+        response = await self._client.send(Request(method=method, url=self.url + path, headers=headers, body=encoded, timeout=30.0))
         return response.status, msgspec.json.decode(response.body) if response.body else None
 
     async def environment(self) -> dict[str, str]:

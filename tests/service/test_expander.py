@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from qhronos.broadcast import Broadcast
+from qhronos.config import Scheduler
+from qhronos.engine.expand import BATCH
+from qhronos.expander import Expander
+from qhronos.plan import Plan
+from qhronos.redis_link import connect
+from tests.rows import plant_event, rows, seconds
+from tests.service.engine import open_stores
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def engine(database, redis_url, redis_prefix):
+    async with open_stores(database, redis_url, redis_prefix) as stores:
+        yield stores
+
+
+@pytest.fixture
+def expander(engine, clock):
+    return Expander(engine, clock, Scheduler())
+
+
+async def plant(engine, now, **event):
+    async with engine.database.connection() as conn:
+        return await plant_event(conn, now, next_expand_at=now, **event)
+
+
+async def query(engine, text):
+    async with engine.database.connection() as conn:
+        return await rows(conn, text)
+
+
+async def test_a_rule_becomes_open_rows_and_a_plan(engine, clock, expander):
+    now = clock.now()
+    event = await plant(engine, now, rrule=["FREQ=MINUTELY;INTERVAL=20"])
+
+    await expander.tick()
+
+    dues = [now + n * HOUR / 3 for n in range(3)]
+    assert [(event, due, due, "rule", 1) for due in dues] == await query(
+        engine, "SELECT event_id, due_at, fire_at, origin, version FROM pending ORDER BY due_at"
+    )
+    assert dues == sorted(i.due_at for i in (await engine.plan.pop(now + HOUR, now, 1000)).identities)
+
+
+async def test_expanding_twice_changes_nothing(engine, clock, expander):
+    now = clock.now()
+    await plant(engine, now, rrule=["FREQ=MINUTELY"])
+    await expander.tick()
+    before = await query(engine, "SELECT event_id, due_at, xmin::text FROM pending ORDER BY due_at")
+    async with engine.database.connection() as conn:
+        await conn.execute("UPDATE events SET next_expand_at = %s, expanded_until = %s", (now, now))
+
+    await expander.tick()
+
+    assert before == await query(engine, "SELECT event_id, due_at, xmin::text FROM pending ORDER BY due_at")
+
+
+async def test_expanders_that_run_at_once_share_the_work_and_repeat_none(engine, clock):
+    now = clock.now()
+    for _ in range(2 * BATCH):
+        await plant(engine, now, rrule=["FREQ=MINUTELY;INTERVAL=30"])
+    expanders = [Expander(engine, clock, Scheduler()) for _ in range(3)]
+
+    await asyncio.gather(*[expander.tick() for expander in expanders])
+    while await expanders[0].tick() == 0:
+        pass
+
+    assert [(2 * 2 * BATCH,)] == await query(engine, "SELECT count(*) FROM pending")
+
+
+async def test_an_event_has_no_more_than_its_share_of_open_rows(engine, clock):
+    await plant(engine, clock.now(), rrule=["FREQ=SECONDLY"])
+    expander = Expander(engine, clock, Scheduler(max_open=10))
+
+    for _ in range(5):
+        await expander.tick()
+        clock.advance(60)
+
+    assert [(10,)] == await query(engine, "SELECT count(*) FROM pending")
+
+
+async def test_paused_events_are_not_expanded(engine, clock, expander):
+    await plant(engine, clock.now(), rrule=["FREQ=MINUTELY"], status="paused")
+
+    await expander.tick()
+
+    assert [] == await query(engine, "SELECT * FROM pending")
+
+
+async def test_a_poisoned_rule_is_quarantined_alone(engine, clock, expander):
+    await plant(engine, clock.now(), rrule=["FREQ=SOMETIMES"])
+    await plant(engine, clock.now())
+
+    await expander.tick()
+
+    assert [("active", None), ("error", True)] == await query(
+        engine, "SELECT status, reason LIKE 'the rule could not be expanded: %%' FROM events ORDER BY status"
+    )
+    assert [(1,)] == await query(engine, "SELECT count(*) FROM pending")
+
+
+async def test_what_is_too_old_to_catch_up_is_one_gap(engine, clock, expander):
+    now = clock.now()
+    since = now - timedelta(days=3)
+    await plant(engine, now, start=since, rrule=["FREQ=HOURLY"], expanded_until=since)
+
+    while await expander.tick() == 0:
+        pass
+
+    assert [(since, now - timedelta(days=1), 48, "older than the catch-up window")] == await query(
+        engine, "SELECT since, until, count, reason FROM gaps"
+    )
+    assert [(25,)] == await query(engine, "SELECT count(*) FROM pending WHERE due_at < '2026-03-01 12:00:01+00'")
+
+
+async def test_an_event_that_ends_without_a_single_instant_is_completed(engine, clock, expander):
+    now = clock.now()
+    await plant(engine, now, rrule=["FREQ=DAILY;UNTIL=20200101T000000Z"])
+
+    await expander.tick()
+
+    assert [("completed", None)] == await query(engine, "SELECT status, next_expand_at FROM events")
+
+
+async def test_it_rests_until_the_next_event_is_to_be_expanded_but_not_for_long(engine, clock, expander):
+    async with engine.database.connection() as conn:
+        await plant_event(conn, clock.now(), next_expand_at=clock.now() + seconds(2))
+
+    near = await expander.tick()
+    async with engine.database.connection() as conn:
+        await conn.execute("UPDATE events SET next_expand_at = next_expand_at + interval '1 day'")
+    far = await expander.tick()
+
+    assert (2.0, 5.0) == (near, far)
+
+
+async def test_a_plan_that_is_away_does_not_stop_expansion(engine, clock, tmp_path):
+    await plant(engine, clock.now())
+    nobody = connect(f"unix://{tmp_path}/nobody.sock")
+    away = engine._replace(plan=Plan(nobody, "x", shards=4), broadcast=Broadcast(nobody, "x"))
+
+    await Expander(away, clock, Scheduler()).tick()
+
+    assert [(1,)] == await query(engine, "SELECT count(*) FROM pending")
+    await nobody.aclose()

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from qhronos.core.recurrence import Recurrence
+from qhronos.core.window import LEAST_REST, advance, begin, is_once
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+def recurrence(*rrule, dtstart=NOW, rdate=(), exdate=()):
+    return Recurrence(
+        dtstart=dtstart.replace(tzinfo=None),
+        timezone="UTC",
+        rrule=tuple(rrule),
+        rdate=tuple(rdate),
+        exdate=tuple(exdate),
+    )
+
+
+def step(rule, since=NOW, *, now=NOW, room=1000, catchup=None):
+    return advance(rule, since, now=now, look_ahead=HOUR, room=room, catchup=catchup)
+
+
+def test_a_single_instant_is_begun_with_however_long_ago():
+    once = recurrence()
+    long_ago = NOW - timedelta(days=400)
+
+    assert is_once(once)
+    assert long_ago == begin(once, long_ago, NOW, MINUTE)
+
+
+@pytest.mark.parametrize(("start", "expected"), [(-400, -1), (-0.5, -0.5), (5, 5)])
+def test_a_rule_begins_with_its_event_give_or_take_the_grace_period(start, expected):
+    start, expected = NOW + start * MINUTE, NOW + expected * MINUTE
+
+    assert expected == begin(recurrence("FREQ=MINUTELY"), start, NOW, MINUTE)
+
+
+def test_a_window_is_filled_and_the_next_pass_comes_when_half_of_it_is_used_up():
+    pass_ = step(recurrence("FREQ=MINUTELY;INTERVAL=10"))
+
+    assert [NOW + n * 10 * MINUTE for n in range(6)] == [one.at for one in pass_.instants]
+    assert NOW + HOUR == pass_.expanded_until == pass_.next_due_at
+    assert NOW + HOUR / 2 == pass_.next_expand_at
+
+
+def test_passes_that_follow_each_other_neither_lose_nor_repeat():
+    rule, since, now, found = recurrence("FREQ=MINUTELY;INTERVAL=7"), NOW, NOW, []
+    for _ in range(10):
+        pass_ = step(rule, since, now=now)
+        found += [one.at for one in pass_.instants]
+        since, now = pass_.expanded_until, pass_.next_expand_at
+
+    assert [NOW + n * 7 * MINUTE for n in range(len(found))] == found
+    assert len(found) > 40
+
+
+def test_a_far_instant_is_slept_towards():
+    far = NOW + timedelta(days=400)
+
+    pass_ = step(recurrence(dtstart=far), far)
+
+    assert () == pass_.instants
+    assert (far, far - HOUR / 2) == (pass_.next_due_at, pass_.next_expand_at)
+
+
+def test_after_the_last_instant_nothing_is_left():
+    pass_ = step(recurrence())
+
+    assert [NOW] == [one.at for one in pass_.instants]
+    assert (None, None) == (pass_.next_due_at, pass_.next_expand_at)
+
+
+def test_a_rule_that_has_ended_is_over_at_once():
+    pass_ = step(recurrence("FREQ=DAILY;UNTIL=20260301T130000Z"), NOW + 2 * HOUR, now=NOW + 2 * HOUR)
+
+    assert ((), None, None) == (pass_.instants, pass_.next_due_at, pass_.next_expand_at)
+
+
+def test_when_the_room_is_used_up_the_next_pass_comes_with_half_of_it_free():
+    pass_ = step(recurrence("FREQ=SECONDLY"), room=100)
+
+    assert 100 == len(pass_.instants)
+    assert pass_.instants[-1].at < pass_.expanded_until <= pass_.instants[-1].at + timedelta(seconds=1)
+    assert NOW + LEAST_REST < pass_.next_expand_at < pass_.expanded_until
+
+
+def test_without_room_nothing_moves_but_the_time():
+    pass_ = step(recurrence("FREQ=SECONDLY"), room=0)
+
+    assert ((), NOW) == (pass_.instants, pass_.expanded_until)
+    assert NOW < pass_.next_expand_at < NOW + HOUR
+
+
+def test_what_is_older_than_the_catch_up_window_is_counted_and_not_made():
+    since, catchup = NOW - timedelta(days=3), NOW - timedelta(days=1)
+
+    pass_ = step(recurrence("FREQ=HOURLY", dtstart=since), since, catchup=catchup)
+
+    assert () == pass_.instants
+    assert (since, catchup, 48) == pass_.gap
+    assert (catchup, NOW) == (pass_.expanded_until, pass_.next_expand_at)
+
+
+def test_a_gap_in_which_nothing_was_due_is_none():
+    since = NOW - timedelta(days=3)
+    rule = recurrence("FREQ=YEARLY", dtstart=NOW - timedelta(days=100))
+
+    pass_ = step(rule, since, catchup=NOW - timedelta(days=1))
+
+    assert pass_.gap is None
+
+
+def test_a_single_instant_is_never_a_gap():
+    since = NOW - timedelta(days=3)
+
+    pass_ = step(recurrence(dtstart=since), since, catchup=NOW - timedelta(days=1))
+
+    assert [since] == [one.at for one in pass_.instants]
+
+
+def test_a_rule_that_ended_within_its_gap_has_nothing_left():
+    since = NOW - timedelta(days=3)
+    rule = recurrence("FREQ=HOURLY;UNTIL=20260227T000000Z", dtstart=since)
+
+    pass_ = step(rule, since, catchup=NOW - timedelta(days=1))
+
+    assert pass_.gap is not None
+    assert pass_.next_expand_at is None
+
+
+def test_a_rule_whose_search_takes_long_goes_on_where_it_stopped():
+    rule = recurrence("FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=29;BYHOUR=3;BYMINUTE=4;BYSECOND=5")
+    since, now, passes = NOW, NOW, 0
+    while not (pass_ := step(rule, since, now=now)).instants:
+        assert pass_.expanded_until > since or pass_.next_due_at
+        since, now, passes = pass_.expanded_until, pass_.next_expand_at, passes + 1
+        assert passes < 5000
+
+    assert datetime(2028, 2, 29, 3, 4, 5, tzinfo=UTC) == pass_.instants[0].at
