@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
 from qhronos.clock import SystemClock
+from qhronos.errors import Unavailable
+from qhronos.store import Connection, Database
 
 
 class FakeClock:
@@ -118,3 +121,20 @@ class Receiver:
         lines = [f"HTTP/1.1 {answer.status} Answer", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         writer.write("\r\n".join(lines).encode("latin-1") + answer.body)
         await writer.drain()
+
+
+class CutDatabase:
+    """A Postgres that is `away` when a test says so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.away = False
+        self.asked = 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        self.asked += 1
+        if self.away:
+            raise Unavailable("postgres", "away")
+        async with self._database.connection() as conn:
+            yield conn

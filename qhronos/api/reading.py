@@ -77,7 +77,7 @@ def parse_query(raw: bytes, kind: type[S]) -> S:
     for name, value in _pairs(raw):
         if name not in shapes:
             raise Malformed(f"unknown query parameter {name!r}{_suggest(name, shapes)}", field=name)
-        elif shapes[name] is list:
+        if shapes[name] is list:
             values.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
         elif name in values:
             raise Malformed(f"query parameter {name!r} is given twice", field=name)
