@@ -7,9 +7,12 @@ template, and a prefix for its keys in Redis. Tests that ask for neither start n
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -73,6 +76,16 @@ def redis_prefix(redis_url: str) -> Iterator[str]:
         left = list(client.scan_iter(f"{prefix}*", count=1000))
         if left:
             client.unlink(*left)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """As pytest's own, but short enough for sockets, and such that the user who is Postgres when we are root can pass."""
+    folder = Path(tempfile.mkdtemp(prefix="qhronos-test-"))
+    folder.chmod(0o711)
+    yield folder
+    # Servers that lost their holder may still be writing their last.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

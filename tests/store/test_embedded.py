@@ -38,15 +38,6 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A short path that another user can pass through, which pytest's own is not."""
-    folder = Path(tempfile.mkdtemp(prefix="qhronos-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A data directory with some data, at rest, for others to begin with."""
@@ -58,8 +49,8 @@ def made() -> Iterator[Path]:
 
 
 @pytest.fixture
-def data(place: Path, made: Path) -> Path:
-    return copy(made, place / "data")
+def data(tmp_path: Path, made: Path) -> Path:
+    return copy(made, tmp_path / "data")
 
 
 def copy(folder: Path, to: Path) -> Path:
@@ -109,8 +100,8 @@ def await_end(pid: int) -> None:
     assert ended
 
 
-def test_the_first_start_makes_the_stores_and_the_next_finds_what_was_written(place):
-    data = place / "new" / "data"
+def test_the_first_start_makes_the_stores_and_the_next_finds_what_was_written(tmp_path):
+    data = tmp_path / "new" / "data"
     with Embedded(data) as embedded:
         write(embedded, "first")
     with Embedded(data) as embedded:
@@ -130,8 +121,8 @@ def test_nothing_is_left_running_after_a_stop(data):
     assert not (data / "pg" / "postmaster.pid").exists()
 
 
-def test_stores_that_are_not_durable_serve_as_well(place):
-    with Embedded(place / "data", durable=False) as embedded:
+def test_stores_that_are_not_durable_serve_as_well(tmp_path):
+    with Embedded(tmp_path / "data", durable=False) as embedded:
         write(embedded, "a word")
 
         assert (["a word"], ["a word"]) == words(embedded)
@@ -223,17 +214,17 @@ def test_a_pid_file_that_names_no_server_of_ours_is_disregarded(data, pid):
         assert (["made"], ["made"]) == words(embedded)
 
 
-def test_a_half_made_cluster_is_made_anew(place):
-    draft = place / "pg.draft"
+def test_a_half_made_cluster_is_made_anew(tmp_path):
+    draft = tmp_path / "pg.draft"
     draft.mkdir()
     (draft / "PG_VERSION").write_text("18\n")
 
-    with Embedded(place, valkey=False, durable=False):
+    with Embedded(tmp_path, valkey=False, durable=False):
         assert not draft.exists()
 
 
-def test_a_cluster_that_cannot_be_made_leaves_none_behind(place, monkeypatch):
-    programs = place / "bin"
+def test_a_cluster_that_cannot_be_made_leaves_none_behind(tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
     programs.mkdir()
     for name, script in {"postgres": "echo 'postgres (PostgreSQL) 18.1'", "initdb": "echo no room; exit 1"}.items():
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -241,13 +232,13 @@ def test_a_cluster_that_cannot_be_made_leaves_none_behind(place, monkeypatch):
     monkeypatch.setenv("QHRONOS_PG_BINDIR", str(programs))
 
     with pytest.raises(ConfigError, match="postgres does not start: no room; see"):
-        Embedded(place / "data").start()
-    assert not (place / "data" / "pg").exists()
+        Embedded(tmp_path / "data").start()
+    assert not (tmp_path / "data" / "pg").exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 140, "a, b", "ein Löffel 50%"], ids=["long", "comma", "odd"])
-def test_any_path_will_do(made, place, name):
-    data = copy(made, place / name)
+def test_any_path_will_do(made, tmp_path, name):
+    data = copy(made, tmp_path / name)
     with Embedded(data) as embedded:
         sockets = (data / "run").resolve()
 
@@ -271,14 +262,14 @@ def test_a_cluster_of_another_major_version_is_left_alone(data):
         Embedded(data).start()
 
 
-def test_a_directory_of_another_user_is_refused(place):
+def test_a_directory_of_another_user_is_refused(tmp_path):
     if os.geteuid() == 0:
-        os.chown(place, account.borrowed(Mode.SETUID).uid, -1)
+        os.chown(tmp_path, account.borrowed(Mode.SETUID).uid, -1)
     else:
-        place = Path("/etc")
+        tmp_path = Path("/etc")
 
     with pytest.raises(ConfigError, match="belongs to another user"):
-        Embedded(place).start()
+        Embedded(tmp_path).start()
 
 
 def test_a_start_that_fails_halfway_leaves_nothing_running_and_nothing_held(data, monkeypatch):
@@ -309,9 +300,9 @@ def test_a_cluster_follows_the_account_that_runs_it(data):
 
 
 @AS_ROOT
-def test_programs_out_of_the_accounts_reach_are_copied_into_it(data, place, monkeypatch):
+def test_programs_out_of_the_accounts_reach_are_copied_into_it(data, tmp_path, monkeypatch):
     wheel = find_postgres(data / "pg").bindir.parents[1]
-    hidden = place / "hidden"
+    hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(part, hidden / part.name, symlinks=True, copy_function=os.link)
@@ -322,11 +313,11 @@ def test_programs_out_of_the_accounts_reach_are_copied_into_it(data, place, monk
 
 
 @AS_ROOT
-def test_a_directory_that_the_account_cannot_reach_is_refused(place):
-    place.chmod(0o700)
+def test_a_directory_that_the_account_cannot_reach_is_refused(tmp_path):
+    tmp_path.chmod(0o700)
 
     with pytest.raises(ConfigError, match="out of reach"):
-        Embedded(place / "data", account=account.borrowed(Mode.SETUID)).start()
+        Embedded(tmp_path / "data", account=account.borrowed(Mode.SETUID)).start()
 
 
 @AS_ROOT
