@@ -86,11 +86,10 @@ class Dispatcher:
         worker = await self._worker.beat()
         if known not in (None, worker):
             self._drop_held()  # taken for dead: others have what was held
-        now = self._clock.now()
-        async with self._stores.database.connection() as conn:
-            await pending.extend_leases(
-                conn, worker, lease_until=now + self._settings.lease, before=now + self._settings.lease / 2
-            )
+        if self._held or self._ready or self._in_flight:
+            now, lease = self._clock.now(), self._settings.lease
+            async with self._stores.database.connection() as conn:
+                await pending.extend_leases(conn, worker, lease_until=now + lease, before=now + lease / 2)
 
     async def _claim(self, room: int) -> Claims:
         assert self._worker.id is not None  # noqa: S101 - the first tick has registered it

@@ -8,7 +8,7 @@ from qhronos.embedded import Embedded
 from qhronos.errors import ConfigError, Unavailable
 from qhronos.log import get_logger
 
-REST = 1.0
+REST = 2.0
 
 log = get_logger()
 
