@@ -43,10 +43,9 @@ fmt: setup ## format, and mend what can be mended
 fuzz: setup ## throw CASES requests at every route, from SEED
 	@QHRONOS_FUZZ_SEED=$(SEED) QHRONOS_FUZZ_CASES=$(CASES) $(BIN)/pytest tests/fuzz $(ARGS)
 
-lock: setup ## choose the versions of requirements.lock anew; needs uv
-	@printf 'hatchling>=1.27\neditables\n' | uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --custom-compile-command 'make lock' \
-		--extra test --output-file requirements.lock pyproject.toml -
+lock: ## bring requirements.lock up to pyproject.toml; ARGS=--upgrade chooses every version anew; needs uv
+	@printf 'hatchling>=1.27\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --custom-compile-command 'make lock' --extra test --output-file requirements.lock $(ARGS) pyproject.toml -
 
 migrate-up: setup ## bring the schema of DATABASE_URL up to date
 	@$(BIN)/qhronos migrate $(ARGS)
