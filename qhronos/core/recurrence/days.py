@@ -1,16 +1,16 @@
 """The days that a rule allows, and the periods it counts in. Days are numbered from 1970-01-01 = 0.
 
 What the parts say of a day depends on the kind of its year alone: on which weekday it begins, and whether it or the
-year before is a leap year. There are 21 kinds, so a rule is asked about a whole year at most 21 times.
+years beside it are leap years. There are 28 kinds, so a rule is asked about a whole year at most 28 times.
 """
 
 from __future__ import annotations
 
 import calendar
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -100,16 +100,18 @@ def _named(weekday: int, number: int, back: int) -> tuple[tuple[int, int], ...]:
 
 
 class Kind(NamedTuple):
-    """All that a year's calendar depends on."""
+    """All that a year's calendar depends on, the week-years at its two ends included."""
 
     begins_on: int
-    leap: bool
     after_leap: bool
+    leap: bool
+    before_leap: bool
 
 
-@lru_cache(maxsize=1024)
+@cache
 def kind_of(year: int) -> Kind:
-    return Kind((first_of(year) + THURSDAY) % 7, calendar.isleap(year), calendar.isleap(year - 1))
+    leaps = (calendar.isleap(near) for near in (year - 1, year, year + 1))
+    return Kind((first_of(year) + THURSDAY) % 7, *leaps)
 
 
 # The calendar repeats after 400 years.
@@ -120,25 +122,34 @@ EXAMPLES = {kind_of(year): year for year in range(2000, 2400)}
 def days_of(kind: Kind, weekday: int) -> tuple[Day, ...]:
     """The days of such a year, with weeks that begin on the weekday."""
     year = EXAMPLES[kind]
-    return tuple(describe_day(day, weekday) for day in range(first_of(year), first_of(year + 1)))
+    first = first_of(year)
+    length = first_of(year + 1) - first
+    weeks = [first_week(near, weekday) - first for near in range(year - 1, year + 3)]
+    days = []
+    for month in range(1, 13):
+        before = first_of_month(year, month) - first - 1
+        month_length = calendar.monthrange(year, month)[1]
+        for month_day in range(1, month_length + 1):
+            index = before + month_day
+            week = bisect_right(weeks, index)
+            days.append(
+                Day(
+                    month=month,
+                    month_day=month_day,
+                    month_day_back=month_day - month_length - 1,
+                    year_day=index + 1,
+                    year_day_back=index - length,
+                    week=(index - weeks[week - 1]) // 7 + 1,
+                    week_back=-((weeks[week] - index - 1) // 7 + 1),
+                    weekday=(kind.begins_on + index) % 7,
+                )
+            )
+    return tuple(days)
 
 
-def describe_day(day: int, weekday: int) -> Day:
-    when = date_of(day)
-    month_length = calendar.monthrange(when.year, when.month)[1]
-    year_day = day - first_of(when.year) + 1
-    in_week_year = week_year(day, weekday)
-    first, end = first_week(in_week_year, weekday), first_week(in_week_year + 1, weekday)
-    return Day(
-        month=when.month,
-        month_day=when.day,
-        month_day_back=when.day - month_length - 1,
-        year_day=year_day,
-        year_day_back=day - first_of(when.year + 1),
-        week=(day - first) // 7 + 1,
-        week_back=-((end - day - 1) // 7 + 1),
-        weekday=(day + THURSDAY) % 7,
-    )
+def facts(day: int, weekday: int) -> Day:
+    year = date_of(day).year
+    return days_of(kind_of(year), weekday)[day - first_of(year)]
 
 
 class Days:
@@ -148,6 +159,7 @@ class Days:
         self._tests = tuple(tests(rule).values())
         self._week_start = rule.week_start
         self._years: dict[Kind, tuple[int, ...]] = {}
+        self._asked: tuple[int, tuple[int, bool]] = (LAST_DAY + 1, (0, False))  # ticks ask for one day many times
 
     def of_year(self, year: int) -> tuple[int, ...]:
         """Counted from the first of January = 0."""
@@ -159,10 +171,14 @@ class Days:
 
     def first_from(self, day: int) -> tuple[int, bool]:
         """The first allowed day of the rest of the year and true, or the first of the next year and false."""
-        year = date_of(day).year
-        base, allowed = first_of(year), self.of_year(year)
-        index = bisect_left(allowed, day - base)
-        return (base + allowed[index], True) if index < len(allowed) else (first_of(year + 1), False)
+        asked, answer = self._asked
+        if asked != day:
+            year = date_of(day).year
+            base, allowed = first_of(year), self.of_year(year)
+            index = bisect_left(allowed, day - base)
+            answer = (base + allowed[index], True) if index < len(allowed) else (first_of(year + 1), False)
+            self._asked = day, answer
+        return answer
 
     def within(self, first: int, end: int) -> list[int]:
         """The allowed days from `first` until before `end`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -17,10 +17,10 @@ from qhronos.core.recurrence.model import Counted, Expansion, Instant, Mark, Rec
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
 from qhronos.core.recurrence.rule import from_text
 from qhronos.core.recurrence.series import Start, resolve, stream
-from qhronos.core.recurrence.zones import DAY, LAST, Face, instant, seconds, wall_seconds, wall_time, zone
+from qhronos.core.recurrence.zones import DAY, LAST, Face, face_of, instant, seconds, wall_seconds, wall_time, zone
 
 # What one pass may spend: some 50 ms.
-STEPS = 20_000
+STEPS = 50_000
 HORIZON = 3653 * DAY
 MICROSECOND = timedelta(microseconds=1)
 
@@ -43,7 +43,7 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     if not recurrence.rrule and not recurrence.rdate:
         return _single(recurrence, compiled, since, until)
     first, end = _window(compiled, since, until)
-    face = Face(zone(recurrence.timezone))
+    face = face_of(recurrence.timezone)
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
     for at, wall, mark in _merged(compiled.streams, first, end, face, steps):
@@ -68,7 +68,9 @@ def _window(compiled: Compiled, since: datetime, until: datetime | None) -> tupl
     return first, min(LAST, max(first, compiled.start.at) + HORIZON) if until is None else seconds(until)
 
 
-def _merged(streams: Iterable[Stream], since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:
+def _merged(streams: Sequence[Stream], since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:
+    if len(streams) == 1:
+        return streams[0].moments(since, until, face, steps)
     return heapq.merge(*(stream.moments(since, until, face, steps) for stream in streams), key=itemgetter(0))
 
 
@@ -114,7 +116,7 @@ class Singles:
     def moments(self, since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:  # noqa: ARG002 - a Stream
         for single in self._singles:
             if since <= single[0] < until:
-                steps.take()
+                steps.take(3)
                 yield single
         if not self._singles or self._singles[-1][0] < until:
             yield NO_MORE
@@ -122,7 +124,7 @@ class Singles:
 
 @lru_cache(maxsize=512)
 def compiled_of(recurrence: Recurrence) -> Compiled:
-    face = Face(zone(recurrence.timezone))
+    face = face_of(recurrence.timezone)
     start = _start_on(face, recurrence)
     added = [] if recurrence.rrule else [wall_time(start.wall)]
     added += _times(recurrence.rdate)
@@ -131,7 +133,7 @@ def compiled_of(recurrence: Recurrence) -> Compiled:
     return Compiled(
         start,
         singles,
-        (*_rules(recurrence, start, face), Singles(singles)),
+        (*_rules(recurrence, start, face), *([Singles(singles)] if singles else [])),
         frozenset(at for time in excluded for at, _, _ in _singles(time, start, recurrence, face)),
         frozenset(day_of(day) for day in map(stamps.read, recurrence.exdate) if not isinstance(day, datetime)),
     )
@@ -186,7 +188,7 @@ def _count(recurrence: Recurrence, text: str, already: Counted | None, steps: St
     rule = from_text(text)
     if rule.count is None or (already and not already.left):
         return already
-    face = Face(zone(recurrence.timezone))
+    face = face_of(recurrence.timezone)
     start = compiled_of(recurrence).start
     left, covered = (already.left, seconds(already.until) + 1) if already else (rule.count, start.at)
     everything = stream(

@@ -18,7 +18,7 @@ NO_MORE: Moment = (NEVER, 0, None)
 
 
 class Steps:
-    """Work that may still be done, in units of about a microsecond or two."""
+    """Work that may still be done. A step is about a microsecond."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from qhronos.core.recurrence import stamps
-from qhronos.core.recurrence.days import day_of, describe_day, tests
+from qhronos.core.recurrence.days import day_of, facts, tests
 from qhronos.core.recurrence.expansion import HORIZON, MICROSECOND, STEPS, local, settle, spend, start
 from qhronos.core.recurrence.model import Dst, Explanation, Fold, Gap, Instant, Mark, Recurrence
 from qhronos.core.recurrence.moments import Steps
@@ -27,7 +27,7 @@ EVERY_PASS = Dst(gap=Gap.SHIFT, fold=Fold.BOTH)
 
 def check(recurrence: Recurrence, now: datetime) -> None:
     """Refuse, as Invalid with the reason, what has no instant within ten years of its DTSTART nor of `now`."""
-    steps = Steps(STEPS // 2)
+    steps = Steps(STEPS)
     for text in recurrence.rrule:
         alone = _alone(recurrence, text)
         if not _happens(alone, now, steps):
@@ -129,8 +129,19 @@ def _marked(found: Instant) -> str:
 def _why_not(recurrence: Recurrence, instant: datetime) -> str:
     if instant < start(recurrence):
         return f"DTSTART: it begins at {stamps.iso(start(recurrence))}"
-    if instant.microsecond:
-        return "it is no whole second"
+    taken = _taken_away(recurrence, instant)
+    if taken:
+        return taken
+    if not recurrence.rrule:
+        return "there is no rule: DTSTART and RDATE are all there is"
+    against = [_against(from_text(text), recurrence, instant) for text in recurrence.rrule]
+    if len(against) == 1:
+        return f"RRULE: {against[0]}"
+    return "; ".join(f"RRULE: {text}: {why}" for text, why in zip(recurrence.rrule, against, strict=True))
+
+
+def _taken_away(recurrence: Recurrence, instant: datetime) -> str | None:
+    """What the set would hold but for EXDATE or a clock change."""
     excluded = _at(msgspec.structs.replace(recurrence, exdate=()), instant)
     if excluded:
         return f"EXDATE={_exdate(recurrence, excluded)} takes it away"
@@ -138,12 +149,7 @@ def _why_not(recurrence: Recurrence, instant: datetime) -> str:
     if passed:
         policy = f"gap={recurrence.dst.gap}" if passed.mark is Mark.GAP_SHIFTED else f"fold={recurrence.dst.fold}"
         return f"dst.{policy}{_marked(passed)}"
-    if not recurrence.rrule:
-        return "there is no rule: DTSTART and RDATE are all there is"
-    against = [_against(from_text(text), recurrence, instant) for text in recurrence.rrule]
-    if len(against) == 1:
-        return f"RRULE: {against[0]}"
-    return "; ".join(f"RRULE: {text}: {why}" for text, why in zip(recurrence.rrule, against, strict=True))
+    return None
 
 
 def _exdate(recurrence: Recurrence, excluded: Instant) -> str:
@@ -157,11 +163,7 @@ def _against(rule: Rule, recurrence: Recurrence, instant: datetime) -> str:
     full = rule if rule.freq >= Freq.HOURLY else completed(rule, recurrence.dtstart)
     part = next(_failing(full, wall), None)
     if part:
-        said = (
-            f"{part}={shown(rule, part)}"
-            if shown(rule, part)
-            else f"DTSTART, which stands for {part}={shown(full, part)}"
-        )
+        said = f"{part}={shown(rule, part)}" if shown(rule, part) else f"DTSTART, hence {part}={shown(full, part)}"
         return f"{said}: on the clock there it is {wall:%A}, {stamps.iso(wall)}"
     for parts in (("UNTIL", "COUNT"), ("UNTIL", "COUNT", "INTERVAL"), ("UNTIL", "COUNT", "INTERVAL", "BYSETPOS")):
         if _at(_alone(recurrence, to_text(_without(rule, *parts))), instant):
@@ -176,5 +178,5 @@ def _failing(full: Rule, wall: datetime) -> Iterator[str]:
         allowed = getattr(full, FIELDS[part])
         if allowed and value not in allowed:
             yield part
-    day = describe_day(day_of(wall), full.week_start)
+    day = facts(day_of(wall), full.week_start)
     yield from (part for part, test in tests(full).items() if not test(day))

@@ -15,7 +15,7 @@ from qhronos.core.recurrence.model import Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
 from qhronos.core.recurrence.said import MOST_DATES, Said, Stamp, limited, read_rule, read_times
 from qhronos.core.recurrence.stamps import FIRST_YEAR
-from qhronos.core.recurrence.zones import LAST, Face, instant, seconds, wall_seconds, zone
+from qhronos.core.recurrence.zones import LAST, face_of, instant, seconds, wall_seconds, zone
 from qhronos.errors import Invalid
 
 PARTS = {"frequency": "FREQ"} | {field: part for part, field in FIELDS.items() if part != "FREQ"}
@@ -69,7 +69,7 @@ def _start(said: Said, start_time: datetime | None, now: datetime, name: str, ds
             raise Invalid("start_time: differs from the DTSTART line; give one", field="start_time")
         return given[0]
     if said.rdate and not said.rules:
-        face = Face(zone(name))
+        face = face_of(name)
         dates = [_on_wall(datetime.fromisoformat(text), name, dst) for text in _canonical(said.rdate, name)]
         return min(dates, key=lambda date: face.passes(wall_seconds(date[0]))[date[1]])
     return _on_wall(now, name, dst)
@@ -81,7 +81,7 @@ def _on_wall(time: datetime, name: str, dst: Dst) -> tuple[datetime, bool]:
     if time.tzinfo:
         shown = time.astimezone(zone(name))
         return shown.replace(tzinfo=None, fold=0), bool(shown.fold)
-    first, second = Face(zone(name)).passes(wall_seconds(time))
+    first, second = face_of(name).passes(wall_seconds(time))
     return time.replace(fold=0), first < second and dst.fold is Fold.SECOND
 
 
@@ -90,7 +90,7 @@ def _canonical(times: Iterable[Stamp], name: str) -> tuple[str, ...]:
     values = set()
     for value, timezone in times:
         if timezone and timezone != name and isinstance(value, datetime) and value.tzinfo is None:
-            values.add(stamps.iso(instant(Face(zone(timezone)).passes(wall_seconds(value))[0])))
+            values.add(stamps.iso(instant(face_of(timezone).passes(wall_seconds(value))[0])))
         else:
             values.add(stamps.iso(value))
     return tuple(sorted(values))

@@ -18,7 +18,7 @@ from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Strea
 from qhronos.core.recurrence.rule import Freq, Rule
 from qhronos.core.recurrence.ticks import Ticks
 from qhronos.core.recurrence.walls import Walls
-from qhronos.core.recurrence.zones import DAY, LAST, Face, seconds, wall_seconds, wall_time, zone
+from qhronos.core.recurrence.zones import DAY, LAST, Face, face_of, seconds, wall_seconds, wall_time
 
 LAST_SECOND = time(23, 59, 59)
 
@@ -105,7 +105,11 @@ class ElapsedSeries:
             if at >= before:
                 break
             if at >= since:
-                yield at, at + face.offset(at), face.mark(at) if is_real else None
+                steady = face.steady(at // DAY)
+                if steady is not None:
+                    yield at, at + steady, Mark.NORMAL if is_real else None
+                else:
+                    yield at, at + face.offset(at), face.mark(at) if is_real else None
         if self._end <= until:
             yield NO_MORE
 
@@ -123,7 +127,7 @@ class ClockTicks:
         self._ticks = ticks
 
     def between(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
-        return self._ticks.between(since, until, Face(zone("UTC")), steps)
+        return self._ticks.between(since, until, face_of("UTC"), steps)
 
 
 class WallSeries:
@@ -157,16 +161,19 @@ class WallSeries:
         held: list[Moment] = []
         floor = -NEVER
         for wall, is_real in walls:
+            if not is_real:
+                # No offset is as long as a day; to look for the exact one would cost more than it tells.
+                yield wall - DAY, wall, None
+                continue
             steady = face.steady(wall // DAY)
             if steady is not None and not held:
-                yield wall - steady, wall, Mark.NORMAL if is_real else None
+                yield wall - steady, wall, Mark.NORMAL
                 continue
             floor = max(floor, face.earliest_from(wall))
             while held and held[0][0] < floor:
                 yield heapq.heappop(held)
-            if is_real:
-                for at, mark in resolve(wall, self._start, self._dst, face):
-                    heapq.heappush(held, (at, wall, mark))
+            for at, mark in resolve(wall, self._start, self._dst, face):
+                heapq.heappush(held, (at, wall, mark))
             yield floor, wall, None
         yield from sorted(held)
 

@@ -43,11 +43,11 @@ class Ticks:
         period = self._period_from(since - self._unit + 1)
         if self._is_plain:
             for position in range(period + self._place, until, self._step):
-                steps.take()
+                steps.take(2)
                 yield position, True
             return
         while period < until:
-            steps.take()
+            steps.take(5)
             wall = period + face.offset(period)
             wanted = self._next_slot(wall)
             if wanted < wall + self._unit:
@@ -58,7 +58,7 @@ class Ticks:
                 # Never further than a clock change on the way may bring the wanted slot nearer.
                 ahead = face.earliest_from(min(wanted, LAST)) - self._unit + 1
                 period = max(period + self._step, self._period_from(ahead))
-            yield period, False
+            yield min(period, until), False
 
     def _period_from(self, position: int) -> int:
         """The first that does not begin before the position."""
@@ -76,7 +76,7 @@ class Ticks:
 
     def _positions(self, period: int, wall: int, face: Face, steps: Steps) -> list[int]:
         inside = self._inside(wall % self._unit)
-        steps.take(len(inside))
+        steps.take(2 * len(inside))
         positions = [period + place for place in inside]
         if wall % self._unit or face.steady(period // DAY) is None:
             # The clock has been, or is being, moved by part of a unit: the period may reach into the next slot.

@@ -25,7 +25,7 @@ class Walls:
         """Wall times and true; or a time and false: none comes before it."""
         day = since // DAY
         while day * DAY < until:
-            steps.take()
+            steps.take(7)
             day, allowed = self._days.first_from(day)
             if allowed:
                 first, end = self._periods.around(day)
@@ -34,17 +34,18 @@ class Walls:
                         yield wall, True
                     first = end
                 day = first
-            yield day * DAY, False
+            yield min(day * DAY, until), False
 
     def _of_period(self, first: int, end: int, since: int, until: int, steps: Steps) -> Iterator[int]:
         if self._positions:
             days = self._days.within(first, end)
-            steps.take(len(days) + len(self._positions))
+            steps.take(len(days) + 3 * len(self._positions))
             yield from (wall for wall in self._at_positions(days) if since <= wall < until)
             return
-        for day in self._days.within(max(first, since // DAY), min(end, -(-until // DAY))):
+        one = end - first == 1
+        for day in (first,) if one else self._days.within(max(first, since // DAY), min(end, -(-until // DAY))):
             for index in range(self._times.index(max(0, since - day * DAY)), self._times.count):
-                steps.take()
+                steps.take(3)
                 wall = day * DAY + self._times[index]
                 if wall >= until:
                     return

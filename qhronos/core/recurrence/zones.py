@@ -27,6 +27,7 @@ SECOND = timedelta(seconds=1)
 FIRST = -2_209_593_600  # 1899-12-25T00:00:00Z
 LAST = 253_401_696_000  # 9999-12-25T00:00:00Z
 LONGEST_SEARCH = 20_000  # days
+MOST_REMEMBERED = 10_000  # days of a zone
 
 
 def tzdata_version() -> str:
@@ -88,13 +89,19 @@ def wall_time(wall: int) -> datetime:
     return WALL_EPOCH + timedelta(seconds=wall)
 
 
+@cache
+def face_of(name: str) -> Face:
+    """One for all, as it remembers what it has been asked."""
+    return Face(zone(name))
+
+
 class Face:
     """The clock face of a zone: instants and wall times, both in seconds since 1970 on their own line."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._midnights: dict[int, int] = {}
-        self._steady: dict[int, int | None] = {}
+        self._steady: dict[int, int | None] = {}  # by UTC day
+        self._midnights: dict[int, int] = {}  # offsets
 
     def offset(self, utc: int) -> int:
         """Wall minus UTC at the instant."""
@@ -109,9 +116,13 @@ class Face:
         try:
             return self._steady[day]
         except KeyError:
-            offsets = self._around(day)
-            self._steady[day] = steady = offsets[0] if len(set(offsets)) == 1 else None
-            return steady
+            pass
+        if len(self._steady) >= MOST_REMEMBERED:
+            self._steady.clear()
+            self._midnights.clear()
+        offsets = self._around(day)
+        self._steady[day] = steady = offsets[0] if len(set(offsets)) == 1 else None
+        return steady
 
     def resolve(self, wall: int, dst: Dst) -> tuple[tuple[int, Mark], ...]:
         """The instants of a wall time: one, none for a gap that is skipped, two for a fold that counts twice."""
@@ -132,13 +143,17 @@ class Face:
         return wall - _whole(aware), wall - _whole(aware.replace(fold=1))
 
     def earliest_from(self, wall: int) -> int:
-        """No wall time from this one on has an earlier instant; for most it is their own."""
+        """No wall time from this one on has an earlier instant. Outside of gaps and folds it is its own."""
         steady = self.steady(wall // DAY)
-        return wall - (max(self._around(wall // DAY)) if steady is None else steady)
+        return min(self.passes(wall)) if steady is None else wall - steady
 
     def walls_of(self, since: int, until: int) -> tuple[int, int]:
         """No wall time outside of these two is meant by an instant of the window."""
-        return since + min(self._around(since // DAY)), until + max(self._around(until // DAY))
+        first, last = self.steady(since // DAY), self.steady(until // DAY)
+        return (
+            since + (min(self._around(since // DAY)) if first is None else first),
+            until + (max(self._around(until // DAY)) if last is None else last),
+        )
 
     def mark(self, utc: int) -> Mark:
         """Whether the wall time shown at the instant comes twice."""
@@ -150,14 +165,10 @@ class Face:
         return Mark.FOLD_FIRST if utc == first else Mark.FOLD_SECOND
 
     def _around(self, day: int) -> list[int]:
-        return [self._midnight(near) for near in range(day - 1, day + 3)]
-
-    def _midnight(self, day: int) -> int:
-        try:
-            return self._midnights[day]
-        except KeyError:
-            self._midnights[day] = offset = self._exact(day * DAY)
-            return offset
+        for near in range(day - 1, day + 3):
+            if near not in self._midnights:
+                self._midnights[near] = self._exact(near * DAY)
+        return [self._midnights[near] for near in range(day - 1, day + 3)]
 
     def _exact(self, utc: int) -> int:
         return _whole(instant(utc).astimezone(self._zone))
@@ -169,7 +180,7 @@ def _whole(aware: datetime) -> int:
 
 def clock_changes(timezone: str, since: datetime, until: datetime, limit: int = 100) -> tuple[ClockChange, ...]:
     """When the offset of the zone changes within [since, until), at most `limit` changes and over some fifty years."""
-    changes = _changes(Face(zone(timezone)), seconds(since), seconds(until))
+    changes = _changes(face_of(timezone), seconds(since), seconds(until))
     return tuple(itertools.islice(changes, limit))
 
 
