@@ -144,7 +144,7 @@ def _preview(data: PreviewRequest, now: datetime) -> Preview:
         raise Invalid("until: must be later than since", field="until")
     found = _expand(recurrence, Window(since, data.until, data.limit))
     if not found.complete and len(found.instants) < data.limit:
-        warnings.append(f"looked no further than {found.covered.isoformat()}: the rule takes too many steps")
+        warnings.append(f"looked as far as {found.covered:%Y-%m-%d} and found no more")
     return Preview(
         recurrence=canonical(recurrence),
         words=rec.describe(recurrence),
