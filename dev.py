@@ -8,6 +8,7 @@
 The Makefile comes here for the three; the rest of it are one-liners over .venv.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -24,7 +25,9 @@ STAMP = VENV / "qhronos-setup"
 VERSION = tuple(sys.version_info[:3])
 INPUTS = ("dev.py", "pyproject.toml", "requirements.lock", "qhronos/__init__.py")
 
-# What builds the package is in the lock as well, so that nothing comes in unchecked.
+# Nothing comes in unchecked: no package is built here, which would fetch what builds it, but our own, and what builds
+# that is in the lock.
+LOCKED = ("--require-hashes", "--only-binary", ":all:", "-r", "requirements.lock")
 ITSELF = ("--no-deps", "--no-build-isolation", "--editable", ".")
 
 ENVIRONMENT = {
@@ -68,18 +71,29 @@ def test(*options: str) -> None:
 
 
 def setup(*_: str) -> None:
-    """Idempotent, and nearly free when nothing changed."""
-    now = fingerprint()
-    before = STAMP.read_text() if STAMP.exists() else ""
-    if before == now and PYTHON.exists():
+    """Idempotent, and nearly free when nothing changed. Of several at once, one does the work."""
+    if is_current():
         return
+    lock = os.open(ROOT, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not is_current():
+        install()
+        STAMP.write_text(fingerprint())
+    os.close(lock)
+
+
+def is_current() -> bool:
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint()
+
+
+def install() -> None:
     say("installing into .venv, which takes a minute the first time")
     uv = shutil.which("uv")
-    if not (uv and install_with_uv(uv)):
-        if uv:
-            say("uv could not; trying pip")
-        install_with_pip()
-    STAMP.write_text(now)
+    if uv and install_with_uv(uv):
+        return
+    if uv:
+        say("uv could not; trying pip")
+    install_with_pip()
 
 
 def fingerprint() -> str:
@@ -94,7 +108,7 @@ def install_with_uv(uv: str) -> bool:
     pip = (uv, "pip", "install", "--quiet", "--python", PYTHON)
     return (
         (is_sound() or succeeds(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV))
-        and succeeds(*pip, "--require-hashes", "-r", "requirements.lock")
+        and succeeds(*pip, *LOCKED)
         and succeeds(*pip, *ITSELF)
     )
 
@@ -103,7 +117,7 @@ def install_with_pip() -> None:
     pip = (PYTHON, "-m", "pip")
     if not (is_sound() and succeeds(*pip, "--version", quiet=True)):
         make_venv()
-    must(*pip, "install", "--quiet", "--require-hashes", "-r", "requirements.lock")
+    must(*pip, "install", "--quiet", *LOCKED)
     must(*pip, "install", "--quiet", *ITSELF)
 
 
@@ -167,4 +181,7 @@ def die(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

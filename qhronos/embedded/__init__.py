@@ -16,6 +16,7 @@ from qhronos.embedded.postgres import Postgres
 from qhronos.embedded.processes import Account
 from qhronos.embedded.server import Server
 from qhronos.embedded.valkey import Valkey
+from qhronos.errors import ConfigError
 
 __all__ = ["Embedded"]
 
@@ -60,7 +61,7 @@ class Embedded:
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="embedded")
         try:
             for server in self._servers:
-                self._keeper.submit(server.start).result()
+                self._keeper.submit(start, server).result()
         except BaseException:
             self.stop()
             raise
@@ -80,8 +81,8 @@ class Embedded:
         if self._keeper is None:
             return []
         dead = [server for server in self._servers if not server.is_alive]
-        for start in [self._keeper.submit(server.start) for server in dead]:
-            start.result()
+        for started in [self._keeper.submit(start, server) for server in dead]:
+            started.result()
         return [server.name for server in dead]
 
     @property
@@ -102,3 +103,11 @@ class Embedded:
             server.ask_to_end()
         for server in self._servers:
             server.end()
+
+
+def start(server: Server) -> None:
+    """What the system refuses, such as room on the disk, is a ConfigError as well."""
+    try:
+        server.start()
+    except OSError as error:
+        raise ConfigError(f"{server.name} does not start: {error}") from error

@@ -78,7 +78,7 @@ class Postgres(Server):
     def is_ready(self) -> bool:
         """The eighth line of its pid file says so, once it is its own."""
         try:
-            lines = (self.pgdata / "postmaster.pid").read_text().splitlines()
+            lines = (self.pgdata / "postmaster.pid").read_text(errors="replace").splitlines()
         except OSError:
             return False
         return len(lines) >= 8 and int(lines[0]) == self.pid and lines[7].strip() == "ready"
@@ -111,7 +111,7 @@ class Postgres(Server):
         """We hold the lock, so a pid file is a dead server's, or that of one whose supervisor was killed."""
         pidfile = self.pgdata / "postmaster.pid"
         try:
-            pid = int(pidfile.read_text().splitlines()[0])
+            pid = int(pidfile.read_text(errors="replace").splitlines()[0])
         except (FileNotFoundError, IndexError, ValueError):
             pass
         else:

@@ -262,6 +262,13 @@ def test_a_cluster_of_another_major_version_is_left_alone(data):
         Embedded(data).start()
 
 
+def test_what_the_system_refuses_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "pg.draft").write_text("in the way")
+
+    with pytest.raises(ConfigError, match=r"postgres does not start: .*File exists: .*pg\.draft"):
+        Embedded(tmp_path).start()
+
+
 def test_a_directory_of_another_user_is_refused(tmp_path):
     if os.geteuid() == 0:
         os.chown(tmp_path, account.borrowed(Mode.SETUID).uid, -1)
