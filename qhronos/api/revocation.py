@@ -64,12 +64,12 @@ class Revocations:
             if self._clock.monotonic() - self._tried_at < REST:
                 return
             self._tried_at = self._clock.monotonic()
+            self._added = frozenset()  # what is added from here on, the read may miss
             self._reading = asyncio.create_task(self._read())
         await asyncio.wait({self._reading}, timeout=PATIENCE)
 
     async def _read(self) -> None:
         started = self._clock.monotonic()
-        self._added = frozenset()  # what is added from here on, the read may miss
         try:
             async with self._database.connection() as conn:
                 revoked = await list_revoked(conn, self._clock.now() - timedelta(minutes=1))

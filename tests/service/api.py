@@ -112,6 +112,12 @@ async def open_deps(
 @asynccontextmanager
 async def open_api(deps: Deps) -> AsyncIterator[Api]:
     app = create_app(deps)
+    async with open_app(app) as client:
+        yield Api(app, deps, client)
+
+
+@asynccontextmanager
+async def open_app(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://qhronos.test") as client:
-        yield Api(app, deps, client)
+        yield client
