@@ -43,14 +43,18 @@ class Process:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         self._process.send_signal(number)
 
+    async def ended(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        code = await self._process.wait()
+        await asyncio.gather(*self._reading)
+        return code
+
     async def end(self, number: signal.Signals = signal.SIGTERM, within: float = 30.0) -> int:
         """Ask it to end; its exit code."""
         if self._process.returncode is None:
             self.kill(number)
         async with asyncio.timeout(within):
-            code = await self._process.wait()
-            await asyncio.gather(*self._reading)
-        return code
+            return await self.ended()
 
     def _find(self, text: str) -> str | None:
         return next((line for line in self.lines if text in line), None)
@@ -97,13 +101,15 @@ class Up:
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         headers = (("Authorization", f"Bearer {self.token}"), ("Content-Type", "application/json"))
         encoded = b"" if body is None else msgspec.json.encode(body)
-        response = await self._client.send(Request(method=method, url=self.url + path, headers=headers, body=encoded, timeout=30.0))
+        response = await self._client.send(
+            Request(method=method, url=self.url + path, headers=headers, body=encoded, timeout=30.0)
+        )
         return response.status, msgspec.json.decode(response.body) if response.body else None
 
     async def environment(self) -> dict[str, str]:
         """What `qhronos env` exports, as a shell understands it."""
         async with started(*QHRONOS, "env", "--data-dir", str(self.home)) as process:
-            assert 0 == await process.end(signal.SIGCONT)
+            assert 0 == await process.ended()
         words = [shlex.split(line.removeprefix("export ")) for line in process.lines if line.startswith("export ")]
         return dict(word.split("=", 1) for (word,) in words)
 

@@ -100,7 +100,7 @@ async def test_a_taken_port_ends_it_with_one_sentence(tmp_path, receiver):
     port = receiver.url.rsplit(":", 1)[1]
     async with started(*QHRONOS, "up", "--port", port, "--data-dir", str(tmp_path)) as process:
         sentence = await process.says("--port", within=20)
-        code = await process.end(signal.SIGCONT)
+        code = await process.ended()
 
     assert code == 1
     assert [sentence] == process.lines
