@@ -13,7 +13,7 @@ import msgspec
 
 from qhronos.core.recurrence import stamps
 from qhronos.core.recurrence.days import day_of
-from qhronos.core.recurrence.model import Counted, Expansion, Instant, Mark, Recurrence
+from qhronos.core.recurrence.model import Counted, Dst, Expansion, Instant, Mark, Recurrence
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
 from qhronos.core.recurrence.rule import from_text
 from qhronos.core.recurrence.series import Start, resolve, stream
@@ -110,7 +110,7 @@ class Compiled(NamedTuple):
 
 
 class Singles:
-    def __init__(self, singles: tuple[Single, ...]) -> None:
+    def __init__(self, singles: Sequence[Single]) -> None:
         self._singles = singles
 
     def moments(self, since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:  # noqa: ARG002 - a Stream
@@ -118,7 +118,7 @@ class Singles:
             if since <= single[0] < until:
                 steps.take(3)
                 yield single
-        if not self._singles or self._singles[-1][0] < until:
+        if self._singles[-1][0] < until:
             yield NO_MORE
 
 
@@ -126,14 +126,16 @@ class Singles:
 def compiled_of(recurrence: Recurrence) -> Compiled:
     face = face_of(recurrence.timezone)
     start = _start_on(face, recurrence)
-    added = [] if recurrence.rrule else [wall_time(start.wall)]
-    added += _times(recurrence.rdate)
-    singles = tuple(sorted(single for time in added for single in _singles(time, start, recurrence, face)))
+    singles = [single for time in _times(recurrence.rdate) for single in _singles(time, start, recurrence, face)]
+    if not recurrence.rrule:
+        # Once is once, even where the clock passes twice.
+        once = Dst(gap=recurrence.dst.gap)
+        singles += [(at, start.wall, mark) for at, mark in resolve(start.wall, start, once, face)]
     excluded = _times(recurrence.exdate)
     return Compiled(
         start,
-        singles,
-        (*_rules(recurrence, start, face), *([Singles(singles)] if singles else [])),
+        tuple(singles),
+        (*_rules(recurrence, start, face), *([Singles(sorted(singles))] if singles else [])),
         frozenset(at for time in excluded for at, _, _ in _singles(time, start, recurrence, face)),
         frozenset(day_of(day) for day in map(stamps.read, recurrence.exdate) if not isinstance(day, datetime)),
     )

@@ -31,6 +31,9 @@ class Dst(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fold: Fold = Fold.FIRST
 
 
+USUAL_DST = Dst()
+
+
 class Subdaily(enum.StrEnum):
     """How HOURLY, MINUTELY and SECONDLY step."""
 
@@ -63,7 +66,7 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     rdate: tuple[str, ...]
     exdate: tuple[str, ...]
     second_pass: bool = False  # `dtstart` is a wall time that comes twice, and the second of the two
-    dst: Dst = Dst()
+    dst: Dst = USUAL_DST  # msgspec leaves out a default that is this very object
     subdaily: Subdaily = Subdaily.ELAPSED
     counted: tuple[Counted | None, ...] = ()  # one for each rule, or none at all: see `settle`
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from qhronos.core.recurrence import lines, stamps
-from qhronos.core.recurrence.model import Dst, Fold, Recurrence, Subdaily
+from qhronos.core.recurrence.model import USUAL_DST, Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
 from qhronos.core.recurrence.said import MOST_DATES, Said, Stamp, limited, read_rule, read_times
 from qhronos.core.recurrence.stamps import FIRST_YEAR
@@ -29,7 +29,7 @@ def parse(
     now: datetime,
     start_time: datetime | None = None,
     timezone: str | None = None,
-    dst: Dst = Dst(),  # noqa: B008 - frozen
+    dst: Dst = USUAL_DST,
     subdaily: Subdaily = Subdaily.ELAPSED,
 ) -> Recurrence:
     """What a caller wrote, as the canonical recurrence; Invalid points at the part that cannot be.
@@ -48,7 +48,7 @@ def parse(
         rdate=_canonical(said.rdate, name),
         exdate=_canonical(said.exdate, name),
         second_pass=second_pass,
-        dst=dst,
+        dst=USUAL_DST if dst == USUAL_DST else dst,
         subdaily=subdaily,
     )
 
