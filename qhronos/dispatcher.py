@@ -221,11 +221,15 @@ class Dispatcher:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if settled:  # otherwise the others must see that it died, to take back what it still holds
+            await self._retire()
+        log.info("dispatcher.drained", handed_back=unfinished, settled=settled)
+
+    async def _retire(self) -> None:
         try:
             await self._worker.retire()
         except Unavailable as error:
             log.warning("worker.unretired", error=str(error))
-        log.info("dispatcher.drained", handed_back=unfinished, settled=settled)
 
     async def _finish_in_flight(self, deadline: float) -> int:
         """Wait for what was started; cut off and hand back what takes too long. How many that were."""
