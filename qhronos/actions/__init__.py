@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from qhronos.actions import apicall, webhook
 from qhronos.actions.base import Means, Performs
-from qhronos.core.attempt import Delivery, Failed, Outcome
+from qhronos.core.attempt import Delivery, Failed, Outcome, Refused
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress
 from qhronos.http.guard import vet_url
@@ -72,6 +72,7 @@ def decode(stored: bytes | msgspec.Raw) -> Action:
 
 
 def performer(http: Client) -> Perform:
+    """How the dispatcher acts on what is stored. What an endpoint does is an outcome, never an exception."""
     means = Means(http)
 
     async def perform(stored: msgspec.Raw, delivery: Delivery) -> Outcome:
@@ -79,7 +80,10 @@ def performer(http: Client) -> Perform:
             action: Performs = decode(stored)
         except Invalid as error:
             return Failed(reason=str(error))  # a newer version of us wrote it, and will do it
-        return await action.perform(delivery, means)
+        try:
+            return await action.perform(delivery, means)
+        except Invalid as error:
+            return Refused(reason=str(error))
 
     return perform
 

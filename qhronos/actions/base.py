@@ -27,5 +27,5 @@ class Performs(Protocol):
         ...
 
     async def perform(self, delivery: Delivery, means: Means) -> Outcome:
-        """Act once. What an endpoint does is an outcome, never an exception."""
+        """Act once. What an endpoint does is an outcome; Invalid is raised only for what must not be done at all."""
         ...

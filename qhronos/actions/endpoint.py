@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from qhronos import __version__
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
-from qhronos.errors import Invalid, Unreachable
-from qhronos.http import Client, Request, Response
-from qhronos.http.headers import Headers, retry_after
+from qhronos.errors import Unreachable
+from qhronos.http import Client, Request, Response, headers
+from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
 LONGEST_EXCERPT = 4096  # bytes
@@ -33,21 +33,20 @@ def rfc3339(instant: datetime) -> str:
 
 
 def merge(own: Headers, given: Mapping[str, str]) -> Headers:
-    """Our headers and those of the user, whose word on the same name counts."""
+    """Our headers and those of the user, whose word on the same name counts. Raises Invalid for what may not be given."""
     if not given:
         return own
+    headers.check(given)
     names = {name.lower() for name in given}
     return (*(header for header in own if header[0] not in names), *given.items())
 
 
 async def deliver(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Outcome:
-    """Send, and judge by the status whether it was taken."""
+    """Send, and judge by the status whether it was taken. Raises Invalid for what must not be sent."""
     try:
         response = await http.send(request)
     except Unreachable as error:
         return Refused(reason=str(error)) if error.kind == "egress" else Failed(reason=str(error))
-    except Invalid as error:
-        return Refused(reason=str(error))
     return judge(response, delivery, takes)
 
 
@@ -57,7 +56,7 @@ def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool]) 
     if takes(status):
         return Delivered(status_code=status, excerpt=text)
     if status in LATER or status >= 500:
-        asked = retry_after(response.header("retry-after"), delivery.now)
+        asked = headers.retry_after(response.header("retry-after"), delivery.now)
         return Failed(reason=f"HTTP {status}", status_code=status, excerpt=text, retry_after=asked)
     return Refused(reason=_reason(status), status_code=status, excerpt=text)
 
@@ -67,12 +66,12 @@ def excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
     if not body:
         return ""
     text = body.decode(errors="replace").replace("\0", "")
-    keys = sorted((secret.removeprefix("whsec_") for secret in secrets), key=len, reverse=True)
-    for key in keys:
+    keys = sorted([secret.removeprefix("whsec_") for secret in secrets], key=len, reverse=True)
+    for key in keys:  # before the cut, or half a secret could stay
         text = text.replace(key, MASK)
-    # Before the cut, or half a secret could stay; and a mask may, with its neighbours, spell a secret again.
-    text = text.encode()[:LONGEST_EXCERPT].decode(errors="ignore")
-    return "" if any(key in text for key in keys) else text
+    if any(key in text for key in keys):
+        return ""  # a mask and its neighbours spell a secret again
+    return text.encode()[:LONGEST_EXCERPT].decode(errors="ignore")
 
 
 def _reason(status: int) -> str:

@@ -135,9 +135,14 @@ class Client:
         connection = await connect.over(
             sock, target, self._tls, deadline - self._clock.monotonic(), lambda: Connection(address, lost)
         )
+        self._keep(connection)
+        return connection
+
+    def _keep(self, connection: Connection) -> None:
+        if self._closed:
+            connection.abort()
         if not connection.lost.done():
             self._connections.add(connection)
-        return connection
 
     def _origin(self, target: Url) -> Origin:
         key = (target.scheme, target.host, target.port)

@@ -142,7 +142,15 @@ async def test_an_endpoint_that_talks_nonsense_has_failed(perform, kind):
     assert outcome.reason.startswith("not valid HTTP")
 
 
-@pytest.mark.parametrize("params", [{"url": "http://10.0.0.1/"}, {"url": "http://u:p@a/"}, {"headers": {"Host": "a"}}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"url": "http://10.0.0.1/"},
+        {"url": "http://u:p@a/"},
+        {"headers": {"Host": "a"}},
+        {"headers": {"webhook-id": "a"}},
+    ],
+)
 async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, params, receiver):
     client = Client(LOOPBACK, SystemClock())
     stored = msgspec.json.encode({"type": kind, "params": EXAMPLES[kind](receiver.url) | params})

@@ -7,6 +7,7 @@ Every test runs on the plain loop and on uvloop.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from qhronos.clock import SystemClock
 from qhronos.errors import Invalid, Unreachable
 from qhronos.http import Client, Egress, Request, Response, connect, resolver
+from qhronos.http.connection import Connection
 from qhronos.http.reader import MOST_BODY_BYTES, Reader
 from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
 from tests.fakes import FakeClock
@@ -324,6 +326,14 @@ async def test_a_closed_port_says_so(client):
     assert error.value.kind == "connect"
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError(errno.EHOSTUNREACH, "?"), "connect failed: no route to host"), (OSError("?"), "connect failed")],
+)
+def test_other_failures_to_connect_are_named_by_the_system(error, reason):
+    assert reason == connect._reason(error)
+
+
 @pytest.mark.parametrize("last", ["close", "reset"])
 async def test_an_endpoint_that_hangs_up_on_a_fresh_connection_is_not_asked_twice(client, last):
     async def behave(session: Session) -> None:
@@ -559,6 +569,27 @@ async def test_closing_ends_what_is_under_way_and_what_waits(gate):
         await endpoint.until_open(0)
 
 
+async def test_a_connection_that_opens_while_the_client_closes_is_ended(trusting, authority):
+    async with Endpoint(says(OK), authority.server("127.0.0.1")) as endpoint:
+        task = await start(trusting, post(endpoint.url))
+        await trusting.close()
+        [end] = await asyncio.gather(task, return_exceptions=True)
+
+        assert end.kind == "closed"
+        await endpoint.until_open(0)
+
+
+async def test_a_connection_that_is_lost_before_its_first_request_says_so():
+    class Transport(asyncio.Transport):
+        """Of a socket that is gone."""
+
+    connection = Connection(ip_address("127.0.0.1"), lambda _: None)
+    connection.connection_made(Transport())
+    connection.connection_lost(None)
+    with pytest.raises(Unreachable, match="closed before a response"):
+        await connection.exchange(b"GET / HTTP/1.1\r\n\r\n", "GET")
+
+
 class Names:
     """A name service that can be steered, and counts."""
 
@@ -583,6 +614,35 @@ async def test_a_name_is_looked_up_once_for_all_who_ask_and_remembered_for_a_whi
         await client.send(post(url))
 
         assert names.asked == 2
+        await client.close()
+
+
+async def test_not_every_name_is_remembered(monkeypatch):
+    monkeypatch.setattr(resolver, "MOST_REMEMBERED", 2)
+    names = Names("127.0.0.1")
+    client = Client(LOOPBACK, FakeClock(), lookup=names)
+    async with Endpoint(says(OK)) as endpoint:
+        for name in "abca":
+            await client.send(post(f"http://{name}.test:{endpoint.port}/"))
+
+        assert names.asked == 4
+        await client.close()
+
+
+async def test_a_connection_to_an_address_that_is_no_longer_the_name_s_is_not_handed_on(gate):
+    names, clock = Names("127.0.0.1"), FakeClock()
+    client = Client(LOOPBACK, clock, lookup=names, connections_per_origin=1)
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(client, post(f"http://hooks.test:{endpoint.port}/"))
+        await gate.came.get()
+        names.answers = ["127.0.0.2"]
+        clock.advance(31)
+        second = await start(client, post(f"http://hooks.test:{endpoint.port}/"))
+        gate.let.release()
+
+        assert (await first).status == 200
+        with pytest.raises(Unreachable, match="connection refused"):
+            await second
         await client.close()
 
 
