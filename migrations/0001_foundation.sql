@@ -20,9 +20,9 @@ CREATE TABLE events (
     description text NOT NULL,
     start_time timestamptz NOT NULL,
     timezone text NOT NULL,
-    schedule jsonb, -- as the client wrote it; null for once
+    schedule json, -- as the client wrote it, to the letter; null for once
     recurrence jsonb NOT NULL, -- the canonical rule that expands
-    action jsonb NOT NULL,
+    action json NOT NULL, -- a body is sent as it was written
     metadata jsonb NOT NULL,
     tags text[] NOT NULL,
     policies jsonb NOT NULL, -- retry, misfire, …

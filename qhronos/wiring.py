@@ -198,7 +198,8 @@ class Program:
         if "expander" in self._roles:
             yield Expander(stores, clock, config.scheduler)
         if "dispatcher" in self._roles:
-            client = Client(Egress(config.http.egress_allow), clock)
+            egress = Egress(config.http.egress_allow)
+            client = Client(egress, clock, connections_per_origin=config.http.connections_per_origin)
             stack.push_async_callback(client.close)
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
             yield Dispatcher(stores, worker, actions.performer(client), _defaults(config), clock, config.scheduler)

@@ -18,7 +18,7 @@ WITH given AS (
         id, key, name, description, start_time, timezone, schedule, recurrence, action, metadata, tags, policies,
         hmac_secret, status, version, tzdata, expanded_until, next_due_at, next_expand_at, created_at, updated_at
     )
-    SELECT id, key, name, description, start_time, timezone, schedule::jsonb, recurrence::jsonb, action::jsonb,
+    SELECT id, key, name, description, start_time, timezone, schedule::json, recurrence::jsonb, action::json,
         metadata::jsonb, tags::text[], policies::jsonb, hmac_secret, status, 1, tzdata, expanded_until, next_due_at,
         next_expand_at, created_at, created_at
     FROM given
@@ -97,8 +97,8 @@ LIMIT %(limit)s;
 -- The whole row, by the transaction that holds its lock; a secret that was not given stays.
 UPDATE events
 SET key = %(key)s, name = %(name)s, description = %(description)s, start_time = %(start_time)s,
-    timezone = %(timezone)s, schedule = %(schedule)s::jsonb, recurrence = %(recurrence)s::jsonb,
-    action = %(action)s::jsonb, metadata = %(metadata)s::jsonb, tags = %(tags)s::text[],
+    timezone = %(timezone)s, schedule = %(schedule)s::json, recurrence = %(recurrence)s::jsonb,
+    action = %(action)s::json, metadata = %(metadata)s::jsonb, tags = %(tags)s::text[],
     policies = %(policies)s::jsonb, status = %(status)s, reason = %(reason)s, version = %(version)s,
     tzdata = %(tzdata)s, expanded_until = %(expanded_until)s, next_due_at = %(next_due_at)s,
     next_expand_at = %(next_expand_at)s, updated_at = %(updated_at)s
