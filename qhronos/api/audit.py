@@ -1,10 +1,8 @@
-"""Who changed what: how handlers write it down, and the list."""
+"""Who changed what, listed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -12,7 +10,7 @@ from litestar import get
 from msgspec import Meta, Struct
 
 from qhronos.api.access import needs
-from qhronos.api.auth import Access, Caller
+from qhronos.api.auth import Access
 from qhronos.api.deps import Deps, Given
 from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.api.reading import Moment
@@ -22,7 +20,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class ChangeView(Struct, frozen=True, kw_only=True):
-    at: datetime
+    at: Moment
     actor: str
     token_id: UUID | None
     action: str
@@ -37,26 +35,6 @@ class ListChanges(Paging, frozen=True, kw_only=True):
     object: Text | None = None
     since: Moment | None = None
     until: Moment | None = None
-
-
-def change(
-    caller: Caller,
-    request_id: str,
-    at: datetime,
-    action: str,
-    object_id: object,
-    details: Mapping[str, Any] | None = None,
-) -> audit.Change:
-    """For `store.audit.record`, in the transaction of the change. `details` never holds a secret."""
-    return audit.Change(
-        at=at,
-        actor=caller.subject,
-        token_id=caller.token_id,
-        action=action,
-        object=str(object_id),
-        request_id=request_id,
-        details=details or {},
-    )
 
 
 @get("/audit", opt=needs(Access.ADMIN), tags=["audit"], summary="List changes, newest first")

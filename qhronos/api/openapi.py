@@ -43,6 +43,12 @@ TAGS = {
 # 415 is refused before any of our errors.
 PROBLEMS = {status: kind.__name__ for kind, status in STATUS.items()} | {415: "UnsupportedMedia"}
 
+IDS = {
+    "event_id": {"type": "string", "format": "uuid"},
+    "token_id": {"type": "string", "format": "uuid"},
+    "occurrence_id": {"type": "string", "pattern": "^occ_[a-z2-7]{39}$"},
+}
+
 
 class Route(NamedTuple):
     path: str
@@ -146,7 +152,7 @@ def _access_words(access: Access) -> str:
 
 def _path_parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", route.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        yield {"name": name, "in": "path", "required": True, "schema": IDS[name]}
 
 
 def _query_parameters(route: Route, refs: dict[Any, dict[str, Any]]) -> Iterator[dict[str, Any]]:

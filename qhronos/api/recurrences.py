@@ -56,8 +56,8 @@ class RecurrenceView(Struct, frozen=True, kw_only=True):
 
 
 class OccurrenceView(Struct, frozen=True, kw_only=True):
-    at: datetime
-    local: Annotated[datetime, Meta(description="The same instant, as the clocks of the zone show it.")]
+    at: Moment
+    local: Annotated[Moment, Meta(description="The same instant, as the clocks of the zone show it.")]
     mark: Mark
     note: str | None = None
 
@@ -65,7 +65,7 @@ class OccurrenceView(Struct, frozen=True, kw_only=True):
 class ChangeView(Struct, frozen=True, kw_only=True):
     """The clocks of the zone change."""
 
-    at: datetime
+    at: Moment
     before: Annotated[str, Meta(description="Offset from UTC until then.")]
     after: str
 
@@ -80,8 +80,8 @@ class Preview(Struct, frozen=True, kw_only=True):
 
 
 class Neighbour(Struct, frozen=True):
-    at: datetime
-    local: datetime
+    at: Moment
+    local: Moment
 
 
 class ExplanationView(Struct, frozen=True, kw_only=True):

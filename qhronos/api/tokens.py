@@ -14,11 +14,11 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from qhronos.api.access import needs
-from qhronos.api.audit import change
 from qhronos.api.auth import MASTER_SUBJECT, Access, Caller, Grant, Scope, Subject
 from qhronos.api.deps import Deps, Given
 from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.api.reading import Moment, Request, parse_uuid
+from qhronos.api.requests import actor_of
 from qhronos.core.duration import parse
 from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.errors import Invalid, NotFound, Unavailable
@@ -45,9 +45,9 @@ class TokenView(Struct, frozen=True, kw_only=True):
     sub: str
     access: str
     scope: list[str]
-    issued_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None
+    issued_at: Moment
+    expires_at: Moment
+    revoked_at: Moment | None
 
 
 class MintedToken(Struct, frozen=True, kw_only=True):
@@ -59,8 +59,8 @@ class MintedToken(Struct, frozen=True, kw_only=True):
     sub: str
     access: str
     scope: list[str]
-    issued_at: datetime
-    expires_at: datetime
+    issued_at: Moment
+    expires_at: Moment
 
 
 @post("/tokens", status_code=200, opt=needs(Access.MASTER, example=EXAMPLE), tags=["tokens"], summary="Mint a token")
@@ -75,7 +75,7 @@ async def create_token(
     details = {"sub": row.sub, "access": row.access, "scope": row.scope, "expires_at": row.expires_at}
     async with deps.database.transaction() as conn:
         await tokens.record(conn, row)
-        await audit.record(conn, change(caller, request.request_id, now, "token.created", row.id, details))
+        await audit.record(conn, actor_of(caller, request).did("token.created", row.id, now, details))
     return MintedToken(
         id=row.id,
         token=token,
@@ -105,7 +105,7 @@ async def revoke_token(deps: Given[Deps], caller: Given[Caller], request: Reques
         subject = await tokens.revoke(conn, wanted, now)
         if subject is None:
             raise NotFound("no such token")
-        await audit.record(conn, change(caller, request.request_id, now, "token.revoked", wanted, {"sub": subject}))
+        await audit.record(conn, actor_of(caller, request).did("token.revoked", wanted, now, {"sub": subject}))
     deps.revocations.add(wanted)
     # The others read the list anyway; the bell only hurries them.
     with suppress(Unavailable):

@@ -8,10 +8,10 @@ import pytest
 from jsonschema_rs import Draft202012Validator, meta
 
 from qhronos.api.auth import Access
+from qhronos.api.sample import sample
 from tests.service.test_api_access import ROUTES
 
 HIDDEN = "/schema"
-METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 @pytest.fixture
@@ -91,6 +91,31 @@ async def test_a_refusal_is_what_the_description_says(api, described):
     validator = Draft202012Validator({**described, "$ref": "#/components/schemas/Problem"})
 
     assert [] == list(validator.iter_errors(answer))
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string"}, "text"),
+        ({"type": "string", "format": "uuid"}, "00000000-0000-0000-0000-000000000000"),
+        ({"type": "integer", "minimum": 5}, 5),
+        ({"enum": ["a", "b"]}, "a"),
+        ({"anyOf": [{"type": "boolean"}, {"type": "null"}]}, False),
+        ({"type": "array", "items": {"type": "integer"}}, []),
+        ({"type": "array", "items": {"type": "integer"}, "minItems": 1}, [1]),
+        ({"type": "object", "properties": {"a": {"type": "number"}, "b": {}}, "required": ["a"]}, {"a": 1}),
+        ({}, None),
+    ],
+)
+def test_a_sample_is_the_least_that_a_schema_takes(schema, value):
+    assert value == sample(schema, {})
+    assert Draft202012Validator(schema).is_valid(value)
+
+
+def test_a_schema_that_refers_to_itself_has_a_sample_too():
+    tree = {"type": "object", "properties": {"child": {"$ref": "#/x/Tree"}}, "required": ["child"]}
+
+    assert isinstance(sample(tree, {"Tree": tree}), dict)
 
 
 class Page(HTMLParser):

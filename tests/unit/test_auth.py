@@ -5,11 +5,13 @@ import hmac
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,15 +25,13 @@ SECRET = "an-hs256-secret-of-at-least-32-bytes-of-length"
 OLD_SECRET = "the-hs256-secret-that-was-in-use-before-this-one"
 
 
-def pem() -> str:
-    return (
-        Ed25519PrivateKey.generate()
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        .decode()
-    )
+def pem(key: Any) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
-PEM = pem()
+PEM = pem(Ed25519PrivateKey.generate())
 HS256 = Keyring.from_config(Auth(master_token=MASTER, jwt_secret=SECRET))
 EDDSA = Keyring.from_config(Auth(master_token=MASTER, jwt_private_key=PEM))
 
@@ -272,6 +272,7 @@ def test_no_header_breaks_the_keyring(text):
         (Auth(master_token=MASTER, jwt_secret="short"), "auth.jwt_secret"),
         (Auth(master_token=MASTER, jwt_secret=SECRET, jwt_previous_secrets=("short",)), "auth.jwt_previous_secrets"),
         (Auth(master_token=MASTER, jwt_private_key="no key"), "auth.jwt_private_key"),
+        (Auth(master_token=MASTER, jwt_private_key=pem(X25519PrivateKey.generate())), "not an Ed25519 key"),
     ],
 )
 def test_weak_keys_stop_the_start(auth, named):
