@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -45,3 +49,44 @@ def test_each_package_is_locked_to_one_version_and_hashed():
 
 def test_the_lock_names_no_place_that_packages_come_from():
     assert not re.search(r"https?:|file:|--index|--find-links|/", LOCK)
+
+
+# Takes the terminal as its own, as a shell does, and runs make there.
+IN_TERMINAL = "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp('make', ['make', 'run'])"
+SERVER = f"""
+import signal, sys
+
+sys.path.insert(0, {str(ROOT)!r})
+import dev
+
+dev.leave_make()
+signal.signal(signal.SIGINT, lambda *_: sys.exit(print("bye")))
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+def test_ctrl_c_in_a_terminal_ends_make_without_a_complaint(tmp_path):
+    (tmp_path / "server.py").write_text(SERVER)
+    (tmp_path / "Makefile").write_text(f"run:\n\t@exec {sys.executable} server.py\n")
+    keyboard, terminal = os.openpty()
+    # Within `make test` we would be told more.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL],
+        cwd=tmp_path,
+        env=environment,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as make:
+        assert b"up\n" == make.stdout.readline()
+        os.write(keyboard, b"\x1a\x03")  # Ctrl-Z does nothing; Ctrl-C ends
+        said, _ = make.communicate(timeout=20)
+    os.close(keyboard)
+    os.close(terminal)
+
+    assert (b"bye\n", 0) == (said, make.returncode)
