@@ -11,7 +11,7 @@ import click
 from qhronos.cli import output
 from qhronos.cli.client import Api, segment, uses_api
 from qhronos.cli.output import when, words
-from qhronos.cli.params import Duration, Header, Json, Schedule
+from qhronos.cli.params import Duration, Header, Json, Schedule, Time
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -60,7 +60,7 @@ CONTENT = [
     ),
     click.option("--body", help="Of the API call, sent as written."),
     click.option("--in", "delay", type=Duration(), metavar="DURATION", help="When, from now: 5s, 10m, 24h."),
-    click.option("--at", metavar="TIME", help="When: 2026-12-24T18:00:00Z, or without offset in --tz."),
+    click.option("--at", type=Time(), metavar="TIME", help="When: 2026-12-24T18:00Z, or without offset in --tz."),
     click.option("--schedule", type=Schedule(), metavar="RULE", help="How it repeats: an RRULE or a JSON object."),
     click.option("--tz", metavar="ZONE", help="The time zone of the schedule, such as Europe/Berlin."),
     click.option("--tag", "tags", multiple=True, help="Repeatable."),
@@ -159,12 +159,12 @@ def run(*, api: Api, event_id: str, form: str) -> None:
 
 @event.command()
 @click.argument("event_id")
-@click.argument("instant")
+@click.argument("instant", type=Time(aware=True))
 @output.choice
 @uses_api
 def skip(*, api: Api, event_id: str, instant: str, form: str) -> None:
     """Leave out the occurrence of an event at INSTANT."""
-    _show(api.post(f"/events/{segment(event_id)}/skip", {"scheduled_at": _instant(instant)}), form)
+    _show(api.post(f"/events/{segment(event_id)}/skip", {"scheduled_at": instant}), form)
 
 
 @event.command()
@@ -186,7 +186,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError("--in and --at exclude each other")
     body = {
         "description": content["description"],
-        "start_time": _from_now(content["delay"]) if content["delay"] is not None else _instant(content["at"]),
+        "start_time": _from_now(content["delay"]) if content["delay"] is not None else content["at"],
         "schedule": content["schedule"],
         "timezone": content["tz"],
         "action": _action(content),
@@ -216,7 +216,3 @@ def _from_now(delay: timedelta) -> str:
     from qhronos.clock import SystemClock
 
     return (SystemClock().now() + delay).isoformat()
-
-
-def _instant(text: str | None) -> str | None:
-    return text.replace(" ", "T", 1) if text else None

@@ -9,6 +9,7 @@ import click
 from qhronos.cli import output
 from qhronos.cli.client import Api, segment, uses_api
 from qhronos.cli.output import when, words
+from qhronos.cli.params import Time
 
 LIST: output.Columns = {
     "ID": lambda occurrence: occurrence["id"],
@@ -52,8 +53,8 @@ def occurrence() -> None:
     "--status", multiple=True, help="scheduled, dispatched, completed, failed, skipped or cancelled; repeatable."
 )
 @click.option("--tag", "tags", multiple=True, help="Of events with any of the tags; repeatable.")
-@click.option("--since", help="Scheduled at this time or later.")
-@click.option("--until", help="Scheduled before this time.")
+@click.option("--since", type=Time(aware=True), metavar="TIME", help="Scheduled at this time or later.")
+@click.option("--until", type=Time(aware=True), metavar="TIME", help="Scheduled before this time.")
 @click.option("--limit", type=int, default=50, show_default=True)
 @click.option("--cursor", help="Where the page before ended.")
 @output.choice
@@ -94,8 +95,8 @@ def replay(*, api: Api, occurrence_id: str, form: str) -> None:
 @occurrence.command()
 @click.option("--event", "event_id", help="Of this event alone.")
 @click.option("--tag", "tags", multiple=True, help="Of events with any of the tags; repeatable.")
-@click.option("--since", help="Scheduled at this time or later.")
-@click.option("--until", help="Scheduled before this time.")
+@click.option("--since", type=Time(aware=True), metavar="TIME", help="Scheduled at this time or later.")
+@click.option("--until", type=Time(aware=True), metavar="TIME", help="Scheduled before this time.")
 @click.option("--limit", type=int, default=1000, show_default=True, help="The oldest so many.")
 @click.option("--dry-run", is_flag=True, help="Only say which they are.")
 @output.choice

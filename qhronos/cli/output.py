@@ -33,7 +33,7 @@ def page(answer: Item, columns: Columns, form: str) -> None:
         click.echo(table(columns, items))
     else:
         plain(answer, items, form)
-    if (cursor := answer["pagination"].get("next_cursor")) and form != "json":
+    if (cursor := answer["pagination"]["next_cursor"]) and form == "table":
         click.echo(f"there are more: --cursor {cursor}", err=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,6 +49,24 @@ class Duration(Kind):
             return parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Time(Kind):
+    """A time as people write it, such as `2026-12-24 18:00`; `aware`: it must say its offset from UTC."""
+
+    name = "time"
+
+    def __init__(self, *, aware: bool = False) -> None:
+        self._aware = aware
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            time = datetime.fromisoformat(value.strip())
+        except ValueError:
+            self.fail("not a time; write it like 2026-12-24T18:00:00Z", param, ctx)
+        if self._aware and time.tzinfo is None:
+            self.fail("says nothing of its zone; end it with Z or an offset such as +01:00", param, ctx)
+        return time.isoformat().replace("+00:00", "Z")
 
 
 class Header(Kind):

@@ -10,7 +10,7 @@ import click
 from qhronos.cli import output
 from qhronos.cli.client import Api, uses_api
 from qhronos.cli.output import aligned, table_or_json, when
-from qhronos.cli.params import Schedule
+from qhronos.cli.params import Schedule, Time
 
 LOCAL: output.Columns = {
     "AT": lambda occurrence: when(occurrence["at"]),
@@ -21,10 +21,10 @@ LOCAL: output.Columns = {
 
 @click.command()
 @click.argument("rule", type=Schedule())
-@click.option("--start", "start_time", help="When the schedule begins.  [default: now]")
+@click.option("--start", "start_time", type=Time(), metavar="TIME", help="When it begins.  [default: now]")
 @click.option("--tz", "timezone", metavar="ZONE", help="Its time zone, such as Europe/Berlin.  [default: UTC]")
-@click.option("--since", help="Show from here on.  [default: the start]")
-@click.option("--until", help="Show what is before this.")
+@click.option("--since", type=Time(aware=True), metavar="TIME", help="Show from here on.  [default: the start]")
+@click.option("--until", type=Time(aware=True), metavar="TIME", help="Show what is before this.")
 @click.option("--limit", "-n", type=int, default=10, show_default=True)
 @table_or_json
 @uses_api

@@ -137,7 +137,7 @@ def test_creating_an_event_sends_what_was_named_and_nothing_else(qhronos, api):
     assert body == {
         "name": "hello",
         "action": {"type": "webhook", "params": {"url": "https://example.com/"}},
-        "start_time": "2026-12-24T18:00",
+        "start_time": "2026-12-24T18:00:00",
         "timezone": "Europe/Berlin",
         "tags": ["a"],
         "metadata": {"n": 1},
@@ -172,6 +172,7 @@ def test_in_counts_from_now(qhronos, api):
     [
         (["--in", "5s", "--at", "2026-12-24T18:00Z"], "--in and --at exclude each other"),
         (["--in", "soon"], "not a duration"),
+        (["--at", "tomorrow"], "not a time; write it like 2026-12-24T18:00:00Z"),
         (["--metadata", "{n: 1}"], "not JSON"),
         (["--schedule", '{"frequency"'], "not JSON"),
         (["--header", "X"], "write it like NAME:VALUE"),
@@ -183,6 +184,13 @@ def test_what_cannot_be_meant_is_wrong_usage(qhronos, arguments, message):
 
     assert 2 == code
     assert message in err
+
+
+def test_an_instant_says_its_zone(qhronos, api):
+    code, _, err = qhronos("occurrence", "list", "--since", "2026-12-24 18:00")
+
+    assert (2, []) == (code, api.seen)
+    assert "says nothing of its zone; end it with Z or an offset" in err
 
 
 def test_lists_are_aligned_and_say_how_to_go_on(qhronos, api):
@@ -255,7 +263,9 @@ OCCURRENCE = {
 def test_occurrences_are_listed_of_all_events_or_of_one(qhronos, api):
     api.answer = {"data": [OCCURRENCE], "pagination": {"next_cursor": None}}
 
-    _, out, _ = qhronos("occurrence", "list", "--status", "failed", "--status", "skipped", "--since", "2026-01-01")
+    _, out, _ = qhronos(
+        "occurrence", "list", "--status", "failed", "--status", "skipped", "--since", "2026-01-01T00:00Z"
+    )
     qhronos("occurrence", "list", "0192")
 
     assert out.splitlines() == [
@@ -263,7 +273,7 @@ def test_occurrences_are_listed_of_all_events_or_of_one(qhronos, api):
         "occ_1  0192   2026-12-24 18:00:00Z  failed  3         HTTP 503",
     ]
     assert [
-        "/occurrences?status=failed&status=skipped&since=2026-01-01&limit=50",
+        "/occurrences?status=failed&status=skipped&since=2026-01-01T00%3A00%3A00Z&limit=50",
         "/events/0192/occurrences?limit=50",
     ] == [path for _, path, *_ in api.seen]
 
