@@ -50,8 +50,6 @@ def access_of(handler: BaseRouteHandler) -> Access:
     access = handler.opt.get("access")
     if isinstance(access, Access):
         return access
-    if getattr(handler, "http_methods", None) == {"OPTIONS"}:  # litestar's own, which only says `Allow`
-        return Access.PUBLIC
     raise ConfigError(f"route {sorted(handler.paths)} does not declare its access")
 
 

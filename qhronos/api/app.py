@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Response, route
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from qhronos.api import audit, bulk, docs, events, health, occurrences, recurrences, stats, tokens
-from qhronos.api.access import Gate, access_of
-from qhronos.api.auth import Caller
+from qhronos.api.access import Gate, access_of, needs
+from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.frame import Frame
-from qhronos.api.problems import respond
+from qhronos.api.problems import allowed, respond
 from qhronos.api.readiness import Readiness
 from qhronos.api.reading import Request, parse_query, prepare
 
@@ -40,7 +43,8 @@ def create_app(deps: Deps) -> Litestar:
     route takes none.
     """
     app = Litestar(
-        route_handlers=HANDLERS,
+        # Before the others, or litestar answers OPTIONS itself and forgets some of the methods.
+        route_handlers=[*_options(HANDLERS), *HANDLERS],
         guards=[Gate(deps)],
         dependencies=_dependencies(deps),
         exception_handlers={Exception: respond, HTTPException: respond},
@@ -55,10 +59,28 @@ def create_app(deps: Deps) -> Litestar:
     return app
 
 
+def _options(handlers: list[HTTPRouteHandler]) -> Iterator[HTTPRouteHandler]:
+    """For each path, a handler that says which methods it takes."""
+    methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+    for handler in handlers:
+        for path in handler.paths:
+            methods[path] |= {str(method) for method in handler.http_methods}
+    for path, taken in methods.items():
+        yield _say_methods(path, allowed(taken))
+
+
+def _say_methods(path: str, allow: str) -> HTTPRouteHandler:
+    @route(path, http_method=["OPTIONS"], opt=needs(Access.PUBLIC), status_code=204, include_in_schema=False)
+    async def say_methods() -> Response[None]:
+        return Response(None, headers={"Allow": allow})
+
+    return say_methods
+
+
 def _check(app: Litestar) -> None:
     """What would fail at the first request fails here."""
-    for route in app.routes:
-        for handler in route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]:
+    for known in app.routes:
+        for handler in known.route_handlers if isinstance(known, HTTPRoute) else [known.route_handler]:
             access_of(handler)
             prepare(handler)
 

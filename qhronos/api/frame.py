@@ -34,7 +34,9 @@ class Frame:
             await self._app(scope, receive, send)
             return
         started = self._clock.monotonic()
-        state: Any = scope
+        headless = scope["method"] == "HEAD"
+        # HEAD is GET, but for the body. A copy, because the server goes by the original.
+        state: Any = {**scope, "method": "GET"} if headless else scope
         state["request_id"] = request_id = _request_id(state["headers"])
         status = 500
 
@@ -43,10 +45,12 @@ class Frame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *self._limits(state)]
+            elif headless and message["type"] == "http.response.body":
+                message["body"] = b""
             await send(message)
 
         try:
-            await self._app(scope, receive, send_framed)
+            await self._app(state, receive, send_framed)
         finally:
             _account(state, status, self._clock.monotonic() - started)
 

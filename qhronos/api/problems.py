@@ -7,6 +7,7 @@ cause stays here.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -116,9 +117,18 @@ def ours(error: Exception) -> Exception:
             return Malformed(error.detail)
         case HTTPException(status_code=404):
             return NotFound("no such route")
+        case HTTPException(status_code=405, headers=headers):
+            allow = allowed((headers or {}).get("allow", "").split(", "))
+            return HTTPException("this route does not take this method", status_code=405, headers={"Allow": allow})
         case HTTPException(status_code=413):
             return TooLarge("the body is larger than this server takes (server.max_body)")
     return error
+
+
+def allowed(methods: Iterable[str]) -> str:
+    """For `Allow`: what is got can also be asked for without its body."""
+    taken = set(methods)
+    return ", ".join(sorted(taken | {"HEAD"} if "GET" in taken else taken))
 
 
 def problem(scope: Any, error: Exception, status: int, detail: str) -> Problem:

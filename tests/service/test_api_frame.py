@@ -31,7 +31,30 @@ async def test_a_method_that_a_route_does_not_take_is_refused_with_those_it_does
     response = await api.send("PUT", "/tokens")
 
     assert 405 == response.status_code
-    assert {"GET", "POST", "OPTIONS"} == set(response.headers["Allow"].split(", "))
+    assert "GET, HEAD, OPTIONS, POST" == response.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/tokens", "GET, HEAD, OPTIONS, POST"),
+        ("/tokens/x", "DELETE, OPTIONS"),
+        ("/events", "GET, HEAD, OPTIONS, POST"),
+    ],
+)
+async def test_options_says_which_methods_a_route_takes(api, path, methods):
+    response = await api.send("OPTIONS", path, token=None)
+
+    assert (204, methods, b"") == (response.status_code, response.headers["Allow"], response.content)
+
+
+async def test_head_is_get_without_the_body(api):
+    got, headed = await api.get("/status"), await api.send("HEAD", "/status")
+
+    assert (200, b"") == (headed.status_code, headed.content)
+    assert got.headers["Content-Length"] == headed.headers["Content-Length"]
+    assert 401 == (await api.send("HEAD", "/stats", token=None)).status_code
+    assert 405 == (await api.send("HEAD", "/tokens/x")).status_code
 
 
 @pytest.mark.parametrize(

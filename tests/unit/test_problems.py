@@ -71,7 +71,7 @@ def test_a_problem_names_field_place_and_request():
         (errors.Throttled("Rate limit exceeded", retry_after=3), {"Retry-After": "3"}),
         (errors.Throttled("Rate limit exceeded", retry_after=0), {"Retry-After": "1"}),
         (errors.Unavailable("postgres", "gone"), {"Retry-After": "1"}),
-        (MethodNotAllowedException(headers={"allow": "GET"}), {"allow": "GET"}),
+        (MethodNotAllowedException(headers={"allow": "GET"}), {"Allow": "GET, HEAD"}),
         (errors.Invalid("no"), {}),
     ],
 )
