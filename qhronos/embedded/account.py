@@ -72,7 +72,7 @@ def let_pass(account: Account, folder: Path) -> None:
 
 
 def within_reach(account: Account, programs: Programs, folder: Path) -> Programs:
-    """The programs, copied into `folder` if they are where the account cannot go, such as /root."""
+    """The programs, copied into `folder` if they are where the account cannot go, such as a closed home."""
     works, _ = run(account, [programs.postgres, "--version"])
     if works:
         return programs
