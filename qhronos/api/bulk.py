@@ -15,7 +15,7 @@ from qhronos.api.auth import Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.event_body import NewEvent, new_fields_of
 from qhronos.api.event_view import view_of
-from qhronos.api.events import creation_of, edited, writes
+from qhronos.api.events import EXAMPLE, creation_of, edited, writes
 from qhronos.api.problems import status_of
 from qhronos.api.reading import Request, decode
 from qhronos.api.requests import IDEMPOTENCY_KEY, actor_of, require_sight
@@ -66,7 +66,7 @@ class Item(NamedTuple):
 
 @post(
     "/events/bulk",
-    **writes(BulkView, [Conflict], {}),
+    **writes(BulkView, [Conflict], {}, {"events": [EXAMPLE]}),
     status_code=200,
     summary="Create many events",
 )

@@ -66,21 +66,30 @@ PLAIN_PAUSE, PLAIN_RESUME, PLAIN_RUN = Pause(), Resume(), Run()  # what an empty
 
 
 def reads(answer: Any = None) -> dict[str, Any]:
-    return {"opt": needs(Access.READ) | {"answer": answer}, "tags": ["events"]}
+    return {"opt": needs(Access.READ, answer=answer), "tags": ["events"]}
 
 
-def writes(answer: Any, refusals: Sequence[type[Refusal]], headers: dict[str, str]) -> dict[str, Any]:
-    return {
-        "opt": needs(Access.WRITE) | {"answer": answer, "refusals": refusals, "headers": headers},
-        "tags": ["events"],
-    }
+def writes(
+    answer: Any, refusals: Sequence[type[Refusal]], headers: dict[str, str], example: object = None
+) -> dict[str, Any]:
+    opt = needs(Access.WRITE, *refusals, headers=headers, example=example, answer=answer)
+    return {"opt": opt, "tags": ["events"]}
 
 
 # What most changes of an event have in common.
 CHANGES = writes(EventView, [Conflict, Outdated], TAKES_MATCH)
+EDITS = writes(EventView, [Conflict, Outdated], TAKES_MATCH, example={"description": "For the team"})
+SKIPS = writes(EventView, [Conflict, Outdated], TAKES_MATCH, example={"scheduled_at": "2030-01-01T08:00:00Z"})
+EXAMPLE = {
+    "name": "Morning report",
+    "action": {"type": "webhook", "params": {"url": "https://example.com/hooks/report"}},
+    "schedule": "FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0",
+    "timezone": "Europe/Berlin",
+    "tags": ["reports"],
+}
 
 
-@post("/events", **writes(EventView, [Conflict], TAKES_KEY), summary="Create an event")
+@post("/events", **writes(EventView, [Conflict], TAKES_KEY, EXAMPLE), summary="Create an event")
 async def create_event(
     deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[NewEvent]
 ) -> Response[bytes]:
@@ -121,7 +130,7 @@ async def get_event(deps: Given[Deps], caller: Given[Caller], event_id: FromPath
     return respond(edited(event))
 
 
-@patch("/events/{event_id:str}", **CHANGES, summary="Edit an event")
+@patch("/events/{event_id:str}", **EDITS, summary="Edit an event")
 async def edit_event(
     deps: Given[Deps], caller: Given[Caller], request: Request, event_id: FromPath[str], data: JSONBody[EventEdit]
 ) -> Response[bytes]:
@@ -129,7 +138,7 @@ async def edit_event(
     return await _edit(deps, caller, request, event_id, data)
 
 
-@put("/events/{event_id:str}", **CHANGES, summary="Edit an event")
+@put("/events/{event_id:str}", **EDITS, summary="Edit an event")
 async def put_event(
     deps: Given[Deps], caller: Given[Caller], request: Request, event_id: FromPath[str], data: JSONBody[EventEdit]
 ) -> Response[bytes]:
@@ -205,7 +214,7 @@ async def run_event(
 
 @post(
     "/events/{event_id:str}/skip",
-    **CHANGES,
+    **SKIPS,
     status_code=200,
     summary="Skip one occurrence of an event",
 )

@@ -76,6 +76,20 @@ async def test_every_schema_is_a_valid_one_and_takes_its_example(described):
             assert [] == list(validator.iter_errors(content["example"])), route
 
 
+async def test_the_examples_work_as_they_are(api, described):
+    answers = {}
+    for path, status in {"/events": 201, "/events/bulk": 200, "/tokens": 200}.items():
+        example = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        answers[path] = await api.post(path, example)
+
+        assert status == answers[path].status_code, answers[path].text
+    event = answers["/events"].json()["id"]
+    for method in ("put", "patch"):
+        content = described["paths"]["/events/{event_id}"][method]["requestBody"]["content"]["application/json"]
+
+        assert 200 == (await api.send(method.upper(), f"/events/{event}", json=content["example"])).status_code
+
+
 async def test_what_answers_say_is_what_they_are(api, described):
     await api.post("/tokens", {"sub": "ada", "access": "read", "scope": ["a"], "expires_in": 60})
     for path in ("/tokens", "/audit", "/stats", "/status", "/readyz", "/timezones"):
