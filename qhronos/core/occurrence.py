@@ -39,8 +39,6 @@ class Origin(enum.StrEnum):
     RULE = "rule"
     ONCE = "once"
     MANUAL = "manual"
-    BACKFILL = "backfill"
-    CALLBACK = "callback"
 
 
 # The whole life of an occurrence. What is not listed cannot happen.

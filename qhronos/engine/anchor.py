@@ -32,6 +32,8 @@ class Anchor:
         took, middle, instant = min(samples)
         moved = self._system.anchor(instant, middle)
         metrics.CLOCK_OFFSET_SECONDS.set(self._system.wall_offset())
+        for state, count in self._database.connections().items():
+            metrics.DB_POOL.labels(state).set(count)
         if abs(moved.total_seconds()) > NOTEWORTHY:
             log.warning("clock.moved", seconds=moved.total_seconds(), doubt=took / 2)
         return REST

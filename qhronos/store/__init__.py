@@ -25,6 +25,7 @@ Connection: TypeAlias = AsyncConnection[Any]
 # A statement that takes longer is a fault, and a lock that is waited for longer is somebody else's.
 OPTIONS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
 CHECKOUT_SECONDS = 5.0
+STATES = {"open": "pool_size", "free": "pool_available", "waiting": "requests_waiting"}
 # The statement lost to others; the connection is fine.
 CONTENTION = (
     psycopg.errors.DeadlockDetected,
@@ -82,8 +83,10 @@ class Database:
         async with self.connection() as conn, conn.transaction():
             yield conn
 
-    def stats(self) -> dict[str, int]:
-        return self._pool.get_stats()
+    def connections(self) -> dict[str, int]:
+        """How many there are, how many of them are free, and how many callers wait for one."""
+        stats = self._pool.get_stats()
+        return {state: stats.get(name, 0) for state, name in STATES.items()}
 
 
 async def _configure(conn: Connection) -> None:
