@@ -219,9 +219,6 @@ class Periods:
         index += (self._anchor - index) % self._interval
         return self._first(index), self._first(index + 1)
 
-    def counts(self, day: int) -> bool:
-        return (self._index(day) - self._anchor) % self._interval == 0
-
     def _index(self, day: int) -> int:
         if self._freq is Freq.YEARLY:
             return week_year(day, self._week_start) if self._by_week else date_of(day).year

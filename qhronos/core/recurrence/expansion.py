@@ -196,12 +196,9 @@ def _count(recurrence: Recurrence, text: str, already: Counted | None, steps: St
     everything = stream(
         msgspec.structs.replace(rule, count=None), None, start, recurrence.dst, recurrence.subdaily, face
     )
-    for at, _, mark in everything.moments(covered, LAST, face, steps):
-        if at == NEVER:
-            left = 0
-            break
-        left -= mark is not None
-        covered = max(covered, at + (mark is not None))
-        if not left or steps.left <= 0:
-            break
+    moments = everything.moments(covered, LAST, face, steps)
+    while left and steps.left > 0:
+        at, _, mark = next(moments)  # the last one says that there are no more
+        left = 0 if at == NEVER else left - (mark is not None)
+        covered = max(covered, min(at, LAST) + (mark is not None))
     return Counted(instant(covered - 1), left)

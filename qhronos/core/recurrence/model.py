@@ -102,7 +102,10 @@ class Expansion(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Why an instant is in the set or not, and its nearest neighbours in it (within ten years)."""
+    """Why an instant is in the set or not, and its nearest neighbours in it.
+
+    None: there is none within ten years, or none that one pass could find.
+    """
 
     included: bool
     reason: str  # names the part that decides

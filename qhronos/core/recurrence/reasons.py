@@ -22,6 +22,11 @@ from qhronos.errors import Invalid
 
 EARLIEST, LATEST = instant(FIRST), instant(LAST)
 SILENT = {"UNTIL": None, "COUNT": None, "INTERVAL": 1} | dict.fromkeys(BY_PARTS, ())
+MARKED = {
+    Mark.GAP_SHIFTED: "does not exist on that day and is read with the offset before the gap",
+    Mark.FOLD_FIRST: "comes twice on that day, this is the first",
+    Mark.FOLD_SECOND: "comes twice on that day, this is the second",
+}
 EVERY_PASS = Dst(gap=Gap.SHIFT, fold=Fold.BOTH)
 
 
@@ -115,15 +120,7 @@ def _why(recurrence: Recurrence, found: Instant) -> str:
 
 
 def _marked(found: Instant) -> str:
-    match found.mark:
-        case Mark.GAP_SHIFTED:
-            return f"; {found.wall.time()} does not exist on that day and is read with the offset before the gap"
-        case Mark.FOLD_FIRST:
-            return f"; {found.wall.time()} comes twice on that day, this is the first"
-        case Mark.FOLD_SECOND:
-            return f"; {found.wall.time()} comes twice on that day, this is the second"
-        case Mark.NORMAL:
-            return ""
+    return f"; {found.wall.time()} {MARKED[found.mark]}" if found.mark in MARKED else ""
 
 
 def _why_not(recurrence: Recurrence, instant: datetime) -> str:

@@ -161,19 +161,17 @@ class WallSeries:
         held: list[Moment] = []
         floor = -NEVER
         for wall, is_real in walls:
-            if not is_real:
-                # No offset is as long as a day; to look for the exact one would cost more than it tells.
-                yield wall - DAY, wall, None
-                continue
-            steady = face.steady(wall // DAY)
-            if steady is not None and not held:
+            steady = face.steady(wall // DAY) if is_real and not held else None
+            if steady is not None:
                 yield wall - steady, wall, Mark.NORMAL
                 continue
-            floor = max(floor, face.earliest_from(wall))
+            # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it tells.
+            floor = max(floor, face.earliest_from(wall) if is_real else wall - DAY)
             while held and held[0][0] < floor:
                 yield heapq.heappop(held)
-            for at, mark in resolve(wall, self._start, self._dst, face):
-                heapq.heappush(held, (at, wall, mark))
+            if is_real:
+                for at, mark in resolve(wall, self._start, self._dst, face):
+                    heapq.heappush(held, (at, wall, mark))
             yield floor, wall, None
         yield from sorted(held)
 

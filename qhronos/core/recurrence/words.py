@@ -159,13 +159,13 @@ def _times(rule: Rule, dtstart: datetime) -> str | None:
 
 
 def _end(rule: Rule) -> str:
-    match rule.until:
-        case datetime() as until:
-            return f", until {_day(until)} at {_time(until)}{' UTC' if until.tzinfo else ''}"
-        case date() as until:
-            return f", until {_day(until)}"
-        case None:
-            return "" if rule.count is None else ", once" if rule.count == 1 else f", {rule.count} times"
+    if isinstance(rule.until, datetime):
+        return f", until {_day(rule.until)} at {_time(rule.until)}{' UTC' if rule.until.tzinfo else ''}"
+    if rule.until:
+        return f", until {_day(rule.until)}"
+    if rule.count:
+        return ", once" if rule.count == 1 else f", {rule.count} times"
+    return ""
 
 
 def _day(day: date) -> str:

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from qhronos.core.recurrence import describe, parse
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BEGINS = "from 5 January 2026 at 09:00 (Europe/Berlin)"
+
+
+def words(schedule: object) -> str:
+    start_time = datetime(2026, 1, 5, 9)  # noqa: DTZ001 - wall time
+    return describe(parse(schedule, now=NOW, start_time=start_time, timezone="Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("FREQ=SECONDLY", "Every second"),
+        ("FREQ=MINUTELY;INTERVAL=15", "Every 15 minutes"),
+        ("FREQ=HOURLY;COUNT=1", "Every hour, once"),
+        ("FREQ=DAILY", "Every day at 09:00"),
+        ("FREQ=DAILY;INTERVAL=2;BYHOUR=8,17;BYMINUTE=30", "Every 2 days at 08:30 and 17:30"),
+        ("FREQ=DAILY;BYSECOND=15,60", "Every day at 09:00:15 and 09:00:59"),
+        ("FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR", "Every weekday, Monday to Friday, at 09:00"),
+        ("FREQ=DAILY;BYDAY=SU", "Every Sunday at 09:00"),
+        ("FREQ=WEEKLY", "Every Monday at 09:00"),
+        ("FREQ=WEEKLY;BYDAY=MO,WE,FR", "Every Monday, Wednesday and Friday at 09:00"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=SA,SU", "Every 2 weeks on Saturday and Sunday at 09:00"),
+        ("FREQ=MONTHLY", "On the 5th of every month at 09:00"),
+        ("FREQ=MONTHLY;BYMONTHDAY=1,2,3,11,22,-1", "On the 1st, the 2nd, the 3rd, the 11th, the 22nd and the last day of every month at 09:00"),
+        ("FREQ=MONTHLY;BYMONTHDAY=31,-2", "On the 31st (if there is one) and the second to last day of every month at 09:00"),
+        ("FREQ=MONTHLY;INTERVAL=3;BYDAY=1FR,-1MO", "Every 3 months on the first Friday and the last Monday of the month at 09:00"),
+        ("FREQ=MONTHLY;BYDAY=TU;BYMONTH=3,9", "On every Tuesday of March and September at 09:00"),
+        ("FREQ=YEARLY", "Every year on the 5th of January at 09:00"),
+        ("FREQ=YEARLY;INTERVAL=4;BYMONTH=11;BYDAY=1TU", "Every 4 years on the first Tuesday of November at 09:00"),
+        ("FREQ=DAILY;COUNT=10", "Every day at 09:00, 10 times"),
+        ("FREQ=DAILY;UNTIL=20261224", "Every day at 09:00, until 24 December 2026"),
+        ("FREQ=DAILY;UNTIL=20261224T180000", "Every day at 09:00, until 24 December 2026 at 18:00"),
+        ("FREQ=DAILY;UNTIL=20261224T180001Z", "Every day at 09:00, until 24 December 2026 at 18:00:01 UTC"),
+    ],
+)  # fmt: skip
+def test_a_common_rule_is_told_in_words(rule, expected):
+    assert f"{expected}, {BEGINS}" == words(rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=HOURLY;BYHOUR=9",
+        "FREQ=MINUTELY;BYDAY=MO",
+        "FREQ=DAILY;BYMONTH=1",
+        "FREQ=DAILY;BYMONTHDAY=1",
+        "FREQ=DAILY;INTERVAL=2;BYDAY=MO",
+        "FREQ=DAILY;BYHOUR=1,2,3,4,5,6,7",
+        "FREQ=DAILY;BYHOUR=1,2;BYSETPOS=1",
+        "FREQ=WEEKLY;BYMONTH=1",
+        "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;WKST=SU",
+        "FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR",
+        "FREQ=MONTHLY;BYMONTHDAY=-3",
+        "FREQ=MONTHLY;BYDAY=-3MO",
+        "FREQ=MONTHLY;INTERVAL=2;BYMONTH=1",
+        "FREQ=YEARLY;BYDAY=20MO",
+        "FREQ=YEARLY;BYDAY=1MO",
+        "FREQ=YEARLY;BYWEEKNO=20",
+        "FREQ=YEARLY;BYYEARDAY=100",
+    ],
+)
+def test_what_the_words_cannot_say_is_shown_as_the_rule(rule):
+    assert f"By the rule {rule}, {BEGINS}" == words(rule)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (None, "Once, on 5 January 2026 at 09:00 (Europe/Berlin)"),
+        ({"rdate": ["2026-01-05T09:00", "2026-01-06T09:00"]}, "On 5 January 2026 at 09:00; also on 2026-01-06T09:00:00 (Europe/Berlin)"),
+        ({"rdate": ["2026-01-05T09:00"]}, "On 5 January 2026 at 09:00 (Europe/Berlin)"),
+        (
+            {"rrule": ["FREQ=DAILY", "FREQ=HOURLY"], "exdate": ["2026-01-06", "2026-01-07"]},
+            "Every day at 09:00; and every hour, from 5 January 2026 at 09:00; but not on 2026-01-06 and 2026-01-07 (Europe/Berlin)",
+        ),
+        (
+            {"frequency": "daily", "rdate": [f"2026-02-0{day}T12:00" for day in range(1, 5)]},
+            "Every day at 09:00, from 5 January 2026 at 09:00; also on 4 dates (Europe/Berlin)",
+        ),
+    ],
+)  # fmt: skip
+def test_dates_are_told_with_the_rest(schedule, expected):
+    assert expected == words(schedule)
