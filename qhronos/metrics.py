@@ -38,10 +38,12 @@ ProcessCollector(registry=REGISTRY)
 BUILD_INFO = _gauge("build_info", "Always 1; the labels say what runs.", "version", "tzdata")
 
 # The life of an occurrence, from the rule to the ledger.
-OCCURRENCES_PLANNED = _counter("occurrences_planned", "Occurrences opened: made from rules, by hand or by replay.")
+OCCURRENCES_PLANNED = _counter(
+    "occurrences_planned", "Occurrences opened: by rules, by hand, by resuming and by replay."
+)
 OCCURRENCES_CLOSED = _counter("occurrences_closed", "Occurrences that reached their last status.", "status")
 LATENESS_SECONDS = _histogram(
-    "lateness_seconds", "From due to the first byte sent, of first attempts.", buckets=LATENESS_BUCKETS
+    "lateness_seconds", "From due to the start of the first attempt.", buckets=LATENESS_BUCKETS
 )
 DELIVERY_DURATION_SECONDS = _histogram(
     "delivery_duration_seconds", "From the start of an attempt to its outcome.", "type", "outcome"
@@ -51,7 +53,7 @@ ATTEMPTS = _counter("attempts", "Attempts by how they ended.", "type", "outcome"
 # What faults cost, and what brought it back.
 FENCED_COMPLETIONS = _counter("fenced_completions", "Settlements that changed nothing: the claim was no longer theirs.")
 RECLAIMED = _counter("reclaimed", "Occurrences taken back from workers that died.")
-REBUILDS = _counter("rebuilds", "Shards of the plan rebuilt from Postgres.")
+REBUILDS = _counter("rebuilds", "Times that the plan was rebuilt from Postgres.")
 SWEEP_RECOVERED = _counter("sweep_recovered", "Overdue occurrences that were missing from the plan.")
 
 # Where this process stands.
@@ -60,7 +62,7 @@ HELD = _gauge("held", "Claimed occurrences waiting here for their instant.")
 IN_FLIGHT = _gauge("in_flight", "Attempts under way here.")
 CLOCK_OFFSET_SECONDS = _gauge("clock_offset_seconds", "The wall clock here minus Postgres' clock.")
 TICK_SECONDS = _histogram("tick_seconds", "One pass of a background service.", "service")
-DB_POOL = _gauge("db_pool", "Connections to Postgres.", "state")
+DB_POOL = _gauge("db_pool", "Connections to Postgres, and callers that wait for one.", "state")
 
 HTTP_REQUEST_SECONDS = Histogram(
     "http_server_request_duration_seconds",

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import msgspec
 
-from qhronos import metrics
 from qhronos.core.event import Policies, in_catchup
 from qhronos.core.occurrence import Origin
 from qhronos.core.recurrence import Recurrence
@@ -63,7 +62,6 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
         if step.gap:
             gaps.append(NewGap(event.id, *step.gap, "older than the catch-up window"))
     opened = await _write(conn, rows, gaps, advanced, now)
-    metrics.OCCURRENCES_PLANNED.inc(len(opened))
     return Expanded(len(events), opened)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from qhronos import metrics
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
@@ -21,6 +22,7 @@ async def announce(stores: Stores, opened: Sequence[Entry], now: datetime) -> No
     """After the commit: plan what was opened, and wake dispatchers for what is due soon."""
     if not opened:
         return
+    metrics.OCCURRENCES_PLANNED.inc(len(opened))
     try:
         await stores.plan.add((entry.identity, entry.fire_at) for entry in opened)
         earliest = min(entry.fire_at for entry in opened)
