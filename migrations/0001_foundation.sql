@@ -39,6 +39,7 @@ CREATE TABLE events (
     deleted_at timestamptz
 );
 CREATE UNIQUE INDEX events_key ON events (key) WHERE deleted_at IS NULL;
+CREATE INDEX events_status ON events (status, id);
 CREATE INDEX events_expand ON events (next_expand_at) WHERE status = 'active' AND next_expand_at IS NOT NULL;
 CREATE INDEX events_ending ON events (id) WHERE status = 'active' AND next_expand_at IS NULL;
 CREATE INDEX events_ended ON events (updated_at) WHERE status IN ('completed', 'deleted');

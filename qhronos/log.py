@@ -6,6 +6,7 @@ docs/reference/logs.md.
 
 from __future__ import annotations
 
+import functools
 import logging
 import logging.handlers
 import os
@@ -77,6 +78,7 @@ def _scrubbed(value: Any) -> Any:
             return value
 
 
+@functools.lru_cache(maxsize=1_000)  # the keys of our own events, over and over
 def _is_secret(key: object) -> bool:
     return isinstance(key, str) and SECRET_KEY.search(key) is not None
 
