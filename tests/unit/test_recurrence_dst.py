@@ -182,3 +182,10 @@ def test_wall_times_are_kept_as_the_rule_has_them():
         "03-08 02:30",
         "03-09 02:30",
     ]
+
+
+def test_what_is_held_back_at_a_clock_change_is_not_overtaken_by_another_rule():
+    schedule = {"rrule": ["FREQ=MONTHLY;BYSECOND=0,30", "FREQ=MONTHLY;BYMONTHDAY=3"]}
+
+    expected = "01-04:00 01-04:00 03-04:00 01-04:00 01-04:00 03-05:00 01-05:00 01-05:00"
+    assert expected == shown(schedule, "2026-10-01T00:00", NEW_YORK, "2026-12-02Z")
