@@ -88,6 +88,7 @@ def test_a_rule_gives_its_days(schedule, begins, expected):
         ("FREQ=HOURLY;BYSECOND=15,45", "01-09:05:15 01-09:05:45 01-10:05:15"),
         ("FREQ=HOURLY;BYMINUTE=5;BYSECOND=15,60", "01-09:05:15 01-09:05:59 01-10:05:15"),
         ("FREQ=HOURLY;BYHOUR=3,23;BYDAY=FR", "02-03:05 02-23:05 09-03:05"),
+        ("FREQ=HOURLY;BYHOUR=23;BYYEARDAY=1", "01-23:05 01-23:05"),
         ("FREQ=MINUTELY;INTERVAL=1440", "01-09:05 02-09:05 03-09:05"),
         ("FREQ=MINUTELY;INTERVAL=7;BYMINUTE=0", "01-12:00 01-19:00 02-02:00"),
         ("FREQ=MINUTELY;BYSECOND=20,40;BYHOUR=9", "01-09:05:20 01-09:05:40 01-09:06:20"),
@@ -111,6 +112,7 @@ def test_a_window_is_half_open():
     assert [] == instants(daily, nine + MICROSECOND, nine + DAY)
     assert [nine] == instants(daily, nine - DAY + MICROSECOND, nine + MICROSECOND)
     assert [] == instants(daily, nine, nine)
+    assert [] == instants(recurrence("FREQ=HOURLY;BYHOUR=9"), nine, nine)
 
 
 def test_nothing_comes_before_the_start_or_after_the_calendar():

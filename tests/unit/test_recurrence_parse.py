@@ -130,7 +130,7 @@ def test_a_number_out_of_range_is_refused_with_the_range(part, value, span):
         ("RDATE:20260101T000000.5Z", "RDATE: 20260101T000000.5Z: must be whole seconds"),
         ("RDATE;VALUE=PERIOD:20260101T000000Z/PT1H", "RDATE: VALUE=PERIOD is not taken"),
         ("EXDATE:20260101T25", "EXDATE: 20260101T25: is neither a date nor a date and time"),
-        ("\n".join(f"FREQ=DAILY;INTERVAL={n}" for n in range(1, 12)), "schedule: RRULE: 11 are too many; at most 10"),
+        ("\n".join(f"FREQ=DAILY;INTERVAL={n}" for n in range(1, 12)), "RRULE: 11 are too many; at most 10"),
         ("FREQ=DAILY;BYHOUR=" + "9," * 4096 + "9", "schedule: longer than 8192 bytes"),
     ],
 )
@@ -179,7 +179,7 @@ def test_what_the_rfc_forbids_is_refused_with_the_reason(rule, message):
         ({"rrule": [1]}, "rrule: must be a list of texts", "schedule.rrule"),
         ({"rrule": ["FREQ=DAILY;BYHOUR=" + "9," * 4096 + "9"]}, "RRULE: longer than 8192 bytes", "schedule.rrule[0]"),
         ({"rdate": ["2026-01-01T00:00:00", "soon"]}, "RDATE: soon: is neither a date nor a date and time", "schedule.rdate[1]"),
-        ({"exdate": ["2026-01-01T00:00:00"] * 1001}, "schedule: EXDATE: 1001 are too many; at most 1000", "schedule"),
+        ({"exdate": ["2026-01-01T00:00:00"] * 1001}, "exdate: 1001 are too many; at most 1000", "schedule.exdate"),
         ([], "schedule: must be an object, RRULE text or null", "schedule"),
         (7, "schedule: must be an object, RRULE text or null", "schedule"),
     ],

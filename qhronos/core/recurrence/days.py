@@ -103,15 +103,13 @@ class Kind(NamedTuple):
     """All that a year's calendar depends on, the week-years at its two ends included."""
 
     begins_on: int
-    after_leap: bool
-    leap: bool
-    before_leap: bool
+    leaps: tuple[bool, ...]  # the year before, this one, the year after
 
 
 @cache
 def kind_of(year: int) -> Kind:
-    leaps = (calendar.isleap(near) for near in (year - 1, year, year + 1))
-    return Kind((first_of(year) + THURSDAY) % 7, *leaps)
+    leaps = tuple(calendar.isleap(near) for near in (year - 1, year, year + 1))
+    return Kind((first_of(year) + THURSDAY) % 7, leaps)
 
 
 # The calendar repeats after 400 years.

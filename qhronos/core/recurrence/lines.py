@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from qhronos.core.recurrence import stamps
 from qhronos.core.recurrence.expansion import start
 from qhronos.core.recurrence.model import Recurrence
-from qhronos.core.recurrence.said import MOST_TEXT, Said, Stamp, read_rule, read_times
+from qhronos.core.recurrence.said import MOST, MOST_TEXT, Said, Stamp, read_rule, read_times, refuse_more
 from qhronos.core.recurrence.zones import zone
 from qhronos.errors import Invalid
 
@@ -27,6 +27,7 @@ def read(text: str) -> Said:
             said = _with(said, line.strip())
     if said == Said():
         raise Invalid("schedule: empty", field=FIELD)
+    refuse_more("RRULE", said.rules, MOST["rrule"], FIELD)
     return said
 
 

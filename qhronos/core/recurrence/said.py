@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from qhronos.core.recurrence.rule import Fault, Rule, from_text
 from qhronos.errors import Invalid
 
 MOST_TEXT = 8 * 1024
-MOST_RULES = 10
-MOST_DATES = 1000
+MOST = {"rrule": 10, "rdate": 1000, "exdate": 1000}
+MOST_VALUES = 1000  # of a part in JSON; text is limited as a whole
 
 
 class Stamp(NamedTuple):
@@ -29,17 +29,10 @@ class Said(NamedTuple):
     dtstart: Stamp | None = None
 
 
-def limited(said: Said) -> Said:
-    """Duplicate rules collapse; too many of anything are refused."""
-    said = said._replace(rules=tuple(dict.fromkeys(said.rules)))
-    for name, items, most in (
-        ("rrule", said.rules, MOST_RULES),
-        ("rdate", said.rdate, MOST_DATES),
-        ("exdate", said.exdate, MOST_DATES),
-    ):
-        if len(items) > most:
-            raise Invalid(f"schedule: {name.upper()}: {len(items)} are too many; at most {most}", field="schedule")
-    return said
+def refuse_more(name: str, items: Sized, most: int, field: str) -> None:
+    """Before they are read, that nobody waits for what is refused."""
+    if len(items) > most:
+        raise Invalid(f"{name}: {len(items)} are too many; at most {most}", field=field)
 
 
 def read_rule(text: str, field: str) -> Rule:

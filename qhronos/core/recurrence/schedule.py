@@ -13,7 +13,7 @@ from datetime import datetime
 from qhronos.core.recurrence import lines, stamps
 from qhronos.core.recurrence.model import USUAL_DST, Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
-from qhronos.core.recurrence.said import MOST_DATES, Said, Stamp, limited, read_rule, read_times
+from qhronos.core.recurrence.said import MOST, MOST_VALUES, Said, Stamp, read_rule, read_times, refuse_more
 from qhronos.core.recurrence.stamps import FIRST_YEAR
 from qhronos.core.recurrence.zones import LAST, face_of, instant, seconds, wall_seconds, zone
 from qhronos.errors import Invalid
@@ -38,13 +38,13 @@ def parse(
     `timezone`; both may come from a DTSTART line instead. Without either it starts `now`, or with the first `rdate` if
     there is no rule. The zone is UTC if nothing names one.
     """
-    said = limited(_read(schedule))
+    said = _read(schedule)
     name = _zone_name(said.dtstart, timezone)
     wall, second_pass = _start(said, start_time, now, name, dst)
     return Recurrence(
         dtstart=wall.replace(microsecond=0) if said.rules or said.rdate else wall,
         timezone=name,
-        rrule=tuple(to_text(rule) for rule in said.rules),
+        rrule=tuple(dict.fromkeys(map(to_text, said.rules))),
         rdate=_canonical(said.rdate, name),
         exdate=_canonical(said.exdate, name),
         second_pass=second_pass,
@@ -154,6 +154,7 @@ def _texts(schedule: Mapping[str, object], key: str) -> list[str]:
     if value is None:
         return []
     items = value if isinstance(value, list) else [value]
+    refuse_more(key, items, MOST[key], f"schedule.{key}")
     texts = [item for item in items if isinstance(item, str)]
     if len(texts) < len(items):
         raise Invalid(f"{key}: must be a list of texts", field=f"schedule.{key}")
@@ -162,8 +163,7 @@ def _texts(schedule: Mapping[str, object], key: str) -> list[str]:
 
 def _values(key: str, value: object) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    if len(values) > MOST_DATES:
-        raise Invalid(f"{key}: {len(values)} are too many; at most {MOST_DATES}", field=f"schedule.{key}")
+    refuse_more(key, values, MOST_VALUES, f"schedule.{key}")
     if not all(isinstance(item, int | str) and not isinstance(item, bool) for item in values):
         raise Invalid(f"{key}: must be numbers or texts", field=f"schedule.{key}")
     return [_word(item) for item in values]

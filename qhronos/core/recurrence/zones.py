@@ -165,10 +165,13 @@ class Face:
         return Mark.FOLD_FIRST if utc == first else Mark.FOLD_SECOND
 
     def _around(self, day: int) -> list[int]:
-        for near in range(day - 1, day + 3):
-            if near not in self._midnights:
-                self._midnights[near] = self._exact(near * DAY)
-        return [self._midnights[near] for near in range(day - 1, day + 3)]
+        return [self._midnight(near) for near in range(day - 1, day + 3)]
+
+    def _midnight(self, day: int) -> int:
+        offset = self._midnights.get(day)  # never looked up twice: another thread may forget it in between
+        if offset is None:
+            self._midnights[day] = offset = self._exact(day * DAY)
+        return offset
 
     def _exact(self, utc: int) -> int:
         return _whole(instant(utc).astimezone(self._zone))
