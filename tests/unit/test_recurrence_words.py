@@ -72,11 +72,16 @@ def test_what_the_words_cannot_say_is_shown_as_the_rule(rule):
     assert f"By the rule {rule}, {BEGINS}" == words(rule)
 
 
+def test_a_single_instant_is_told_to_the_microsecond():
+    assert "Once, on 1 January 2026 at 00:00:00.000250 (UTC)" == describe(parse(None, now=NOW.replace(microsecond=250)))
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
         (None, "Once, on 5 January 2026 at 09:00 (Europe/Berlin)"),
         ({"rdate": ["2026-01-05T09:00", "2026-01-06T09:00"]}, "On 5 January 2026 at 09:00; also on 2026-01-06T09:00:00 (Europe/Berlin)"),
+        ("FREQ=MONTHLY;BYDAY=5MO", f"On the fifth Monday (if there is one) of every month at 09:00, {BEGINS}"),
         ({"rdate": ["2026-01-05T09:00"]}, "On 5 January 2026 at 09:00 (Europe/Berlin)"),
         (
             {"rrule": ["FREQ=DAILY", "FREQ=HOURLY"], "exdate": ["2026-01-06", "2026-01-07"]},

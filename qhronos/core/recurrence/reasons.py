@@ -46,7 +46,11 @@ def _alone(recurrence: Recurrence, text: str) -> Recurrence:
 
 
 def _happens(recurrence: Recurrence, now: datetime, steps: Steps) -> bool:
-    return any(spend(steps, recurrence, since, None, 1).instants for since in (start(recurrence), now))
+    first = spend(steps, recurrence, start(recurrence), None, 1)
+    if first.instants:
+        return True
+    rest = spend(steps, recurrence, max(now, first.covered), now + HORIZON * SECOND, 1)
+    return bool(rest.instants)
 
 
 def _in_vain(steps: Steps) -> str:

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -98,6 +99,7 @@ class Fault(Exception):
         self.why = why
 
 
+@lru_cache(maxsize=1024)
 def from_text(text: str) -> Rule:
     """`FREQ=DAILY;INTERVAL=2`, in any case, blanks around separators and one `;` at the end allowed."""
     parts: dict[str, list[str]] = {}

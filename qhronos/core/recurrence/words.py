@@ -34,6 +34,7 @@ UNITS = {
 }
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", -1: "last", -2: "second to last"}
 WORKING = tuple((0, weekday) for weekday in range(5))
+MAYBE = " (if there is one)"
 MOST_TIMES = 6
 
 
@@ -127,13 +128,15 @@ def _days_of_month(rule: Rule, dtstart: datetime) -> str | None:
 def _numbered_weekday(nth: int, weekday: int) -> str | None:
     if not nth:
         return f"every {DAYS[weekday]}"
-    return f"the {ORDINALS[nth]} {DAYS[weekday]}" if nth in ORDINALS else None
+    if nth not in ORDINALS:
+        return None
+    return f"the {ORDINALS[nth]} {DAYS[weekday]}{MAYBE if nth == 5 else ''}"
 
 
 def _numbered_day(day: int) -> str | None:
     if day > 0:
         ending = "th" if 11 <= day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-        return f"the {day}{ending}{' (if there is one)' if day > 28 else ''}"
+        return f"the {day}{ending}{MAYBE if day > 28 else ''}"
     return f"the {ORDINALS[day]} day" if day in ORDINALS else None
 
 
@@ -173,6 +176,8 @@ def _day(day: date) -> str:
 
 
 def _time(moment: datetime | time) -> str:
+    if moment.microsecond:
+        return f"{moment:%H:%M:%S.%f}"
     return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
 
 
