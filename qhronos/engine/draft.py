@@ -14,6 +14,9 @@ from qhronos.config import Scheduler
 from qhronos.core.event import EventStatus, Misfire, Policies, in_catchup
 from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.core.recurrence import (
+    Dst,
+    Recurrence,
+    Subdaily,
     check,
     is_settled,
     parse,
@@ -21,7 +24,6 @@ from qhronos.core.recurrence import (
     start,
     tzdata_version,
 )
-from qhronos.core.recurrence.model import Dst, Recurrence, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.core.window import Advance, advance, begin, is_once
 from qhronos.engine.expand import open_rows
@@ -202,9 +204,12 @@ def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: date
         "dst": before.dst,
         "subdaily": before.subdaily,
     }
-    # A schedule that brings its own DTSTART replaces the old one.
-    if not (isinstance(fields.schedule, str) and "DTSTART" in fields.schedule.upper()):
-        stays |= {"start_time": event.start_time, "timezone": event.timezone}
+    # A schedule may bring its own start and zone.
+    text = fields.schedule.upper() if isinstance(fields.schedule, str) else ""
+    if "DTSTART" not in text:
+        stays["start_time"] = event.start_time
+    if "TZID" not in text:
+        stays["timezone"] = event.timezone
     unsaid = {name: value for name, value in stays.items() if getattr(fields, name) is UNSET}
     return _recurrence(msgspec.structs.replace(fields, **unsaid), now)
 

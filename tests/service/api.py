@@ -58,22 +58,22 @@ class Api:
         return await self.send("GET", path, **more)
 
     async def post(self, path: str, json: Any = None, **more: Any) -> httpx.Response:
-        # msgspec, because it writes times and UUIDs.
-        body = {"content": msgspec.json.encode(json), "headers": {"Content-Type": "application/json"}}
-        return await self.send("POST", path, **merge(body if json is not None else {}, more))
+        return await self.send("POST", path, **(with_body(json, more) if json is not None else more))
 
     async def put(self, path: str, json: Any, **more: Any) -> httpx.Response:
-        return await self.send("PUT", path, json=json, **more)
+        return await self.send("PUT", path, **with_body(json, more))
 
     async def patch(self, path: str, json: Any, **more: Any) -> httpx.Response:
-        return await self.send("PATCH", path, json=json, **more)
+        return await self.send("PATCH", path, **with_body(json, more))
 
     async def delete(self, path: str, **more: Any) -> httpx.Response:
         return await self.send("DELETE", path, **more)
 
 
-def merge(body: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    return {**body, **more, "headers": {**body.get("headers", {}), **more.get("headers", {})}}
+def with_body(json: Any, more: dict[str, Any]) -> dict[str, Any]:
+    """msgspec, because it writes times and UUIDs."""
+    headers = {"Content-Type": "application/json", **more.get("headers", {})}
+    return {"content": msgspec.json.encode(json), **more, "headers": headers}
 
 
 @asynccontextmanager
