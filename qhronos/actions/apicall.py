@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -32,6 +32,10 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unknown_fields=True):
     params: Params
+
+    @classmethod
+    def example(cls, url: str) -> Self:
+        return cls(Params(method="POST", url=url, body=msgspec.Raw(b'"ping"')))
 
     @property
     def legacy(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from qhronos.core.attempt import Delivery, Outcome
 from qhronos.http import Client, Egress
@@ -16,6 +16,11 @@ class Means(NamedTuple):
 
 class Performs(Protocol):
     """A type of action: a Struct with `type` as its tag and its arguments in `params`."""
+
+    @classmethod
+    def example(cls, url: str) -> Self:
+        """One that succeeds if `url` answers 200. The contract suite holds every listed type to it."""
+        ...
 
     @property
     def legacy(self) -> str | None:

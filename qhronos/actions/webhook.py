@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import msgspec
 from msgspec import Struct
 
@@ -39,6 +41,10 @@ _encode = msgspec.json.Encoder().encode
 
 class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unknown_fields=True):
     params: Params
+
+    @classmethod
+    def example(cls, url: str) -> Self:
+        return cls(Params(url=url))
 
     @property
     def legacy(self) -> str:

@@ -1,6 +1,6 @@
 """What every type of action keeps to, and what is particular to each.
 
-The first part runs over the registry: a new type needs an entry in `EXAMPLES` and is held to it.
+The first part runs over the registry: a new type brings its example and is held to it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ from qhronos.http import Client, Egress
 from tests.contract.servers import OK, Endpoint, blackhole, is_silent, says, says_once
 from tests.fakes import Answer
 
-EXAMPLES: dict[str, Callable[[str], dict[str, object]]] = {
-    "webhook": lambda url: {"url": url},
-    "apicall": lambda url: {"method": "POST", "url": url, "body": "ping"},
-}
 LOOPBACK = Egress(["127.0.0.0/8"])
 SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "qhronos.io"
 DUE_AT = datetime(2026, 3, 1, 12, 0, 0, 120, tzinfo=UTC)
@@ -45,6 +41,13 @@ DELIVERY = Delivery(
     timeout=timedelta(seconds=2),
     now=NOW,
 )
+
+
+def example(kind: str, url: str) -> dict[str, object]:
+    """The params of a type's own example, as a client would write them."""
+    written: dict[str, object] = json.loads(actions.encode(actions.TYPES[kind].example(url)))["params"]
+    return written
+
 
 Perform = Callable[[dict[str, object]], Awaitable[Outcome]]
 
@@ -65,13 +68,12 @@ async def perform() -> AsyncIterator[Callable[..., Awaitable[Outcome]]]:
 
 @pytest.fixture(params=sorted(actions.TYPES))
 def kind(request: pytest.FixtureRequest) -> str:
-    assert request.param in EXAMPLES, "a new type of action needs an example here"
     return request.param
 
 
 async def test_an_endpoint_that_takes_it_makes_it_delivered(perform, kind):
     async with Endpoint(says(OK)) as endpoint:
-        outcome = await perform(kind, EXAMPLES[kind](endpoint.url))
+        outcome = await perform(kind, example(kind, endpoint.url))
 
     assert Delivered(status_code=200, excerpt="ok") == outcome
 
@@ -80,7 +82,7 @@ async def test_an_endpoint_that_takes_it_makes_it_delivered(perform, kind):
 async def test_every_2xx_is_delivered(perform, kind, status, receiver):
     receiver.answer = lambda _: Answer(status)
 
-    assert Delivered(status_code=status) == await perform(kind, EXAMPLES[kind](receiver.url))
+    assert Delivered(status_code=status) == await perform(kind, example(kind, receiver.url))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
@@ -88,12 +90,12 @@ async def test_what_may_be_better_later_has_failed(perform, kind, status, receiv
     receiver.answer = lambda _: Answer(status, {"retry-after": "7"}, b"busy")
     expected = Failed(reason=f"HTTP {status}", status_code=status, excerpt="busy", retry_after=timedelta(seconds=7))
 
-    assert expected == await perform(kind, EXAMPLES[kind](receiver.url))
+    assert expected == await perform(kind, example(kind, receiver.url))
 
 
 async def test_retry_after_may_be_a_date(perform, kind, receiver):
     receiver.answer = lambda _: Answer(503, {"retry-after": "Sun, 01 Mar 2026 12:01:02 GMT"})
-    outcome = await perform(kind, EXAMPLES[kind](receiver.url))
+    outcome = await perform(kind, example(kind, receiver.url))
 
     assert timedelta(seconds=60) == timedelta(seconds=round(outcome.retry_after.total_seconds()))
 
@@ -112,7 +114,7 @@ async def test_retry_after_may_be_a_date(perform, kind, receiver):
 async def test_what_will_not_be_better_is_refused(perform, kind, status, reason, receiver):
     receiver.answer = lambda _: Answer(status, {"location": receiver.url}, b"no")
 
-    assert Refused(reason=reason, status_code=status, excerpt="no") == await perform(kind, EXAMPLES[kind](receiver.url))
+    assert Refused(reason=reason, status_code=status, excerpt="no") == await perform(kind, example(kind, receiver.url))
     assert len(receiver.requests) == 1
 
 
@@ -120,23 +122,23 @@ async def test_an_endpoint_that_cannot_be_reached_has_failed(perform, kind):
     async with Endpoint(is_silent) as endpoint:
         gone = endpoint.url
 
-    assert Failed(reason="connection refused") == await perform(kind, EXAMPLES[kind](gone))
+    assert Failed(reason="connection refused") == await perform(kind, example(kind, gone))
 
 
 async def test_an_endpoint_that_is_too_slow_has_failed(perform, kind):
     async with Endpoint(is_silent) as endpoint:
-        outcome = await perform(kind, EXAMPLES[kind](endpoint.url), timeout=timedelta(seconds=0.1))
+        outcome = await perform(kind, example(kind, endpoint.url), timeout=timedelta(seconds=0.1))
 
     assert Failed(reason="timeout after 0.1 s") == outcome
     with blackhole() as port:
-        outcome = await perform(kind, EXAMPLES[kind](f"http://127.0.0.1:{port}"), timeout=timedelta(seconds=0.1))
+        outcome = await perform(kind, example(kind, f"http://127.0.0.1:{port}"), timeout=timedelta(seconds=0.1))
 
     assert Failed(reason="timeout after 0.1 s") == outcome
 
 
 async def test_an_endpoint_that_talks_nonsense_has_failed(perform, kind):
     async with Endpoint(says_once(b"\0\1\2")) as endpoint:
-        outcome = await perform(kind, EXAMPLES[kind](endpoint.url))
+        outcome = await perform(kind, example(kind, endpoint.url))
 
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("not valid HTTP")
@@ -153,7 +155,7 @@ async def test_an_endpoint_that_talks_nonsense_has_failed(perform, kind):
 )
 async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, params, receiver):
     client = Client(LOOPBACK, SystemClock())
-    stored = msgspec.json.encode({"type": kind, "params": EXAMPLES[kind](receiver.url) | params})
+    stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | params})
     outcome = await actions.performer(client)(msgspec.Raw(stored), DELIVERY)
 
     assert isinstance(outcome, Refused)
@@ -171,14 +173,14 @@ async def test_an_action_of_another_version_has_failed_here():
 
 async def test_an_excerpt_is_kept_and_holds_no_secret(perform, kind, receiver):
     receiver.answer = lambda _: Answer(500, {}, f"<{SECRET}> <{OLD_SECRET}>\0".encode() + b"x" * 70_000)
-    outcome = await perform(kind, EXAMPLES[kind](receiver.url))
+    outcome = await perform(kind, example(kind, receiver.url))
 
     assert outcome.excerpt.startswith("<whsec_[secret]> <[secret]>xxx")
     assert len(outcome.excerpt.encode()) == 4096
 
 
 async def test_a_delivery_says_which_it_is(perform, kind, receiver):
-    await perform(kind, EXAMPLES[kind](receiver.url))
+    await perform(kind, example(kind, receiver.url))
     headers = receiver.requests[0].headers
 
     assert OCCURRENCE == headers["webhook-id"]
@@ -190,7 +192,7 @@ async def test_a_delivery_says_which_it_is(perform, kind, receiver):
 
 async def test_a_user_may_name_headers_and_replace_ours(perform, kind, receiver):
     given = {"User-Agent": "mine", "Content-Type": "application/cloudevents+json", "Authorization": "Bearer ü"}
-    await perform(kind, EXAMPLES[kind](receiver.url) | {"headers": given})
+    await perform(kind, example(kind, receiver.url) | {"headers": given})
     headers = receiver.requests[0].headers
 
     assert headers["user-agent"] == "mine"
@@ -199,7 +201,7 @@ async def test_a_user_may_name_headers_and_replace_ours(perform, kind, receiver)
 
 
 async def test_many_deliveries_at_once_share_their_connections(perform, kind, receiver):
-    outcomes = await asyncio.gather(*(perform(kind, EXAMPLES[kind](receiver.url)) for _ in range(300)))
+    outcomes = await asyncio.gather(*(perform(kind, example(kind, receiver.url)) for _ in range(300)))
 
     assert [Delivered(status_code=200)] * 300 == outcomes
     assert receiver.connections <= 128
