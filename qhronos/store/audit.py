@@ -48,11 +48,12 @@ class Filter(Struct, frozen=True, kw_only=True):
 
 
 async def record(conn: Connection, *changes: Change) -> None:
-    rows = [msgspec.structs.asdict(change) | {"details": _encode(change.details)} for change in changes]
-    if len(rows) == 1:
-        await conn.execute(SQL["record_change"], rows[0])
-    elif rows:
-        await conn.cursor().executemany(SQL["record_change"], rows)
+    """Any number in one statement."""
+    if changes:
+        columns: dict[str, list[Any]] = {
+            name: [getattr(change, name) for change in changes] for name in Change.__struct_fields__
+        }
+        await conn.execute(SQL["record_changes"], columns | {"details": [_encode(each) for each in columns["details"]]})
 
 
 async def page(conn: Connection, wanted: Filter, before: int | None, limit: int) -> list[ChangeRow]:

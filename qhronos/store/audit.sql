@@ -1,6 +1,10 @@
--- name: record_change
+-- name: record_changes
 INSERT INTO audit (at, actor, token_id, action, object, request_id, details)
-VALUES (%(at)s, %(actor)s, %(token_id)s, %(action)s, %(object)s, %(request_id)s, %(details)s::jsonb);
+SELECT at, actor, token_id, action, object, request_id, details::jsonb
+FROM unnest(
+    %(at)b::timestamptz[], %(actor)b::text[], %(token_id)b::uuid[], %(action)b::text[], %(object)b::text[],
+    %(request_id)b::text[], %(details)b::text[]
+) AS t (at, actor, token_id, action, object, request_id, details);
 
 -- name: list_changes
 -- Newest first. The filters meet small indexes or walk the primary key backwards until the page is full.
