@@ -16,9 +16,9 @@ from qhronos.broadcast import Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.event import MisfirePolicy, missed
-from qhronos.core.occurrence import Identity, Origin
+from qhronos.core.occurrence import Identity, Origin, Status
 from qhronos.engine.claim import Claims, claim
-from qhronos.engine.deliver import Defaults, Perform, attempt, policies_of, skipped
+from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of
 from qhronos.engine.held import Held, Holding
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
@@ -103,12 +103,14 @@ class Dispatcher:
         )
 
     async def _take(self, rows: list[Claimed]) -> None:
-        """Hold what is to fire; settle at once what was missed and is to be skipped."""
+        """Hold what is to fire; settle at once what is not to."""
         skips = await self._judge_missed(rows)
         trusted_until = self._clock.monotonic() + self._settings.lease.total_seconds() - LEASE_MARGIN
         for row in rows:
-            if reason := skips.get(row.identity):
-                self.settler.put(skipped(row, reason, self._clock.now()))
+            if row.orphaned:
+                self.settler.put(dropped(row, Status.CANCELLED, "event deleted", self._clock.now()))
+            elif reason := skips.get(row.identity):
+                self.settler.put(dropped(row, Status.SKIPPED, reason, self._clock.now()))
             else:
                 self._held.add(row, trusted_until)
         self._fire_due()

@@ -84,10 +84,10 @@ def settlement(
     )
 
 
-def skipped(row: Claimed, reason: str, now: datetime) -> Settlement:
+def dropped(row: Claimed, status: Status, reason: str, now: datetime) -> Settlement:
     """It is not acted on at all, and the ledger says why."""
     return Settlement(
-        event_id=row.event_id, due_at=row.due_at, fence=row.fence, status=Status.SKIPPED, reason=reason, finished_at=now
+        event_id=row.event_id, due_at=row.due_at, fence=row.fence, status=status, reason=reason, finished_at=now
     )
 
 

@@ -60,6 +60,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     policies: msgspec.Raw
     hmac_secret: str | None
     metadata: msgspec.Raw
+    orphaned: bool  # its event was deleted while it was under way
 
     @property
     def identity(self) -> Identity:

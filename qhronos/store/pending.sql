@@ -17,22 +17,24 @@ ON CONFLICT (event_id, due_at) DO NOTHING
 RETURNING event_id, due_at, fire_at;
 
 -- name: claim
--- The claim that counts: fence and lease, for rows that are due, free, unblocked and bound to the live version of their
--- event. A row that somebody else is at is skipped, not waited for.
+-- The claim that counts: fence and lease, for rows that are due, free and unblocked. A row that somebody else is at is
+-- skipped, not waited for. One that is bound to a later version than we see of its event is being edited: it is left. One
+-- bound to an earlier was under way during an edit and came back: it goes on with the live version. So did one whose event
+-- is deleted by now: it is claimed to be cancelled.
 WITH picked AS (
     SELECT p.event_id, p.due_at
     FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
     JOIN pending AS p USING (event_id, due_at)
-    JOIN events AS e ON e.id = p.event_id AND e.version = p.version
+    JOIN events AS e ON e.id = p.event_id AND e.version >= p.version
     WHERE p.lease_until IS NULL
         AND p.blocked_on IS NULL
         AND p.fire_at <= %(horizon)s
-        AND e.status IN ('active', 'completed')
+        AND e.status IN ('active', 'completed', 'deleted')
     ORDER BY p.event_id, p.due_at
     FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE pending AS p
-SET fence = nextval('fences'), lease_until = %(lease_until)s, worker = %(worker)s
+SET version = e.version, fence = nextval('fences'), lease_until = %(lease_until)s, worker = %(worker)s
 FROM picked AS k
 JOIN events AS e ON e.id = k.event_id
 LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.due_at
@@ -40,7 +42,7 @@ WHERE p.event_id = k.event_id AND p.due_at = k.due_at
 RETURNING
     p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.fence,
     e.name, e.description, e.action, e.tags, e.policies, e.hmac_secret,
-    coalesce(o.payload, e.metadata) AS metadata;
+    coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
 
 -- name: find_later_due
 -- Which of these have a later occurrence of their event that is due as well; asked only for those that were missed.
@@ -156,10 +158,10 @@ RETURNING p.event_id, p.due_at, p.fire_at;
 -- name: find_overdue
 -- Whatever was lost from the plan, for whatever reason. Keyset-paged by the caller.
 SELECT p.event_id, p.due_at, p.fire_at
-FROM pending AS p JOIN events AS e ON e.id = p.event_id AND e.version = p.version
+FROM pending AS p JOIN events AS e ON e.id = p.event_id
 WHERE p.fire_at < %(before)s
     AND (p.fire_at, p.event_id, p.due_at) > (%(after_fire_at)s, %(after_event_id)s, %(after_due_at)s)
-    AND p.lease_until IS NULL AND p.blocked_on IS NULL AND e.status IN ('active', 'completed')
+    AND p.lease_until IS NULL AND p.blocked_on IS NULL AND e.status IN ('active', 'completed', 'deleted')
 ORDER BY p.fire_at, p.event_id, p.due_at
 LIMIT %(limit)s;
 

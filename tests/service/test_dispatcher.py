@@ -48,6 +48,11 @@ async def query(engine, text, *params):
         return await rows(conn, text, *params)
 
 
+async def change(engine, text):
+    async with engine.database.connection() as conn:
+        await conn.execute(text)
+
+
 async def subscribed(dispatcher):
     await dispatcher.tick()
     async with asyncio.timeout(15):
@@ -303,3 +308,37 @@ async def test_what_the_plan_thought_due_too_early_goes_back_to_its_instant(engi
     popped = await engine.plan.pop(clock.now() + timedelta(minutes=5), clock.now(), 10)
     assert [identity] == popped.identities
     assert [] == noting.deliveries
+
+
+async def test_a_retry_of_what_was_edited_meanwhile_is_bound_to_the_new_version(engine, clock, dispatcher, noting):
+    await plan_one(engine, clock.now())
+    noting.answer = lambda _: Failed(reason="HTTP 503", status_code=503)
+    noting.gate.clear()
+    await dispatcher.tick()
+    await change(engine, "UPDATE events SET version = 2, name = 'coffee'")
+    noting.gate.set()
+    await settled(dispatcher)
+
+    clock.advance(10)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [(1, "tea"), (2, "coffee")] == [(each.attempt, each.name) for each in noting.deliveries]
+    assert [(1, 1), (2, 2)] == await query(engine, "SELECT attempt, version FROM attempts ORDER BY attempt")
+
+
+async def test_what_was_under_way_when_its_event_was_deleted_is_not_tried_again(engine, clock, dispatcher, noting):
+    await plan_one(engine, clock.now())
+    noting.answer = lambda _: Failed(reason="HTTP 503", status_code=503)
+    noting.gate.clear()
+    await dispatcher.tick()
+    await change(engine, "UPDATE events SET status = 'deleted'")
+    noting.gate.set()
+    await settled(dispatcher)
+
+    clock.advance(10)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert 1 == len(noting.deliveries)
+    assert [("cancelled", "event deleted", 1)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")

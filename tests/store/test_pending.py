@@ -87,9 +87,7 @@ async def test_a_payload_of_its_own_stands_in_for_the_metadata(conn, event, work
         "UPDATE pending SET lease_until = fire_at + interval '1 hour'",
         "UPDATE pending SET blocked_on = 'paused'",
         "UPDATE pending SET fire_at = fire_at + interval '1 second'",
-        "UPDATE pending SET version = 0",
-        "UPDATE events SET version = 2",
-        "UPDATE events SET status = 'deleted'",
+        "UPDATE pending SET version = 2",
         "UPDATE events SET status = 'paused'",
         "DELETE FROM pending",
     ],
@@ -291,9 +289,9 @@ async def test_the_overdue_are_found_page_by_page(conn, event):
     assert sorted(dues) == [entry.due_at for entry in found]
 
 
-async def test_overdue_rows_of_events_that_are_gone_are_left_alone(conn, event):
+async def test_overdue_rows_of_events_that_must_not_fire_now_are_left_alone(conn, event):
     await plant_open(conn, event, NOW - seconds(60))
-    await conn.execute("UPDATE events SET status = 'deleted'")
+    await conn.execute("UPDATE events SET status = 'error'")
 
     assert [] == await pending.overdue(conn, NOW, Entry(*FIRST, datetime.min.replace(tzinfo=UTC)), 10)
 
