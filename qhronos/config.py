@@ -88,7 +88,7 @@ class Scheduler(Section, frozen=True):
     grace_period: timedelta = timedelta(seconds=60)  # what is later than this when claimed counts as missed
     prefetch: timedelta = timedelta(seconds=1)  # how far ahead a dispatcher claims
     max_held: Positive = 20_000  # claimed and waiting for their instant, per dispatcher
-    lease: Interval = timedelta(seconds=90)  # how long a claim holds without news from its dispatcher
+    lease: Interval = timedelta(seconds=90)  # how long a claim holds; no request starts that could outlast it
 
 
 class Retention(Section, frozen=True):

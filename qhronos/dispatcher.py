@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from datetime import timedelta
 from random import Random
+from uuid import UUID
 
 from qhronos import metrics
 from qhronos.broadcast import Notice, Revoke, Wake
@@ -60,6 +61,7 @@ class Dispatcher:
         self._random = Random()  # noqa: S311 - jitter, not a secret
         self._held = Held()
         self._ready: deque[Holding] = deque()
+        self._recalled: list[Claimed] = []
         self._in_flight: dict[asyncio.Task[None], Claimed] = {}
         self._landed = asyncio.Event()
         self._subscribed = asyncio.Event()
@@ -73,7 +75,8 @@ class Dispatcher:
         if self._worker.needs_beat():
             await self._beat()
         if not self._subscribed.is_set():
-            await self._hand_back_held()
+            self._recall_all()
+        await self._hand_back_recalled()
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
         if room <= 0:
             return LONGEST_REST / 10
@@ -82,14 +85,9 @@ class Dispatcher:
         return self._rest(claims, room)
 
     async def _beat(self) -> None:
-        known = self._worker.id
-        worker = await self._worker.beat()
-        if known not in (None, worker):
-            self._drop_held()  # taken for dead: others have what was held
-        if self._held or self._ready or self._in_flight:
-            now, lease = self._clock.now(), self._settings.lease
-            async with self._stores.database.connection() as conn:
-                await pending.extend_leases(conn, worker, lease_until=now + lease, before=now + lease / 2)
+        known, trusted = self._worker.id, self._clock.monotonic() < self._worker.trusted_until()
+        if await self._worker.beat() != known or not trusted:
+            self._recall_all()  # taken for dead: others may have what was held
 
     async def _claim(self, room: int) -> Claims:
         assert self._worker.id is not None  # noqa: S101 - the first tick has registered it
@@ -104,7 +102,11 @@ class Dispatcher:
 
     async def _take(self, rows: list[Claimed]) -> None:
         """Hold what is to fire; settle at once what is not to."""
-        skips = await self._judge_missed(rows)
+        try:
+            skips = await self._judge_missed(rows)
+        except Unavailable:
+            await self._hand_back(rows)
+            raise
         trusted_until = self._clock.monotonic() + self._settings.lease.total_seconds() - LEASE_MARGIN
         for row in rows:
             if row.orphaned:
@@ -185,21 +187,26 @@ class Dispatcher:
             case Wake():
                 self.wake.set()
             case Revoke(event_ids=event_ids):
-                self._held.remove(event_ids)
-                gone = set(event_ids)
-                self._ready = deque(holding for holding in self._ready if holding.row.event_id not in gone)
+                self._recall(set(event_ids))
                 self.wake.set()  # what changed may be due at once
             case _:
                 pass
 
-    def _drop_held(self) -> list[Claimed]:
-        rows = self._held.clear() + [holding.row for holding in self._ready]
-        self._ready.clear()
-        return rows
+    def _recall(self, event_ids: set[UUID]) -> None:
+        """Let go of what is held of these events. Some of it may have been claimed after the change, and is still ours."""
+        self._recalled += self._held.remove(event_ids)
+        self._recalled += [holding.row for holding in self._ready if holding.row.event_id in event_ids]
+        self._ready = deque(holding for holding in self._ready if holding.row.event_id not in event_ids)
 
-    async def _hand_back_held(self) -> None:
-        if self._held or self._ready:
-            await self._hand_back(self._drop_held())
+    def _recall_all(self) -> None:
+        self._recalled += self._held.clear()
+        self._recalled += [holding.row for holding in self._ready]
+        self._ready.clear()
+
+    async def _hand_back_recalled(self) -> None:
+        if self._recalled:
+            rows, self._recalled = self._recalled, []
+            await self._hand_back(rows)
 
     async def _hand_back(self, rows: list[Claimed]) -> None:
         """Whatever goes wrong here is mended by the end of the lease."""
@@ -216,7 +223,8 @@ class Dispatcher:
         """Hand back what has not started, finish what has, settle it, say goodbye."""
         if self._timer is not None:
             self._timer.cancel()
-        await self._hand_back_held()
+        self._recall_all()
+        await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)
         settled = await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
@@ -242,9 +250,10 @@ class Dispatcher:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
-        if unfinished:
-            await self._hand_back(list(unfinished.values()))
-        return len(unfinished)
+        cut_off = [row for task, row in unfinished.items() if task.cancelled()]
+        if cut_off:
+            await self._hand_back(cut_off)
+        return len(cut_off)
 
     def _start_background(self) -> None:
         if not self._background:

@@ -10,9 +10,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from qhronos.clock import Clock
+from qhronos.core.occurrence import Identity
 from qhronos.engine.stores import Stores
+from qhronos.errors import Unavailable
+from qhronos.log import get_logger
 from qhronos.store import pending
 from qhronos.store.pending import Claimed
+
+log = get_logger()
 
 
 class Claims(NamedTuple):
@@ -35,12 +40,19 @@ async def claim(
         rows = await pending.claim(
             conn, popped.identities, horizon=horizon, lease_until=now + prefetch + lease, worker=worker
         )
-        early = []
-        if len(rows) < len(popped.identities):
-            taken = {row.identity for row in rows}
-            left = [identity for identity in popped.identities if identity not in taken]
-            early = await pending.free_later(conn, left, horizon)
-    # What is gone, blocked or somebody else's needs no entry; what was merely early goes back to its true instant.
-    await stores.plan.add((entry.identity, entry.fire_at) for entry in early)
-    await stores.plan.arrived(popped.identities)
+    try:
+        await _end_transit(stores, popped.identities, rows, horizon)
+    except Unavailable as error:
+        # What was claimed is ours all the same. The entries come out of transit again, and that comes to nothing.
+        log.warning("plan.unavailable", count=len(rows), error=str(error))
     return Claims(rows, len(popped.identities), popped.next_at, bool(popped.lost))
+
+
+async def _end_transit(stores: Stores, popped: list[Identity], rows: list[Claimed], horizon: datetime) -> None:
+    """What is gone, blocked or somebody else's needs no entry; what was merely early goes back to its true instant."""
+    if len(rows) < len(popped):
+        taken = {row.identity for row in rows}
+        async with stores.database.connection() as conn:
+            early = await pending.free_later(conn, [one for one in popped if one not in taken], horizon)
+        await stores.plan.add((entry.identity, entry.fire_at) for entry in early)
+    await stores.plan.arrived(popped)

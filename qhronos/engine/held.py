@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -41,14 +40,13 @@ class Held:
             due.append(heapq.heappop(self._heap))
         return due
 
-    def remove(self, event_ids: Iterable[UUID]) -> int:
-        """Forget what is held of these events: it has been taken back. How many that were."""
-        gone = set(event_ids)
-        kept = [holding for holding in self._heap if holding.row.event_id not in gone]
-        removed = len(self._heap) - len(kept)
-        heapq.heapify(kept)
-        self._heap = kept
-        return removed
+    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
+        """Let go of what is held of these events."""
+        gone = [holding.row for holding in self._heap if holding.row.event_id in event_ids]
+        if gone:
+            self._heap = [holding for holding in self._heap if holding.row.event_id not in event_ids]
+            heapq.heapify(self._heap)
+        return gone
 
     def clear(self) -> list[Claimed]:
         rows = [holding.row for holding in self._heap]

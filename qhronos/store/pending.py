@@ -181,10 +181,6 @@ async def hand_back(conn: Connection, rows: Sequence[Claimed]) -> list[Entry]:
     return await _entries(conn, "hand_back", params)
 
 
-async def extend_leases(conn: Connection, worker: int, *, lease_until: datetime, before: datetime) -> None:
-    await conn.execute(SQL["extend_leases"], {"worker": worker, "lease_until": lease_until, "before": before})
-
-
 async def reclaim(conn: Connection, now: datetime, dead_before: datetime, limit: int) -> list[Entry]:
     """Free what dead workers held and what was held too long."""
     return await _entries(conn, "reclaim", {"now": now, "dead_before": dead_before, "limit": limit})

@@ -130,11 +130,6 @@ FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigin
 WHERE p.event_id = t.event_id AND p.due_at = t.due_at AND p.fence = t.fence AND p.lease_until IS NOT NULL
 RETURNING p.event_id, p.due_at, p.fire_at;
 
--- name: extend_leases
--- A live worker's leases move ahead together; what is about to end is what it still works on.
-UPDATE pending SET lease_until = %(lease_until)s
-WHERE worker = %(worker)s AND lease_until IS NOT NULL AND lease_until < %(before)s;
-
 -- name: reclaim
 -- What a dead worker held, or a lease that ended, goes back to be claimed. Charged as a loss only where the worker may
 -- have been at it: what was merely held for later is not.

@@ -10,6 +10,7 @@ from qhronos.core.attempt import Failed, Refused
 from qhronos.core.occurrence import Identity
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
+from qhronos.plan import Plan
 from qhronos.store import pending
 from tests.rows import plant_event, plant_open, rows, seconds
 from tests.service.engine import Noting, make_dispatcher, open_stores, settled
@@ -342,3 +343,74 @@ async def test_what_was_under_way_when_its_event_was_deleted_is_not_tried_again(
 
     assert 1 == len(noting.deliveries)
     assert [("cancelled", "event deleted", 1)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")
+
+
+async def test_what_was_claimed_is_fired_though_redis_went_away_right_then(engine, clock, noting):
+    plan = CutPlan(engine.plan.redis, engine.plan.prefix, engine.plan.shards)
+    dispatcher = make_dispatcher(engine._replace(plan=plan), clock, noting)
+    await plan_one(engine, clock.now())
+    plan.away = True
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert 1 == len(noting.deliveries)
+    await dispatcher.drain()
+
+
+async def test_leases_that_no_worker_knows_of_end_while_it_lives(engine, clock, dispatcher, noting):
+    noting.gate.clear()
+    await plan_one(engine, clock.now())
+    await dispatcher.tick()
+    lost = await plan_one(engine, clock.now())
+    async with engine.database.connection() as conn:
+        lease_until = clock.now() + seconds(90)
+        await pending.claim(conn, [lost], horizon=clock.now(), lease_until=lease_until, worker=dispatcher._worker.id)
+
+    for _ in range(50):
+        clock.advance(2)
+        await dispatcher.tick()
+
+    assert (True,) in await query(engine, "SELECT lease_until < %s FROM pending", clock.now())
+
+
+async def test_a_recall_that_comes_late_loses_nothing(engine, clock, dispatcher, noting):
+    await subscribed(dispatcher)
+    identity = await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()  # claimed after the change that the recall is of
+
+    dispatcher.wake.clear()
+    await engine.broadcast.revoke([identity.event_id])
+    async with asyncio.timeout(15):
+        await dispatcher.wake.wait()
+    await dispatcher.tick()
+    clock.advance(1)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert 1 == len(noting.deliveries)
+
+
+async def test_a_worker_that_slept_lets_go_of_what_others_have_taken(engine, clock, dispatcher, noting):
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+    clock.advance(DEAD_AFTER.total_seconds() + 1)
+    async with engine.database.connection() as conn:
+        await pending.reclaim(conn, clock.now(), clock.now() - DEAD_AFTER, 10)
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [] == noting.deliveries
+
+
+class CutPlan(Plan):
+    """A plan that is gone from a moment on: what was popped was popped."""
+
+    away = False
+
+    async def arrived(self, identities):
+        if self.away:
+            raise Unavailable("redis", "away")
+        await super().arrived(identities)

@@ -257,18 +257,6 @@ async def test_what_was_only_held_is_not_charged_as_a_loss(conn, event):
     assert [(0, None)] == await rows(conn, "SELECT losses, lease_until FROM pending")
 
 
-async def test_leases_are_extended_for_their_own_worker_alone(conn, event, worker):
-    other = await pending.register_worker(conn, "other", NOW)
-    for i, owner in enumerate((worker, other)):
-        await plant_open(conn, event, NOW - seconds(i))
-        await claim(conn, owner, Identity(event, NOW - seconds(i)))
-
-    later = LEASE + timedelta(minutes=5)
-    await pending.extend_leases(conn, worker, lease_until=later, before=later)
-
-    assert {(worker, later), (other, LEASE)} == set(await rows(conn, "SELECT worker, lease_until FROM pending"))
-
-
 async def test_a_forgotten_worker_finds_out_with_its_next_beat(conn, worker):
     assert await pending.beat(conn, worker, NOW)
     await pending.forget_workers(conn, NOW + seconds(1))

@@ -26,6 +26,7 @@ def claimed(fire_at, event_id=None):
         tags=[],
         policies=empty,
         hmac_secret=None,
+        orphaned=False,
         metadata=empty,
     )
 
@@ -60,9 +61,9 @@ def test_removing_an_event_leaves_the_others_in_order():
         held.add(claimed(after(seconds)), 0.0)
         held.add(claimed(after(seconds), gone), 0.0)
 
-    removed = held.remove([gone])
+    removed = held.remove({gone})
 
-    assert 3 == removed
+    assert 3 == len(removed)
     assert [after(1), after(2), after(3)] == [holding.fire_at for holding in held.pop_due(after(9), 10)]
 
 
