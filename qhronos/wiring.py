@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import platform
 import signal
@@ -14,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import uvicorn
 import uvloop
 from msgspec import Struct
 
@@ -25,6 +23,7 @@ from qhronos.api.deps import Deps
 from qhronos.api.health import create_health_app
 from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
+from qhronos.api.server import ApiServer
 from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
 from qhronos.config import Config, database_url, environment, explicit_keys, leaves, load, redis_url
@@ -56,7 +55,6 @@ from qhronos.store.migrate import ensure_current, migrate
 
 ROLES = ("api", "expander", "dispatcher", "janitor")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-DRAIN_SECONDS = 5  # for requests to the API under way
 
 logger = log.get_logger()
 
@@ -213,11 +211,11 @@ class Program:
         if self._listener is None:
             return None
         if "api" not in self._roles:
-            return ApiServer(create_health_app(readiness, self._clock), self._config, self._listener)
+            return ApiServer(create_health_app(readiness, self._clock), self._config.server, self._listener)
         deps = self._deps(stores, readiness)
         following = asyncio.create_task(deps.revocations.follow(stores.broadcast))
         stack.callback(following.cancel)
-        return ApiServer(create_app(deps), self._config, self._listener)
+        return ApiServer(create_app(deps), self._config.server, self._listener)
 
     def _deps(self, stores: Stores, readiness: Readiness) -> Deps:
         config, clock = self._config, self._clock
@@ -250,39 +248,6 @@ class Program:
         host, port, *_ = self._listener.getsockname()
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
         return f"http://{shown}:{port}"
-
-
-class ApiServer(uvicorn.Server):
-    """uvicorn as one task among others: the signals are the process', and `ready` says that it answers."""
-
-    def __init__(self, app: Any, config: Config, listener: socket.socket) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,  # a peer is who it is, not who it says it is
-                timeout_keep_alive=int(config.server.timeout.total_seconds()),
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-            )
-        )
-        self.ready = asyncio.Event()
-        self._listener = listener
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().serve(sockets or [self._listener])
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
 
 
 def _up_config(options: UpOptions, explicit: set[str] | frozenset[str], defaults: Mapping[str, object]) -> Config:
