@@ -23,7 +23,8 @@ from qhronos.api.requests import TAKES_KEY, TAKES_MATCH, actor_of, event_id_of, 
 from qhronos.core.event import EventStatus
 from qhronos.core.occurrence import Identity
 from qhronos.engine.actor import Actor
-from qhronos.engine.change import NO_EVENT, Backlog
+from qhronos.engine.backlog import Backlog
+from qhronos.engine.change import NO_EVENT
 from qhronos.engine.create import Created, Creation
 from qhronos.engine.draft import Fields, Prepared, is_quick, prepare
 from qhronos.engine.resume import resume

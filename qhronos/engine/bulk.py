@@ -37,14 +37,9 @@ async def _write_new(
     conn: Connection, creations: Sequence[Creation], machinery: Changes
 ) -> tuple[list[Entry], list[int]]:
     """What was opened, and the places of those whose key is taken, by an event or by one before them in the list."""
-    first, repeated = distinct(creations)
+    first, _, _ = distinct(creations)  # none carries a request of its own
     results, opened = await write(conn, first, machinery.clock)
-    behind = {creation.id for creation in repeated}
-    left = [
-        place
-        for place, creation in enumerate(creations)
-        if creation.id in behind or results[creation.id] is Created.KEY_TAKEN
-    ]
+    left = [place for place, creation in enumerate(creations) if results.get(creation.id) is not Created.DONE]
     return opened, left
 
 

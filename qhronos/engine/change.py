@@ -8,10 +8,9 @@ the commit dispatchers and the plan are told; that they cannot be is a delay, ne
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -25,7 +24,8 @@ from qhronos.core.recurrence import expand
 from qhronos.core.recurrence.model import Recurrence
 from qhronos.core.window import Advance, advance, is_once
 from qhronos.engine.actor import Actor
-from qhronos.engine.draft import EXPIRED, ROOM, Fields, merge, policies_of, recurrence_of
+from qhronos.engine.backlog import Backlog, pass_cursor
+from qhronos.engine.draft import EXPIRED, ROOM, Fields, merge, policies_of, reach, recurrence_of
 from qhronos.engine.expand import open_rows
 from qhronos.engine.notify import announce, recall
 from qhronos.engine.stores import Stores
@@ -37,18 +37,10 @@ from qhronos.store.idempotency import Answer, Request
 from qhronos.store.pending import Entry
 
 NO_EVENT = "event not found"
-PASSES = 3  # of an expansion inside a request; the expander does what is left
+NOTHING = timedelta()
 
 
 IfMatch: TypeAlias = frozenset[str] | None  # the etags that a change accepts; None: any
-
-
-class Backlog(enum.StrEnum):
-    """What becomes of what fell due during a pause."""
-
-    SKIP = "skip"
-    FIRE_LATEST = "fire_latest"
-    FIRE_ALL = "fire_all"
 
 
 def etag(event: Event) -> str:
@@ -149,6 +141,7 @@ class Changes:
             change.touched(closed, plan=False)
             left = await changes.list_open(conn, event.id, now)
             in_flight = [occurrence_id(Identity(event.id, row.due_at)) for row in left]
+            await pass_over(change, "event deleted")
             await change.record("event.deleted", cancelled=len(closed), in_flight=in_flight)
             await events.delete(conn, event.id, now)
 
@@ -165,9 +158,10 @@ class Changes:
         conn, event_id, now = change.conn, change.event.id, change.now
         # In a thread: a hostile rule may use up its whole step budget.
         merged, recurrence = await asyncio.to_thread(merge, change.event, fields, now)
-        change.event = merged
         if recurrence is not None:
+            await self._finish_past(change)
             change.touched(await changes.remove_future(conn, event_id, now), plan=False)
+        change.event = merged
         paused = merged.status == EventStatus.PAUSED
         change.touched(await changes.rebind(conn, event_id, merged.version, now), plan=not paused)
         if recurrence is not None:
@@ -198,32 +192,37 @@ class Changes:
 
     async def expand(self, change: Change, recurrence: Recurrence) -> None:
         """Make what is near, from the cursor of the event on; the cursor moves. Not saved yet."""
-        if change.event.status == EventStatus.PAUSED:
+        conn, event, now = change.conn, change.event, change.now
+        if event.status == EventStatus.PAUSED:
             await self._look_ahead(change, recurrence)
             return
-        for _ in range(PASSES):
-            step = await self._expand_once(change, recurrence)
-            if step.instants or step.next_expand_at is None or step.next_expand_at > change.now:
-                return
+        room = max(0, ROOM - len(await changes.list_open(conn, event.id, now)))
+        policies = policies_of(event)
+        step = await asyncio.to_thread(reach, recurrence, event.expanded_until, policies, room, now, self._scheduler)
+        await self._write(change, recurrence, step)
 
-    async def _expand_once(self, change: Change, recurrence: Recurrence) -> Advance:
-        conn, event, now = change.conn, change.event, change.now
-        made = len(await changes.list_open(conn, event.id, now))
-        step = await asyncio.to_thread(
-            advance,
-            recurrence,
-            event.expanded_until,
-            now=now,
-            look_ahead=self._scheduler.look_ahead_duration,
-            room=max(0, ROOM - made),
-            catchup=in_catchup(policies_of(event).misfire, now),
-        )
-        change.opened += await pending.insert(conn, open_rows(event.id, event.version, recurrence, step))
+    async def _write(self, change: Change, recurrence: Recurrence, step: Advance) -> None:
+        event = change.event
+        change.opened += await pending.insert(change.conn, open_rows(event.id, event.version, recurrence, step))
         if step.gap:
-            await expansion.record_gaps(conn, [expansion.NewGap(event.id, *step.gap, EXPIRED)])
+            await expansion.record_gaps(change.conn, [expansion.NewGap(event.id, *step.gap, EXPIRED)])
         cursor = {name: getattr(step, name) for name in ("expanded_until", "next_due_at", "next_expand_at")}
         change.event = msgspec.structs.replace(event, **cursor)
-        return step
+
+    async def _finish_past(self, change: Change) -> None:
+        """What the rule gave until now is recorded before another takes over, however late the expander is: made as far
+        as there is room, counted beyond."""
+        conn, now, recurrence = change.conn, change.now, recurrence_of(change.event)
+        catchup = in_catchup(policies_of(change.event).misfire, now)
+        room = self._scheduler.max_open - len(await changes.list_open(conn, change.event.id, now))
+        while change.event.status == EventStatus.ACTIVE and is_behind(change) and room > 0:
+            since = change.event.expanded_until
+            step = await asyncio.to_thread(
+                advance, recurrence, since, now=now, look_ahead=NOTHING, room=room, catchup=catchup
+            )
+            await self._write(change, recurrence, step)
+            room = room - len(step.instants) if step.expanded_until > since else 0
+        await pass_over(change, "its schedule was changed")
 
     async def _look_ahead(self, change: Change, recurrence: Recurrence) -> None:
         """While an event is paused nothing is made of it; it only knows what would come first."""
@@ -246,6 +245,18 @@ class Changes:
         if change.recalled:
             await recall(self.stores, [change.event.id])
         await announce(self.stores, change.opened, change.now)
+
+
+def is_behind(change: Change) -> bool:
+    """Whether instants before now may not be expanded yet."""
+    return change.event.next_expand_at is not None and change.event.expanded_until < change.now
+
+
+async def pass_over(change: Change, reason: str) -> None:
+    """Count what is not expanded until now as a gap."""
+    arrived = not is_behind(change)
+    while not arrived:
+        change.event, arrived = await pass_cursor(change.conn, change.event, change.now, reason)
 
 
 async def begin_by_key(conn: Connection, actor: Actor, key: str, now: datetime) -> Change | None:

@@ -67,11 +67,16 @@ class Creator:
         return [results[creation.id] for creation in creations]
 
     async def _create_all(self, creations: Sequence[Creation]) -> dict[UUID, Result]:
-        first, repeated = distinct(creations)
-        async with self._stores.database.transaction() as conn:
-            results, opened = await write(conn, first, self._clock)
-        await announce(self._stores, opened, self._clock.now())
-        return results | await self._create_all(repeated) if repeated else results
+        results: dict[UUID, Result] = {}
+        left = list(creations)
+        while left:
+            first, again, taken = distinct(left)
+            async with self._stores.database.transaction() as conn:
+                written, opened = await write(conn, first, self._clock)
+            await announce(self._stores, opened, self._clock.now())
+            results |= written | dict.fromkeys((creation.id for creation in taken), Created.KEY_TAKEN)
+            left = again
+        return results
 
 
 async def write(
@@ -107,22 +112,22 @@ async def _claim_keys(
     return [creation for creation in creations if creation.id not in results]
 
 
-def distinct(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:
-    """Those that may share a transaction, and those that repeat a key of one of them and so come after it."""
-    seen: set[tuple[str, ...]] = set()
+def distinct(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation], list[Creation]]:
+    """Those that may share a transaction; those that repeat a request of them, to be asked again after it; and those
+    that want a key that one of them takes."""
+    requests: set[tuple[str, str]] = set()
+    keys: set[str] = set()
     first: list[Creation] = []
-    repeated: list[Creation] = []
+    again: list[Creation] = []
+    taken: list[Creation] = []
     for creation in creations:
-        keys = _keys(creation)
-        (repeated if keys & seen else first).append(creation)
-        seen |= keys
-    return first, repeated
-
-
-def _keys(creation: Creation) -> set[tuple[str, ...]]:
-    keys: set[tuple[str, ...]] = set()
-    if creation.request:
-        keys.add(("request", *creation.request[:2]))
-    if creation.prepared.event.key:
-        keys.add(("event", creation.prepared.event.key))
-    return keys
+        key = creation.prepared.event.key
+        if creation.request and creation.request[:2] in requests:
+            again.append(creation)
+        elif key and key in keys:
+            taken.append(creation)
+        else:
+            first.append(creation)
+            requests |= {creation.request[:2]} if creation.request else set()
+            keys |= {key} if key else set()
+    return first, again, taken

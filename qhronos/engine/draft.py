@@ -25,7 +25,7 @@ from qhronos.core.recurrence import (
     tzdata_version,
 )
 from qhronos.core.retry import Retry
-from qhronos.core.window import Advance, advance, begin, is_once
+from qhronos.core.window import Advance, Gap, advance, begin, is_once
 from qhronos.engine.expand import open_rows
 from qhronos.store.events import Event, NewEvent
 from qhronos.store.expansion import NewGap
@@ -34,6 +34,7 @@ from qhronos.store.pending import Open
 T = TypeVar("T")
 
 ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
+PASSES = 3  # of an expansion inside a request, as long as they only pass over what is too old
 EXPIRED = "older than the catch-up window"
 
 
@@ -86,19 +87,27 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
     recurrence = _recurrence(fields, now)
     policies = Policies(retry=or_none(fields.retry), misfire=or_none(fields.misfire) or Misfire())
     began = start(recurrence)
-    step = advance(
-        recurrence,
-        begin(recurrence, began, now, scheduler.grace_period),
-        now=now,
-        look_ahead=scheduler.look_ahead_duration,
-        room=ROOM,
-        catchup=in_catchup(policies.misfire, now),
-    )
+    since = begin(recurrence, began, now, scheduler.grace_period)
+    step = reach(recurrence, since, policies, ROOM, now, scheduler)
     identifier = time_ordered_id(now, os.urandom(RANDOM_BYTES))
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
     gap = NewGap(identifier, *step.gap, EXPIRED) if step.gap else None
     rows = open_rows(identifier, event.version, recurrence, step)
     return Prepared(NewEvent(event, or_none(fields.hmac_secret)), rows, gap)
+
+
+def reach(
+    recurrence: Recurrence, since: datetime, policies: Policies, room: int, now: datetime, scheduler: Scheduler
+) -> Advance:
+    """Make what is near, behind a gap if much was missed."""
+    ahead, catchup = scheduler.look_ahead_duration, in_catchup(policies.misfire, now)
+    step = advance(recurrence, since, now=now, look_ahead=ahead, room=room, catchup=catchup)
+    for _ in range(PASSES - 1):
+        if step.instants or step.next_expand_at is None or step.next_expand_at > now:
+            break
+        further = advance(recurrence, step.expanded_until, now=now, look_ahead=ahead, room=room, catchup=catchup)
+        step = further._replace(gap=_joined(step.gap, further.gap))
+    return step
 
 
 def is_quick(fields: Fields) -> bool:
@@ -229,6 +238,12 @@ def _schedule(schedule: object) -> msgspec.Raw | None:
 
 def _encode(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _joined(one: Gap | None, other: Gap | None) -> Gap | None:
+    if one is None or other is None:
+        return one or other
+    return Gap(one.since, other.until, one.instants + other.instants)
 
 
 def _given(value: T | UnsetType) -> T:

@@ -6,21 +6,15 @@ further on: dying in between loses nothing and counts nothing twice.
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
-
-import msgspec
 
 from qhronos.core.event import EventStatus
 from qhronos.core.occurrence import Status
-from qhronos.core.recurrence import expand
-from qhronos.core.window import GAP_ROOM, Advance
 from qhronos.engine.actor import Actor
-from qhronos.engine.change import Backlog, Change, Changes, IfMatch
-from qhronos.engine.draft import recurrence_of
-from qhronos.engine.expand import open_rows
+from qhronos.engine.backlog import Backlog, pass_cursor
+from qhronos.engine.change import Change, Changes, IfMatch
 from qhronos.errors import Conflict
-from qhronos.store import changes, events, expansion, pending
+from qhronos.store import changes, events
 from qhronos.store.events import Event
 
 REASON = "missed while paused"
@@ -43,33 +37,15 @@ async def resume(machinery: Changes, actor: Actor, event_id: UUID, backlog: Back
 
 async def _pass_over(change: Change, backlog: Backlog) -> bool:
     """Drop what fell due, except the latest if that is to fire. False: there is more, in the next transaction."""
-    if change.event.expanded_until < change.now and not await _pass_cursor(change, backlog):
-        return False
     conn, event, now = change.conn, change.event, change.now
-    overdue = [row.due_at for row in await changes.list_open(conn, event.id, now) if not row.started]
-    due = [due_at for due_at in overdue if due_at <= now]
-    spare = due[-1] if due and backlog is Backlog.FIRE_LATEST else None
+    latest = backlog is Backlog.FIRE_LATEST
+    if event.expanded_until < now:
+        change.event, arrived = await pass_cursor(conn, event, now, REASON, keep_latest=latest)
+        await events.save(conn, change.event)
+        if not arrived:
+            return False
+    due = [row.due_at for row in await changes.list_open(conn, event.id, now) if not row.started and row.due_at <= now]
+    spare = due[-1] if due and latest else None
     reason = REASON if spare is None else SUPERSEDED
     change.touched(await changes.close(conn, event.id, Status.SKIPPED, reason, now, until=now, spare=spare), plan=False)
     return True
-
-
-async def _pass_cursor(change: Change, backlog: Backlog) -> bool:
-    """Move the cursor towards now: what it passes is counted as a gap, but for the last instant if the latest is wanted.
-
-    That one is opened, and closed again should a later one turn up.
-    """
-    conn, event, now = change.conn, change.event, change.now
-    recurrence = recurrence_of(event)
-    passed = await asyncio.to_thread(expand, recurrence, event.expanded_until, now, GAP_ROOM)
-    if not passed.complete and passed.covered <= event.expanded_until:
-        raise Conflict("the rule of the event makes no progress; change its schedule")
-    kept = passed.instants[-1:] if backlog is Backlog.FIRE_LATEST else ()
-    step = Advance(kept, passed.covered, None, None)
-    await pending.insert(conn, open_rows(event.id, event.version, recurrence, step))
-    if count := len(passed.instants) - len(kept):
-        gap = expansion.NewGap(event.id, event.expanded_until, passed.covered, count, REASON)
-        await expansion.record_gaps(conn, [gap])
-    change.event = msgspec.structs.replace(event, expanded_until=passed.covered)
-    await events.save(conn, change.event)
-    return passed.complete

@@ -595,3 +595,59 @@ async def test_history_of_an_event_survives_its_changes(api, clock, event):
 
     statuses = [one["status"] for one in await occurrences_of(api, event)]
     assert "completed" in statuses
+
+
+class TestHistoryOfIntent:
+    """Expected minus recorded is zero: what the old rule gave until the change is made or counted."""
+
+    async def test_an_edit_makes_what_the_expander_had_not_got_to(self, api, clock, event):
+        clock.advance(95 * 60)
+
+        await api.patch(f"/events/{event['id']}", {"schedule": "FREQ=MINUTELY;INTERVAL=25"})
+
+        dues = list(await standing(api, clock))
+        assert list(range(-95, 0, 10)) == [minute for minute in dues if minute < 0]
+        assert [] == await query(api, "SELECT 1 FROM gaps")
+        assert {2} == {version for version, *_ in (await standing(api, clock)).values()}
+
+    async def test_beyond_the_room_it_is_counted(self, api, clock):
+        event = await create(api, schedule="FREQ=SECONDLY")
+        clock.advance(3 * 3600)
+
+        await api.patch(f"/events/{event['id']}", {"schedule": "FREQ=HOURLY"})
+
+        [(made, counted)] = await query(
+            api,
+            "SELECT (SELECT count(*) FROM pending WHERE due_at < %s), (SELECT sum(count)::int FROM gaps)",
+            clock.now(),
+        )
+        assert (1000, 3 * 3600 - 1000) == (made, counted)
+
+    async def test_an_edit_while_paused_counts_what_was_missed(self, api, clock, event):
+        await api.post(f"/events/{event['id']}/pause")
+        clock.advance(95 * 60)
+
+        await api.patch(f"/events/{event['id']}", {"schedule": "FREQ=MINUTELY;INTERVAL=25"})
+
+        assert [-95, -85, -75, -65, -55, -45] == list(await standing(api, clock))
+        gaps = await query(api, "SELECT since, until, count, reason FROM gaps")
+        assert [(clock.now() - 35 * MINUTE, clock.now(), 4, "its schedule was changed")] == gaps
+
+    async def test_a_delete_counts_what_was_not_expanded(self, api, clock, event):
+        clock.advance(95 * 60)
+
+        await api.delete(f"/events/{event['id']}")
+
+        assert [(4, "event deleted")] == await query(api, "SELECT count::int, reason FROM gaps")
+
+    async def test_a_catchup_window_shorter_than_the_grace_period_leaves_a_gap_and_fires_on(self, api, clock):
+        event = await create(
+            api,
+            schedule="FREQ=SECONDLY",
+            start_time=clock.now() - 5 * MINUTE,
+            misfire={"policy": "fire_all", "catchup_window": 10},
+        )
+
+        assert [(50,)] == await query(api, "SELECT count::int FROM gaps")
+        assert 100 == len(await open_of(api, event))
+        assert "2026-03-01T11:59:50Z" == event["next_due_at"]
