@@ -15,7 +15,7 @@ from tests.e2e.processes import free_port, started, up
 ROOT = Path(__file__).parents[2]
 TOURS = {
     "README.md": ["signature ok", "completed", "delivered", "02:30 does not exist that day", "paused", "active:"],
-    "docs/tutorial/first-event.md": ["signature ok", "attempt 3", "HTTP 503", "4        delivered", "last Friday"],
+    "docs/tutorial/first-event.md": ["signature ok", "attempt 3", "HTTP 503", " delivered  200", "last Friday"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
 }
 
