@@ -30,12 +30,13 @@ class Process:
         self.pid = process.pid
         self.lines: list[str] = []
         self._more = asyncio.Condition()
+        self._open = 2  # streams that may still say something
         self._reading = [asyncio.create_task(self._read(s)) for s in (process.stdout, process.stderr)]
 
     async def says(self, text: str, within: float = STARTUP_SECONDS) -> str:
         """The first line with `text` in it."""
         async with asyncio.timeout(within), self._more:
-            await self._more.wait_for(lambda: self._find(text) or self._process.returncode is not None)
+            await self._more.wait_for(lambda: self._find(text) or not self._open)
         found = self._find(text)
         assert found, f"never said {text!r}:\n" + "\n".join(self.lines)
         return found
@@ -66,6 +67,7 @@ class Process:
                 self.lines.append(line.decode(errors="replace").rstrip())
                 self._more.notify_all()
         async with self._more:
+            self._open -= 1
             self._more.notify_all()
 
 
