@@ -256,6 +256,10 @@ def test_a_start_outside_of_the_calendar_is_refused(start_time):
     assert refusal(None, start_time=at(start_time)) == ("start_time: years run from 1900 to 9999", "start_time")
 
 
+def test_the_calendar_begins_with_1900():
+    assert ("FREQ=DAILY",) == parse("FREQ=DAILY", now=NOW, start_time=at("1900-01-01T00:00")).rrule
+
+
 def test_an_unknown_zone_is_refused_wherever_it_stands():
     assert refusal(None, timezone="Europe/Berln")[1] == "timezone"
     assert refusal("DTSTART;TZID=Nowhere:20260701T090000")[1] == "timezone"

@@ -179,14 +179,14 @@ class WallSeries:
 class CountedSeries:
     """Ends after `left` moments, counted from `after`."""
 
-    def __init__(self, series: Stream, left: int, after: int) -> None:
-        self._series = series
+    def __init__(self, everything: Stream, left: int, after: int) -> None:
+        self._everything = everything
         self._left = left
         self._after = after
 
     def moments(self, since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:
         left = self._left
-        for at, wall, mark in self._series.moments(min(since, self._after), until, face, steps):
+        for at, wall, mark in self._everything.moments(min(since, self._after), until, face, steps):
             yield at, wall, mark if at >= since else None
             if mark is not None and at >= self._after:
                 left -= 1
