@@ -10,6 +10,7 @@ import os
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -71,10 +72,10 @@ class Api(NamedTuple):
     ) -> tuple[http.client.HTTPResponse, bytes]:
         try:
             place = urlsplit(self.url)
-            connection = _connection(place.scheme, place.hostname or "", place.port)
-            connection.request(method, place.path.rstrip("/") + path, payload, dict(headers))
-            answer = connection.getresponse()
-            return answer, answer.read()
+            with closing(_connection(place.scheme, place.hostname or "", place.port)) as connection:
+                connection.request(method, place.path.rstrip("/") + path, payload, dict(headers))
+                answer = connection.getresponse()
+                return answer, answer.read()
         except TimeoutError as error:
             raise errors.Unreachable("timeout", f"{self.url} does not answer within {TIMEOUT:g} s") from error
         except ssl.SSLError as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ import click
 import pytest
 
 from qhronos import cli
+from qhronos.cli import client
 from qhronos.clock import SystemClock
 from qhronos.config import Config
 from qhronos.errors import NotFound, QhronosError
@@ -383,3 +385,62 @@ def test_config_show_masks_secrets_unless_asked(qhronos, monkeypatch):
 
 def test_every_error_has_an_exit_code():
     assert all(any(issubclass(kind, known) for known, _ in cli.EXIT_CODES) for kind in (QhronosError, NotFound))
+
+
+def test_an_api_that_never_answers_is_told_from_one_that_is_away(qhronos, monkeypatch):
+    monkeypatch.setattr(client, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, _, err = qhronos("stats", "--api", f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+    assert 8 == code
+    assert "does not answer within 0.2 s" in err
+
+
+def test_tls_to_a_server_without_is_one_sentence(qhronos, api):
+    code, _, err = qhronos("stats", "--api", api.url.replace("http", "https"))
+
+    assert (9, 1) == (code, err.count("\n"))
+
+
+def test_an_interrupted_command_ends_without_a_word(qhronos, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client.Api, "request", interrupt)
+
+    assert (130, "", "\n") == qhronos("stats", "--api", "http://127.0.0.1:1")
+
+
+def test_a_reader_that_has_enough_is_no_failure():
+    command = f"{sys.executable} -m qhronos config show | head -n 1; echo $?"
+    ran = subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True, text=True)
+
+    assert ("server.host: 127.0.0.1\n0\n", "") == (ran.stdout, ran.stderr)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
+def test_the_version_says_which_zone_data_are_in_use(qhronos, arguments):
+    code, out, _ = qhronos(*arguments)
+
+    assert 0 == code
+    assert re.fullmatch(r"qhronos \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+, tzdata 20\d\d[a-z]+\)\n", out)
+
+
+def test_tokens_are_listed_and_revoked(qhronos, api):
+    held = {"id": "7", "sub": "ci", "access": "read", "scope": ["a"], "expires_at": "2026-12-24T18:00:00Z"}
+    api.answer = {"data": [held | {"revoked_at": None}], "pagination": {"next_cursor": None}}
+
+    assert "7   ci   read    a      2026-12-24 18:00:00Z" == qhronos("token", "list")[1].splitlines()[1]
+
+    api.status = 204
+
+    assert (0, "", "revoked 7\n") == qhronos("token", "revoke", "7")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["preview", "FREQ=DAILY"], ["stats"], ["token", "create", "x", "--access", "admin"]]
+)
+def test_programs_get_the_answer_as_it_came(qhronos, api, arguments):
+    api.answer = {"any": ["thing"], "words": "daily"}
+
+    assert api.answer == json.loads(qhronos(*arguments, "-o", "json")[1])
