@@ -46,6 +46,23 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Notice).decode
 
 
+def _end_if_cancelled() -> None:
+    """The driver swallows a cancellation that meets it at the wrong moment of connecting."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _read(data: bytes) -> Notice | None:
+    """None: of another version, or not ours."""
+    try:
+        notice: Notice = _decode(data)
+    except msgspec.DecodeError as error:
+        log.warning("notice.unreadable", error=str(error))
+        return None
+    return notice
+
+
 class Broadcast:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
@@ -69,6 +86,7 @@ class Broadcast:
                 async for notice in self._listen(subscribed):
                     heed(notice)
             except Unavailable as error:
+                _end_if_cancelled()
                 log.warning("broadcast.lost", error=str(error))
             await clock.wait(never, OUTAGE_REST)
 
@@ -78,13 +96,14 @@ class Broadcast:
             await channel.subscribe(self._channel)
             try:
                 while True:
+                    _end_if_cancelled()
                     message = await channel.get_message(timeout=QUIET_SECONDS)
                     if message is None:
                         await channel.ping()
                     elif message["type"] == "subscribe":
                         subscribed.set()
-                    elif message["type"] == "message":
-                        yield _decode(message["data"])
+                    elif message["type"] == "message" and (notice := _read(message["data"])):
+                        yield notice
             finally:
                 subscribed.clear()
 

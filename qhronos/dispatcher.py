@@ -96,9 +96,12 @@ class Dispatcher:
             self._clock,
             worker=self._worker.id,
             limit=room,
-            prefetch=self._settings.prefetch if self._subscribed.is_set() else timedelta(),
+            prefetch=self._prefetch(),
             lease=self._settings.lease,
         )
+
+    def _prefetch(self) -> timedelta:
+        return self._settings.prefetch if self._subscribed.is_set() else timedelta()
 
     async def _take(self, rows: list[Claimed]) -> None:
         """Hold what is to fire; settle at once what is not to."""
@@ -119,28 +122,30 @@ class Dispatcher:
 
     async def _judge_missed(self, rows: list[Claimed]) -> dict[Identity, str]:
         now, grace = self._clock.now(), self._settings.grace_period
-        late = [r for r in rows if now - r.due_at > grace and not r.attempt and r.origin in (Origin.RULE, Origin.ONCE)]
+        # By `fire_at`: a replay of what is long past is not late.
+        late = [r for r in rows if now - r.fire_at > grace and not r.attempt and r.origin in (Origin.RULE, Origin.ONCE)]
         if not late:
             return {}
         policies = {row.identity: policies_of(row).misfire for row in late}
+        lateness = {row.identity: now - row.fire_at for row in late}
         asked = [i for i, misfire in policies.items() if misfire.policy is MisfirePolicy.FIRE_LATEST]
         superseded: set[Identity] = set()
         if asked:
             async with self._stores.database.connection() as conn:
                 superseded = await pending.later_due(conn, asked, now)
         reasons = {
-            i: missed(misfire, now - i.due_at, grace, superseded=i in superseded) for i, misfire in policies.items()
+            i: missed(misfire, lateness[i], grace, superseded=i in superseded) for i, misfire in policies.items()
         }
         return {identity: reason for identity, reason in reasons.items() if reason}
 
     def _rest(self, claims: Claims, room: int) -> float:
         metrics.HELD.set(len(self._held))
         metrics.IN_FLIGHT.set(len(self._in_flight))
-        if claims.popped >= room // 2:  # a shard may hold more than its share
+        if claims.popped >= max(1, room // 2):  # a shard may hold more than its share
             return 0.0
         if claims.next_at is None or claims.plan_lost:
             return LONGEST_REST
-        ahead = claims.next_at - self._settings.prefetch - self._clock.now()
+        ahead = claims.next_at - self._prefetch() - self._clock.now()
         return max(0.0, min(LONGEST_REST, ahead.total_seconds()))
 
     # firing

@@ -11,7 +11,7 @@ from qhronos.core.occurrence import Identity
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
 from qhronos.plan import Plan
-from qhronos.store import pending
+from qhronos.store import changes, pending
 from tests.rows import plant_event, plant_open, rows, seconds
 from tests.service.engine import Noting, make_dispatcher, open_stores, settled
 
@@ -414,3 +414,52 @@ class CutPlan(Plan):
         if self.away:
             raise Unavailable("redis", "away")
         await super().arrived(identities)
+
+
+async def test_a_replay_of_what_was_skipped_fires(engine, clock, dispatcher, noting):
+    identity = await plan_one(engine, clock.now() - seconds(3600), policies={"misfire": {"policy": "skip"}})
+    await dispatcher.tick()
+    await settled(dispatcher)
+    skipped = await query(engine, "SELECT status FROM occurrences")
+
+    async with engine.database.connection() as conn:
+        opened = await changes.reopen(conn, [identity], clock.now())
+    await engine.plan.add((entry.identity, entry.fire_at) for entry in opened)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [("skipped",)] == skipped
+    assert [("completed",)] == await query(engine, "SELECT status FROM occurrences")
+
+
+async def test_unsubscribed_it_rests_until_the_instant_itself(engine, clock, dispatcher):
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.8))
+    dispatcher._subscribed.clear()
+
+    rest = await dispatcher.tick()
+
+    assert 0.8 == pytest.approx(rest)
+
+
+async def test_with_room_for_one_it_still_rests(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting, max_held=1)
+
+    rest = await dispatcher.tick()
+
+    assert 1.0 == rest
+    await dispatcher.drain()
+
+
+async def test_a_notice_that_cannot_be_read_ends_nothing(engine, clock, dispatcher, noting):
+    await subscribed(dispatcher)
+    identity = await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+
+    dispatcher.wake.clear()
+    await engine.plan.redis.publish(engine.broadcast._channel, b'{"type":"of tomorrow"}')
+    await engine.broadcast.revoke([identity.event_id])
+    async with asyncio.timeout(15):
+        await dispatcher.wake.wait()
+
+    assert dispatcher._subscribed.is_set()
