@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qhronos.core.recurrence.days import allowed_days
+from qhronos.core.recurrence.model import Mark
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import BY_PARTS, FIELDS, Freq, Rule
 from qhronos.core.recurrence.times import Times
@@ -53,9 +54,10 @@ class Ticks:
             if wanted < wall + self._unit:
                 for position in self._positions(period, wall, face, steps):
                     yield position, True
+            # In the first pass of a fold what is wanted next may be behind on the clock and yet to come.
+            if wanted < wall + self._unit or face.mark(period) is Mark.FOLD_FIRST:
                 period += self._step
             else:
-                # Never further than a clock change on the way may bring the wanted slot nearer.
                 ahead = face.earliest_from(min(wanted, LAST)) - self._unit + 1
                 period = max(period + self._step, self._period_from(ahead))
             yield min(period, until), False
