@@ -126,7 +126,7 @@ class _AgeingFile(logging.handlers.RotatingFileHandler):
 
 def _text(*, colors: bool) -> logging.Formatter:
     renderer = structlog.dev.ConsoleRenderer(
-        colors=colors, pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+        colors=colors, pad_event_to=24, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
     )
     return ProcessorFormatter(
         foreign_pre_chain=SHARED, processors=[ProcessorFormatter.remove_processors_meta, _shortened, renderer]
