@@ -83,3 +83,25 @@ async def test_an_idempotency_key_is_not_silently_ignored(api):
     said = {"events": [{"name": "a", "webhook": HOOK}]}
 
     assert 400 == (await api.post("/events/bulk", said, headers={"Idempotency-Key": "k"})).status_code
+
+
+async def test_a_key_out_of_sight_is_a_conflict_of_that_one(api):
+    await create(api, key="theirs", tags=["other"])
+    token = api.token(Access.READ_WRITE, "mine")
+    said = [{"name": "a", "webhook": HOOK, "tags": ["mine"], "key": key} for key in ("own", "theirs")]
+
+    each = await api.post("/events/bulk", {"events": said}, token=token)
+    none = await api.post("/events/bulk", {"events": said, "atomic": True}, token=token)
+
+    assert [(201, None), (409, "key")] == [(r["status"], r.get("field")) for r in each.json()["results"]]
+    assert (422, "events[1].key") == (none.status_code, none.json()["field"])
+
+
+async def test_all_or_none_takes_a_key_twice(api):
+    said = [{"name": name, "webhook": HOOK, "key": "k"} for name in ("first", "second")]
+
+    answer = await api.post("/events/bulk", {"events": said, "atomic": True})
+
+    assert [(201, "first", 1), (200, "second", 2)] == [
+        (result["status"], *picked(result["event"], "name", "version")) for result in answer.json()["results"]
+    ]

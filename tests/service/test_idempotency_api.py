@@ -5,6 +5,10 @@ import asyncio
 import pytest
 
 from qhronos.api.auth import Access
+from qhronos.api.events import edited
+from qhronos.engine.actor import Actor
+from qhronos.engine.draft import Fields
+from qhronos.store import idempotency
 from tests.service.events import HOOK, create, query
 
 
@@ -89,3 +93,11 @@ async def test_a_key_that_cannot_be_is_refused(api, key):
     answer = await api.post("/events", {"name": "x", "webhook": HOOK}, headers={"Idempotency-Key": key})
 
     assert (400, "Idempotency-Key") == (answer.status_code, answer.json()["field"])
+
+
+async def test_an_upsert_that_finds_nobody_leaves_its_key_unused(api):
+    request = idempotency.Request("tester", "k", b"digest")
+    actor = Actor("tester", None, "r", None)
+
+    assert await api.deps.changes.upsert(actor, Fields(key="nobody"), request, edited) is None
+    assert [] == await query(api, "SELECT 1 FROM idempotency_keys")
