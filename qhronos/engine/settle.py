@@ -49,10 +49,22 @@ class Settler:
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
             if not self._waiting:
                 self._put.clear()
-            await self._commit(group)
+            await self._commit_each(group)
             self._unsettled -= len(group)
             if not self._unsettled:
                 self.idle.set()
+
+    async def _commit_each(self, group: list[Settlement]) -> None:
+        """Together; if that cannot be, in halves, so that a bad one is left alone to the end of its lease."""
+        try:
+            await self._commit(group)
+        except Exception:  # what is wrong with one must neither hold up the others nor end this loop; logged here once
+            if len(group) == 1:
+                log.exception("settlement.dropped", event_id=str(group[0].event_id), due_at=group[0].due_at.isoformat())
+                return
+            half = len(group) // 2
+            await self._commit_each(group[:half])
+            await self._commit_each(group[half:])
 
     async def _commit(self, group: list[Settlement]) -> None:
         while True:

@@ -83,7 +83,7 @@ WITH given AS (
     DELETE FROM pending AS p USING given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
         AND g.status <> 'scheduled'
-    RETURNING p.event_id, p.due_at, p.origin, p.version, p.wall,
+    RETURNING p.event_id, p.due_at, p.fence, p.origin, p.version, p.wall,
         p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at
 ), again AS (
     UPDATE pending AS p
@@ -92,11 +92,11 @@ WITH given AS (
     FROM given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
         AND g.status = 'scheduled'
-    RETURNING p.event_id, p.due_at, p.version, p.attempt, p.fire_at
+    RETURNING p.event_id, p.due_at, p.fence, p.version, p.attempt, p.fire_at
 ), settled AS (
-    SELECT event_id, due_at, version, attempt, status, NULL::timestamptz AS fire_at FROM closed
+    SELECT event_id, due_at, fence, version, attempt, status, NULL::timestamptz AS fire_at FROM closed
     UNION ALL
-    SELECT event_id, due_at, version, attempt, 'scheduled', fire_at FROM again
+    SELECT event_id, due_at, fence, version, attempt, 'scheduled', fire_at FROM again
 ), ledger AS (
     INSERT INTO occurrences (event_id, due_at, status, reason, origin, version, attempt, wall, finished_at)
     SELECT event_id, due_at, status, reason, origin, version, attempt, wall, finished_at FROM closed
@@ -106,7 +106,7 @@ WITH given AS (
     )
     SELECT s.event_id, s.due_at, s.attempt, s.version, g.outcome, g.reason, g.status_code, g.excerpt,
         g.started_at, g.finished_at
-    FROM settled AS s JOIN given AS g USING (event_id, due_at)
+    FROM settled AS s JOIN given AS g USING (event_id, due_at, fence)
     WHERE g.outcome IS NOT NULL
 ), tallied AS (
     INSERT INTO tallies (at, status, count)

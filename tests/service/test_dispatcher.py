@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from qhronos.clock import SystemClock
-from qhronos.core.attempt import Failed, Refused
+from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.core.occurrence import Identity
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
@@ -463,3 +463,16 @@ async def test_a_notice_that_cannot_be_read_ends_nothing(engine, clock, dispatch
         await dispatcher.wake.wait()
 
     assert dispatcher._subscribed.is_set()
+
+
+async def test_an_end_that_cannot_be_stored_holds_up_no_other(engine, clock, dispatcher, noting):
+    good, bad = await plan_one(engine, clock.now()), await plan_one(engine, clock.now())
+    noting.answer = lambda delivery: (
+        Refused(reason="no text: \0") if delivery.event_id == bad.event_id else Delivered(status_code=200)
+    )
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [(good.event_id,)] == await query(engine, "SELECT event_id FROM occurrences")
+    assert [(bad.event_id, True)] == await query(engine, "SELECT event_id, lease_until IS NOT NULL FROM pending")

@@ -257,6 +257,18 @@ async def test_what_was_only_held_is_not_charged_as_a_loss(conn, event):
     assert [(0, None)] == await rows(conn, "SELECT losses, lease_until FROM pending")
 
 
+async def test_of_two_ends_of_one_occurrence_the_fence_decides_also_within_a_group(conn, event, worker):
+    await plant_open(conn, event, NOW)
+    (stale,) = await claim(conn, worker, Identity(event, NOW))
+    await pending.reclaim(conn, NOW, NOW + seconds(1), 10)
+    (row,) = await claim(conn, worker, Identity(event, NOW))
+
+    await pending.settle(conn, [settlement(stale, Status.FAILED, outcome="failed"), settlement(row)], NOW)
+
+    assert [("completed",)] == await rows(conn, "SELECT status FROM occurrences")
+    assert [("delivered",)] == await rows(conn, "SELECT outcome FROM attempts")
+
+
 async def test_a_forgotten_worker_finds_out_with_its_next_beat(conn, worker):
     assert await pending.beat(conn, worker, NOW)
     await pending.forget_workers(conn, NOW + seconds(1))
