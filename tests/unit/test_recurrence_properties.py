@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qhronos.core.recurrence import (
     STEPS,
+    ClockChange,
     Dst,
     Fold,
     Gap,
@@ -20,6 +21,7 @@ from qhronos.core.recurrence import (
     Recurrence,
     Subdaily,
     check,
+    clock_changes,
     describe,
     expand,
     explain,
@@ -29,6 +31,7 @@ from qhronos.core.recurrence import (
     start,
     to_text,
 )
+from qhronos.core.recurrence import zone as of_zone
 from qhronos.core.recurrence.expansion import spend
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import NUMBERS, WEEKDAYS
@@ -180,6 +183,46 @@ def test_a_window_holds_what_iterating_from_the_start_gives(text, begins, days):
     except ValueError:  # it takes exception to a rule that gives nothing
         assume(False)
     assert expected[len(before.instants) :] == found
+
+
+@settings(CALENDAR, max_examples=50)
+@given(text=rules(FREQUENCIES[:4]), begins=starts, days=st.integers(0, 300), zone=st.sampled_from(ZONES))
+def test_wall_time_in_a_zone_is_what_zoneinfo_makes_of_it(text, begins, days, zone):
+    assume(dateutil_is_right(text))
+    recurrence = parse(text, now=NOW, start_time=begins, timezone=zone)
+    since = start(recurrence) + days * DAY
+    found = [one.at for one in expand(recurrence, since, since + 300 * DAY, 40).instants]
+    assume(found)
+
+    walls = rrulestr(text if "WKST" in text else f"{text};WKST=MO", dtstart=begins)
+    until = found[-1].replace(tzinfo=None) + 2 * DAY
+    instants = {wall.replace(tzinfo=of_zone(zone)).astimezone(UTC) for wall in itertools.takewhile(until.__gt__, walls)}
+    assert sorted(at for at in instants if since <= at <= found[-1]) == found
+
+
+@settings(CALENDAR, max_examples=40)
+@given(data=st.data(), begins=starts, zone=st.sampled_from(ZONES))
+def test_real_time_is_what_a_look_at_every_minute_finds(data, begins, zone):
+    """Around the clock changes that come after the start."""
+    begins = begins.replace(second=0)
+    interval, asked = data.draw(st.integers(1, 40)), data.draw(st.sets(st.sampled_from(["BYHOUR", "BYMINUTE"])))
+    by = {part: data.draw(numbers(part)) for part in sorted(asked)}
+    text = ";".join([f"FREQ=MINUTELY;INTERVAL={interval}", *(f"{part}={values}" for part, values in by.items())])
+    recurrence = parse(text, now=NOW, start_time=begins, timezone=zone)
+    allowed = {part: set(map(int, values.split(","))) for part, values in by.items()}
+    began = start(recurrence)
+    changes = clock_changes(zone, began, began + 400 * DAY) or [ClockChange(began, 0 * DAY, 0 * DAY)]
+    since = max(began, changes[0].at - DAY / 4)
+
+    minutes = (since + timedelta(minutes=n) for n in range(12 * 60))
+    expected = [at for at in minutes if is_in(at, began, interval, allowed, zone)]
+    assert expected == [one.at for one in expand(recurrence, since, since + DAY / 2, 1000).instants]
+
+
+def is_in(at: datetime, began: datetime, interval: int, allowed: dict[str, set[int]], zone: str) -> bool:
+    shown = at.astimezone(of_zone(zone))
+    hour, minute = allowed.get("BYHOUR", {shown.hour}), allowed.get("BYMINUTE", {shown.minute})
+    return (at - began) % timedelta(minutes=interval) == 0 * DAY and shown.hour in hour and shown.minute in minute
 
 
 def dateutil_is_right(text: str) -> bool:
