@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, ReadOnlyError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from qhronos.errors import Unavailable
 
@@ -30,8 +28,8 @@ def connect(url: str) -> Redis:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """What the driver raises when Redis is away, as Unavailable."""
+    """What the driver raises when Redis is away or will not do it (full, read-only, not allowed), as Unavailable."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError) as error:
+    except (RedisError, OSError) as error:
         raise Unavailable("redis", str(error) or type(error).__name__) from error

@@ -152,3 +152,13 @@ async def test_a_plan_that_is_away_does_not_stop_expansion(engine, clock, tmp_pa
 
     assert [(1,)] == await query(engine, "SELECT count(*) FROM pending")
     await nobody.aclose()
+
+
+async def test_a_redis_that_refuses_to_write_does_not_stop_expansion(engine, clock, expander):
+    for shard in range(4):
+        await engine.plan.redis.set(engine.plan._key(shard, "due"), "not a sorted set")
+    await plant(engine, clock.now())
+
+    await expander.tick()
+
+    assert [(1,)] == await query(engine, "SELECT count(*) FROM pending")
