@@ -27,7 +27,8 @@ async def make_days_ahead(conn: Connection, now: datetime) -> None:
 
 async def tidy(conn: Connection, now: datetime) -> None:
     """The small things of every pass."""
-    await conn.execute(SQL["complete_ended_events"], {"now": now})
+    ended = await (await conn.execute(SQL["hold_ended_events"])).fetchall()
+    await pending.complete_events(conn, [event_id for (event_id,) in ended], now)
     await conn.execute(SQL["fold_tallies"], {"now": now})
     await conn.execute(SQL["purge_tallies"], {"before": now - TALLIES})
     await conn.execute(SQL["purge_idempotency_keys"], {"before": now - IDEMPOTENCY})
@@ -45,8 +46,8 @@ async def purge(conn: Connection, *, events: datetime, occurrences: datetime, au
 
 class OldDay(NamedTuple):
     partition: str
-    parent: str
-    half_detached: bool  # an earlier try was cut short
+    parent: str | None  # None, or half detached: an earlier try was cut short
+    half_detached: bool | None
 
 
 async def old_days(conn: Connection, before: datetime) -> list[OldDay]:
@@ -57,10 +58,12 @@ async def old_days(conn: Connection, before: datetime) -> list[OldDay]:
 
 async def drop_day(conn: Connection, day: OldDay) -> None:
     """Detach without locking readers out, then drop. Outside a transaction."""
-    names = {"partition": sql.Identifier(day.partition), "parent": sql.Identifier(day.parent)}
-    how = sql.SQL("FINALIZE" if day.half_detached else "CONCURRENTLY")
-    await conn.execute(sql.SQL("ALTER TABLE {parent} DETACH PARTITION {partition} {how}").format(**names, how=how))
-    await conn.execute(sql.SQL("DROP TABLE {partition}").format(**names))
+    partition = sql.Identifier(day.partition)
+    if day.parent is not None:
+        how = sql.SQL("FINALIZE" if day.half_detached else "CONCURRENTLY")
+        detach = sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}")
+        await conn.execute(detach.format(sql.Identifier(day.parent), partition, how))
+    await conn.execute(sql.SQL("DROP TABLE {}").format(partition))
 
 
 async def oldest_overdue(conn: Connection, now: datetime) -> datetime | None:

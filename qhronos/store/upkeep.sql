@@ -7,13 +7,14 @@ SELECT ensure_ledger_day(day::date)
 FROM generate_series(%(today)s::date, %(today)s::date + 2, interval '1 day') AS t (day);
 
 -- name: list_old_days
--- Partitions of the ledger that lie wholly before a day. What can fire is never here: open rows are in `pending`.
+-- Partitions of the ledger that lie wholly before a day, those too that were detached and not yet dropped. What can fire is
+-- never here: open rows are in `pending`.
 SELECT c.relname, p.relname, i.inhdetachpending
-FROM pg_inherits AS i
-JOIN pg_class AS c ON c.oid = i.inhrelid
-JOIN pg_class AS p ON p.oid = i.inhparent
-WHERE p.relname IN ('occurrences', 'attempts')
-    AND c.relname ~ '_\d{4}_\d{2}_\d{2}$'
+FROM pg_class AS c
+LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
+LEFT JOIN pg_class AS p ON p.oid = i.inhparent
+WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)
+    AND c.relname ~ '^(occurrences|attempts)_\d{4}_\d{2}_\d{2}$'
     AND to_date(right(c.relname, 10), 'YYYY_MM_DD') < %(before)s::date
 ORDER BY c.relname;
 
@@ -47,12 +48,13 @@ DELETE FROM audit WHERE at < %(before)s;
 -- name: purge_tokens
 DELETE FROM tokens WHERE expires_at < %(before)s;
 
--- name: complete_ended_events
--- Two settlements that each closed one of the last two rows, or an expander that found the end: what they left.
-UPDATE events AS e
-SET status = 'completed', updated_at = %(now)s
+-- name: hold_ended_events
+-- What settlements and expanders left that ended at the same instant. Held first and looked at again by the statement that
+-- completes them: whoever holds one now may be giving it work.
+SELECT e.id FROM events AS e
 WHERE e.status = 'active' AND e.next_expand_at IS NULL
-    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id);
+    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
+FOR UPDATE SKIP LOCKED;
 
 -- name: purge_events
 -- Events that ended long ago, with what says what they once promised. Nothing of theirs is open.

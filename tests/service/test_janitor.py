@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from qhronos import metrics
 from qhronos.config import Archival, Retention
 from qhronos.janitor import Janitor
-from qhronos.store import pending
+from qhronos.store import events, pending
 from tests.fakes import FakeClock
 from tests.rows import plant_event, plant_open, rows, seconds
 from tests.service.engine import open_stores
@@ -129,6 +130,29 @@ async def test_events_that_were_left_with_nothing_are_completed(engine, clock, j
     await janitor.tick()
 
     assert [("completed",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_an_event_that_is_given_work_meanwhile_is_not_completed(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        event = await plant_event(conn, clock.now())
+    async with engine.database.transaction() as conn:
+        await events.lock(conn, event, None)
+        await plant_open(conn, event, clock.now(), origin="manual")
+        tick = asyncio.create_task(janitor.tick())
+        await asyncio.wait([tick], timeout=2)  # if it waits for the lock, then not for ever
+    await tick
+
+    assert [("active",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_a_day_that_was_detached_and_not_dropped_is_dropped(engine, clock, janitor):
+    day = day_name(clock.now())
+    await execute(engine, f"ALTER TABLE occurrences DETACH PARTITION {day}")
+    clock.advance(31 * 86_400)
+
+    await janitor.tick()
+
+    assert [(None,)] == await query(engine, "SELECT to_regclass(%s)", day)
 
 
 async def test_tallies_are_folded_to_a_row_a_minute(engine, clock, janitor):
