@@ -45,7 +45,7 @@ async def _write_new(
 
 async def _edit(conn: Connection, machinery: Changes, actor: Actor, fields: Fields, place: int) -> Change:
     try:
-        change = await begin_by_key(conn, actor, str(fields.key), machinery.clock.now())
+        change = await begin_by_key(conn, actor, str(fields.key), machinery.clock)
         if change is None:
             raise Conflict("another request has just deleted the event with this key; try again", field="key")
         await machinery.apply(change, fields)

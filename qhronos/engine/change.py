@@ -80,10 +80,11 @@ class Change:
         self.event = _found(await events.get(self.conn, self.event.id, None, self.now))
 
 
-async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: IfMatch, now: datetime) -> Change:
+async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: IfMatch, clock: Clock) -> Change:
     """Hold a live event that the actor sees. Raises NotFound, and Outdated if `if_match` is of another version."""
     if not await events.lock(conn, event_id, actor.scope):
         raise NotFound(NO_EVENT)
+    now = clock.now()  # once it is held: what started while we waited has started
     event = _found(await events.get(conn, event_id, None, now))
     if if_match is not None and etag(event) not in if_match:
         raise Outdated(f"the event has changed: it is now {etag(event)}; read it again", field="If-Match")
@@ -115,10 +116,9 @@ class Changes:
     ) -> Answer | None:
         """Edit the event with this key; None: there is no longer one."""
         async with self.stores.database.transaction() as conn:
-            now = self.clock.now()
-            if answer := await idempotency.claim(conn, request, now):
+            if answer := await idempotency.claim(conn, request, self.clock.now()):
                 return answer
-            change = await begin_by_key(conn, actor, str(fields.key), now)
+            change = await begin_by_key(conn, actor, str(fields.key), self.clock)
             if change is None:
                 # Nothing was done, so the request is still to be answered.
                 await idempotency.release(conn, [request] if request else [])
@@ -149,7 +149,7 @@ class Changes:
     async def change(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> AsyncIterator[Change]:
         """A transaction around a held event; after its commit everybody is told."""
         async with self.stores.database.transaction() as conn:
-            change = await begin(conn, actor, event_id, if_match, self.clock.now())
+            change = await begin(conn, actor, event_id, if_match, self.clock)
             yield change
         await self.tell(change)
 
@@ -259,7 +259,7 @@ async def pass_over(change: Change, reason: str) -> None:
         change.event, arrived = await pass_cursor(change.conn, change.event, change.now, reason)
 
 
-async def begin_by_key(conn: Connection, actor: Actor, key: str, now: datetime) -> Change | None:
+async def begin_by_key(conn: Connection, actor: Actor, key: str, clock: Clock) -> Change | None:
     """Hold the live event with this key; None: there is none. Raises Conflict if the actor must not see it."""
     held = await events.lock_key(conn, key, actor.scope)
     if held is None:
@@ -267,6 +267,7 @@ async def begin_by_key(conn: Connection, actor: Actor, key: str, now: datetime) 
     event_id, visible = held
     if not visible:
         raise Conflict("another event has this key", field="key")
+    now = clock.now()  # once it is held, as in `begin`
     return Change(conn, actor, _found(await events.get(conn, event_id, None, now)), now)
 
 

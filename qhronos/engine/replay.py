@@ -37,8 +37,7 @@ class Replays:
     async def replay(self, actor: Actor, identity: Identity) -> Occurrence:
         """Closed, and so open again: same id, next attempt, now. Raises Conflict where that cannot be."""
         async with self._stores.database.transaction() as conn:
-            now = self._clock.now()
-            status, occurrence = await _hold(conn, actor, identity, now)
+            status, occurrence, now = await _hold(conn, actor, identity, self._clock)
             if occurrence.status in OPEN:
                 raise Conflict(f"the occurrence is {occurrence.status}; only a closed one can be replayed")
             if status not in REPLAYABLE:
@@ -53,8 +52,7 @@ class Replays:
     async def cancel(self, actor: Actor, identity: Identity) -> Occurrence:
         """Open and not begun, and so closed as cancelled. Raises Conflict where that cannot be."""
         async with self._stores.database.transaction() as conn:
-            now = self._clock.now()
-            _, occurrence = await _hold(conn, actor, identity, now)
+            _, occurrence, now = await _hold(conn, actor, identity, self._clock)
             reason = f"cancelled by {actor.subject}"
             closed = await changes.close(conn, identity.event_id, Status.CANCELLED, reason, now, only=identity.due_at)
             if not closed:
@@ -87,15 +85,16 @@ class Replays:
         return Replayed(matched, len(opened))
 
 
-async def _hold(conn: Connection, actor: Actor, identity: Identity, now: datetime) -> tuple[str, Occurrence]:
-    """Hold the event of an occurrence that the actor sees: its status, and the occurrence as it stands now."""
+async def _hold(conn: Connection, actor: Actor, identity: Identity, clock: Clock) -> tuple[str, Occurrence, datetime]:
+    """Hold the event of an occurrence that the actor sees: its status, the occurrence, and since when."""
     held = await events.lock_of_occurrences(conn, [identity.event_id], actor.scope)
     if identity.event_id not in held:
         raise NotFound(NO_OCCURRENCE)
+    now = clock.now()
     occurrence = await occurrences.get(conn, identity, None, now)
     if occurrence is None and identity.due_at < now and not await changes.has_day(conn, identity.due_at):
         raise Gone("the history of that day has been dropped")
-    return held[identity.event_id], _found(occurrence)
+    return held[identity.event_id], _found(occurrence), now
 
 
 async def _record(conn: Connection, actor: Actor, action: str, identity: Identity, now: datetime) -> None:

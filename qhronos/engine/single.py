@@ -35,10 +35,9 @@ async def run(
 ) -> Answer:
     """Fire the event now, out of band; `payload` (JSON) stands in for its metadata this once."""
     async with machinery.stores.database.transaction() as conn:
-        now = machinery.clock.now()
-        if answer := await idempotency.claim(conn, request, now):
+        if answer := await idempotency.claim(conn, request, machinery.clock.now()):
             return answer
-        change = await begin(conn, actor, event_id, None, now)
+        change = await begin(conn, actor, event_id, None, machinery.clock)
         if change.event.status not in (EventStatus.ACTIVE, EventStatus.COMPLETED):
             raise Conflict(f"the event is {change.event.status}; resume it first")
         entry = await _open_manual(change, payload)

@@ -651,3 +651,15 @@ class TestHistoryOfIntent:
         assert [(50,)] == await query(api, "SELECT count::int FROM gaps")
         assert 100 == len(await open_of(api, event))
         assert "2026-03-01T11:59:50Z" == event["next_due_at"]
+
+
+async def test_what_starts_while_a_change_waits_for_its_event_is_left_to_finish(api, clock, event, plant):
+    async with api.deps.database.transaction() as conn:
+        await conn.execute("SELECT FROM events FOR UPDATE")  # as the expander does for its batch
+        deletion = asyncio.create_task(api.delete(f"/events/{event['id']}"))
+        await asyncio.wait([deletion], timeout=1)  # it is at the lock
+        clock.advance((HELD + 1) * 60)
+    await deletion
+
+    due = clock.now() - MINUTE
+    assert [(True,)] == await query(api, "SELECT lease_until IS NOT NULL FROM pending WHERE due_at = %s", due)
