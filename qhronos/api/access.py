@@ -30,11 +30,12 @@ def needs(
     headers: Mapping[str, str] | None = None,
     example: object = None,
     answer: Any = None,
+    also: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     """What a route declares: who may call it, and for its description what else it refuses and takes.
 
-    `refusals` beyond those that follow from the route itself, `headers` with what they are for, `example` of a body, and
-    the type of the `answer` where the handler encodes it itself.
+    `refusals` beyond those that follow from the route itself, `headers` with what they are for, `example` of a body,
+    the type of the `answer` where the handler encodes it itself, and the statuses that it may `also` have.
     """
     return {
         "access": access,
@@ -42,6 +43,7 @@ def needs(
         "headers": headers or {},
         "example": example,
         "answer": answer,
+        "also": also,
     }
 
 

@@ -71,9 +71,13 @@ def reads(answer: Any = None) -> dict[str, Any]:
 
 
 def writes(
-    answer: Any, refusals: Sequence[type[Refusal]], headers: dict[str, str], example: object = None
+    answer: Any,
+    refusals: Sequence[type[Refusal]],
+    headers: dict[str, str],
+    example: object = None,
+    also: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    opt = needs(Access.WRITE, *refusals, headers=headers, example=example, answer=answer)
+    opt = needs(Access.WRITE, *refusals, headers=headers, example=example, answer=answer, also=also)
     return {"opt": opt, "tags": ["events"]}
 
 
@@ -90,7 +94,7 @@ EXAMPLE = {
 }
 
 
-@post("/events", **writes(EventView, [Conflict], TAKES_KEY, EXAMPLE), summary="Create an event")
+@post("/events", **writes(EventView, [Conflict], TAKES_KEY, EXAMPLE, also=(200,)), summary="Create an event")
 async def create_event(
     deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[NewEvent]
 ) -> Response[bytes]:

@@ -201,7 +201,8 @@ def _responses(route: Route, access: Access, refs: dict[Any, dict[str, Any]]) ->
         str(status): {"$ref": f"#/components/responses/{PROBLEMS[status]}"}
         for status in sorted(_statuses(route, access))
     }
-    return {str(route.handler.status_code): good, **refusals}
+    statuses = (route.handler.status_code, *route.handler.opt.get("also", ()))
+    return {**{str(status): good for status in sorted(statuses)}, **refusals}
 
 
 def _statuses(route: Route, access: Access) -> set[int]:

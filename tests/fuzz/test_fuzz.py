@@ -23,7 +23,7 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
     "unsupported_method,allow_header_conformance,ignored_auth,use_after_free,ensure_resource_availability"
 )
-LEAST_SHARE = 0.9  # of the cases asked for: some routes have fewer than their part
+SPARE = 1.3  # some routes take so little that there are fewer cases than their part
 
 
 async def plant(running):
@@ -44,7 +44,7 @@ def fuzz(running, ids, operations):
     return started(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{running.url}/schema/openapi.json"),
         *("--header", f"Authorization: Bearer {running.token}", "--seed", SEED, "--checks", CHECKS),
-        *("--max-examples", str(math.ceil(CASES / operations)), "--continue-on-failure", "--no-color"),
+        *("--max-examples", str(math.ceil(SPARE * CASES / operations)), "--continue-on-failure", "--no-color"),
         *("--suppress-health-check", "all", "--request-timeout", "30"),
         env={
             "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
@@ -70,5 +70,5 @@ async def test_no_route_falls_over_or_answers_what_it_does_not_describe(tmp_path
     assert 0 == code, report
     assert [] == errors
     assert 200 == status
-    assert sent >= LEAST_SHARE * CASES
+    assert sent >= CASES
     print(f"{sent} cases, seed {SEED}")  # noqa: T201 - the figure that is reported
