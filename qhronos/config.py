@@ -31,6 +31,9 @@ Interval = Annotated[timedelta, Meta(extra={"positive": True})]
 Secrets = Annotated[tuple[str, ...], Meta(extra={"secret": True})]
 
 
+LEAST_LEASE = timedelta(seconds=65)
+
+
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
 
 
@@ -152,9 +155,14 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
 def build(raw: Mapping[str, object]) -> Config:
     shaped = _shape(Config, raw, "")
     try:
-        return msgspec.convert(shaped, Config, strict=False)
+        config = msgspec.convert(shaped, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"config: {_place(str(error))}") from error
+    if config.scheduler.lease < LEAST_LEASE:
+        raise ConfigError(
+            "config: scheduler.lease: at least 65s; a request may take 60s and has to end before its lease"
+        )
+    return config
 
 
 def explicit_keys(path: Path | None, environ: Mapping[str, str]) -> frozenset[str]:

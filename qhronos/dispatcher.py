@@ -62,6 +62,7 @@ class Dispatcher:
         self._held = Held()
         self._ready: deque[Holding] = deque()
         self._recalled: list[Claimed] = []
+        self._lapses = 0  # of the worker, as far as they have been heeded
         self._in_flight: dict[asyncio.Task[None], Claimed] = {}
         self._landed = asyncio.Event()
         self._subscribed = asyncio.Event()
@@ -73,7 +74,10 @@ class Dispatcher:
     async def tick(self) -> float:
         self._start_background()
         if self._worker.needs_beat():
-            await self._beat()
+            await self._worker.beat()
+        if self._worker.lapses != self._lapses:
+            self._lapses = self._worker.lapses
+            self._recall_all()  # taken for dead: others may have what was held
         if not self._subscribed.is_set():
             self._recall_all()
         await self._hand_back_recalled()
@@ -83,11 +87,6 @@ class Dispatcher:
         claims = await self._claim(room)
         await self._take(claims.rows)
         return self._rest(claims, room)
-
-    async def _beat(self) -> None:
-        known, trusted = self._worker.id, self._clock.monotonic() < self._worker.trusted_until()
-        if await self._worker.beat() != known or not trusted:
-            self._recall_all()  # taken for dead: others may have what was held
 
     async def _claim(self, room: int) -> Claims:
         assert self._worker.id is not None  # noqa: S101 - the first tick has registered it
@@ -177,13 +176,18 @@ class Dispatcher:
 
     async def _act(self, holding: Holding) -> None:
         row = holding.row
-        retry = policies_of(row).retry or self._defaults.retry
-        ends = self._clock.monotonic() + retry.timeout
-        if ends > min(holding.trusted_until, self._worker.trusted_until() + retry.timeout):
-            # The lease may end, or others may take this worker for dead, before the request would.
+        if not self._is_ours(holding):
             await self._hand_back([row])
             return
         self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random))
+
+    def _is_ours(self, holding: Holding) -> bool:
+        """Surely, and until a request would have ended: neither will the lease end before, nor do others take this
+        worker for dead, nor did they since it was claimed."""
+        now = self._clock.monotonic()
+        retry = policies_of(holding.row).retry or self._defaults.retry
+        alive = now <= self._worker.trusted_until() and self._worker.lapses == self._lapses
+        return alive and now + retry.timeout <= holding.trusted_until
 
     # recall
 

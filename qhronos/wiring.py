@@ -41,7 +41,7 @@ from qhronos.engine.deliver import Defaults
 from qhronos.engine.recover import Reaper, Rebuilder, Sweeper
 from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
-from qhronos.engine.worker import Worker
+from qhronos.engine.worker import Heartbeat, Worker
 from qhronos.errors import ConfigError
 from qhronos.expander import Expander
 from qhronos.http import Client, Egress
@@ -140,6 +140,7 @@ class Program:
         self._announce = announce
         self._clock = SystemClock()
         self._stop = asyncio.Event()
+        self._drained = asyncio.Event()
 
     async def run_migrated(self) -> None:
         applied = await migrate(database_url(self._config.database))
@@ -162,8 +163,11 @@ class Program:
 
     async def _serve(self, services: list[Service], server: ApiServer | None, readiness: Readiness) -> None:
         async with asyncio.TaskGroup() as group:
-            for service in services:
-                group.create_task(run(service, self._clock, self._stop), name=service.name)
+            beating = [service for service in services if isinstance(service, Heartbeat)]
+            working = [service for service in services if service not in beating]
+            tasks = [group.create_task(run(each, self._clock, self._stop), name=each.name) for each in working]
+            for heartbeat in beating:
+                group.create_task(run(heartbeat, self._clock, self._drained), name=heartbeat.name)
             if server is not None:
                 group.create_task(server.serve(), name="server")
                 await server.ready.wait()
@@ -172,10 +176,14 @@ class Program:
             await self._stop.wait()
             logger.info("process.draining")
             readiness.drain()
-            for service in services:
-                service.wake.set()
             if server is not None:
                 server.should_exit = True
+            for each in working:
+                each.wake.set()
+            await asyncio.wait(tasks)
+            self._drained.set()
+            for heartbeat in beating:
+                heartbeat.wake.set()
 
     async def _open_stores(self, stack: AsyncExitStack) -> Stores:
         config = self._config
@@ -201,6 +209,7 @@ class Program:
             stack.push_async_callback(client.close)
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
             yield Dispatcher(stores, worker, actions.performer(client), _defaults(config), clock, config.scheduler)
+            yield Heartbeat(worker)
             yield Reaper(stores, clock)
             yield Rebuilder(stores, clock)
             yield Sweeper(stores, clock)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
+from qhronos.core.attempt import Failed, Outcome
 
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
@@ -40,13 +40,9 @@ def next_pause(retry: Retry, outcome: Outcome, starts: int, jitter: float) -> ti
 
     What the endpoint asks for in Retry-After is honoured within [our own pause, the greater of an hour and twice it].
     """
-    match outcome:
-        case Delivered() | Refused():
-            return None
-        case Failed() if starts >= retry.max_attempts:
-            return None
-        case Failed(retry_after=asked):
-            pause = retry.backoff.pause(starts, jitter)
-            if asked is None:
-                return pause
-            return min(max(asked, pause), max(2 * pause, LONGEST_RETRY_AFTER))
+    if not isinstance(outcome, Failed) or starts >= retry.max_attempts:
+        return None
+    pause = retry.backoff.pause(starts, jitter)
+    if outcome.retry_after is None:
+        return pause
+    return min(max(outcome.retry_after, pause), max(2 * pause, LONGEST_RETRY_AFTER))

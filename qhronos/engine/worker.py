@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from qhronos.clock import Clock
@@ -21,6 +22,8 @@ class Worker:
         self._database = database
         self._clock = clock
         self._beaten_at = float("-inf")
+        self._lock = asyncio.Lock()
+        self.lapses = 0  # how often others may have taken it for dead, and what it held with it
 
     def needs_beat(self) -> bool:
         return self._clock.monotonic() - self._beaten_at >= BEAT_EVERY
@@ -31,17 +34,40 @@ class Worker:
 
     async def beat(self) -> int:
         """Say that this worker lives; its id."""
-        began = self._clock.monotonic()
-        async with self._database.connection() as conn:
-            now = self._clock.now()
-            if self.id is None or not await pending.beat(conn, self.id, now):
-                self.id = await pending.register_worker(conn, self._name, now)
-        self._beaten_at = began
-        return self.id
+        async with self._lock:
+            known, began = self.id, self._clock.monotonic()
+            lapsed = began >= self.trusted_until()
+            async with self._database.connection() as conn:
+                now = self._clock.now()
+                if self.id is None or not await pending.beat(conn, self.id, now):
+                    self.id = await pending.register_worker(conn, self._name, now)
+            self.lapses += known is not None and (lapsed or known != self.id)
+            self._beaten_at = began
+            return self.id
 
     async def retire(self) -> None:
         """Say goodbye, once nothing is held any more."""
-        if self.id is not None:
-            async with self._database.connection() as conn:
-                await pending.retire_worker(conn, self.id)
-            self.id = None
+        async with self._lock:
+            if self.id is not None:
+                async with self._database.connection() as conn:
+                    await pending.retire_worker(conn, self.id)
+            self._beaten_at = float("inf")
+
+
+class Heartbeat:
+    """Service: beats apart from the dispatcher, whose ticks may hang on Redis, and until it is drained: what is still
+    under way then must not be taken for lost."""
+
+    name = "heartbeat"
+
+    def __init__(self, worker: Worker) -> None:
+        self.wake = asyncio.Event()
+        self._worker = worker
+
+    async def tick(self) -> float:
+        if self._worker.needs_beat():
+            await self._worker.beat()
+        return BEAT_EVERY / 2
+
+    async def drain(self) -> None:
+        """The dispatcher retires the worker."""

@@ -8,7 +8,7 @@ import pytest
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.core.occurrence import Identity
-from qhronos.engine.worker import DEAD_AFTER
+from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
 from qhronos.plan import Plan
 from qhronos.store import changes, pending
@@ -476,3 +476,33 @@ async def test_an_end_that_cannot_be_stored_holds_up_no_other(engine, clock, dis
 
     assert [(good.event_id,)] == await query(engine, "SELECT event_id FROM occurrences")
     assert [(bad.event_id, True)] == await query(engine, "SELECT event_id, lease_until IS NOT NULL FROM pending")
+
+
+async def test_a_lapse_that_only_the_heartbeat_has_noticed_stops_what_is_held(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.5))
+    await dispatcher.tick()
+    clock.advance(DEAD_AFTER.total_seconds())
+    await Heartbeat(dispatcher._worker).tick()
+
+    dispatcher._fire_due()
+    await settled(dispatcher)
+
+    assert [] == noting.deliveries
+    await dispatcher.drain()
+
+
+async def test_a_heartbeat_beats_when_it_is_time_and_not_after_the_worker_has_retired(engine, clock):
+    worker = Worker("test", engine.database, clock)
+    heartbeat = Heartbeat(worker)
+    beats = []
+    for _ in range(4):
+        clock.advance(await heartbeat.tick())
+        beats += await query(engine, "SELECT heartbeat_at FROM workers")
+    await worker.retire()
+    await heartbeat.tick()
+
+    assert 2 == len(set(beats))
+    assert [] == await query(engine, "SELECT * FROM workers")
+    await heartbeat.drain()

@@ -112,6 +112,7 @@ def test_a_secret_may_stand_in_a_file(tmp_path):
         ({"QHRONOS_SERVER__PORT": "70000"}, "server.port: Expected `int` <= 65535"),
         ({"QHRONOS_LOGGING__LEVEL": "loud"}, "logging.level: must be one of debug, info, warning, error"),
         ({"QHRONOS_SCHEDULER__LEASE": "0"}, "scheduler.lease: must be longer than nothing"),
+        ({"QHRONOS_SCHEDULER__LEASE": "30s"}, "scheduler.lease: at least 65s"),
         ({"QHRONOS_SCHEDULER__LEASE": "a while"}, "scheduler.lease: not a duration; write it like 30s"),
         ({"QHRONOS_HTTP__EGRESS_ALLOW": "[10.0.0.0/8"}, "http.egress_allow: starts like a JSON list"),
         ({"QHRONOS_HMAC__DEFAULT_SECRET_FILE": "/no/such"}, "cannot read /no/such: No such file"),

@@ -143,3 +143,21 @@ def test_a_rule_whose_search_takes_long_goes_on_where_it_stopped():
         assert passes < 5000
 
     assert datetime(2028, 2, 29, 3, 4, 5, tzinfo=UTC) == pass_.instants[0].at
+
+
+def test_an_instant_beyond_the_search_is_searched_for_again_when_that_comes_near():
+    rule = recurrence("FREQ=YEARLY;INTERVAL=20", dtstart=NOW)
+
+    pass_ = step(rule, NOW + HOUR, now=NOW + HOUR)
+
+    assert pass_.next_due_at is None
+    assert NOW + timedelta(days=9 * 365) < pass_.expanded_until < NOW + timedelta(days=11 * 365)
+    assert pass_.expanded_until - HOUR / 2 == pass_.next_expand_at
+
+
+def test_a_rule_that_ends_without_another_instant_is_over():
+    rule = recurrence("FREQ=DAILY;UNTIL=20260301T200000Z")
+
+    pass_ = step(rule, NOW + HOUR, now=NOW + HOUR)
+
+    assert ((), None, None) == (pass_.instants, pass_.next_due_at, pass_.next_expand_at)
