@@ -9,7 +9,7 @@ from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.config import Archival, Retention
 from qhronos.log import get_logger
-from qhronos.store import Connection, Database, upkeep
+from qhronos.store import Database, upkeep
 
 REST = 60.0
 
@@ -37,17 +37,21 @@ class Janitor:
                 return REST
             await upkeep.make_days_ahead(conn, now)
             await upkeep.tidy(conn, now)
-            if self._purged_at is None or now - self._purged_at >= self._retention.cleanup_interval:
-                await self._purge(conn, now)
-                self._purged_at = now
+        if self._purged_at is None or now - self._purged_at >= self._retention.cleanup_interval:
+            await self._purge(now)
         if self._dropped_at is None or now - self._dropped_at >= self._archival.check_period:
             await self._drop_old_days(now)
             self._dropped_at = now
         return REST
 
-    async def _purge(self, conn: Connection, now: datetime) -> None:
+    async def _purge(self, now: datetime) -> None:
+        """A batch; what it leaves is for the next tick."""
         keep = self._retention
-        await upkeep.purge(conn, events=now - keep.events, occurrences=now - keep.occurrences, audit=now - keep.audit)
+        async with self._database.connection() as conn:
+            done = await upkeep.purge(
+                conn, events=now - keep.events, occurrences=now - keep.occurrences, audit=now - keep.audit
+            )
+        self._purged_at = now if done else None
 
     async def _drop_old_days(self, now: datetime) -> None:
         async with self._database.connection() as conn:

@@ -12,6 +12,7 @@ from qhronos.store import Connection, load_sql, pending
 SQL = load_sql("upkeep")
 IDEMPOTENCY = timedelta(hours=24)
 TALLIES = timedelta(days=2)
+PURGE = 10_000  # rows at once: a statement that took too long would never get anywhere
 DEAD_WORKERS = timedelta(days=1)
 
 
@@ -35,13 +36,17 @@ async def tidy(conn: Connection, now: datetime) -> None:
     await pending.forget_workers(conn, now - DEAD_WORKERS)
 
 
-async def purge(conn: Connection, *, events: datetime, occurrences: datetime, audit: datetime) -> None:
-    """Remove what ended before the given instants."""
-    await conn.execute(SQL["purge_events"], {"before": events})
-    await conn.execute(SQL["purge_past_attempts"], {"before": occurrences})
-    await conn.execute(SQL["purge_past_occurrences"], {"before": occurrences})
-    await conn.execute(SQL["purge_audit"], {"before": audit})
+async def purge(conn: Connection, *, events: datetime, occurrences: datetime, audit: datetime) -> bool:
+    """Remove a batch each of what ended before the given instants; whether that was all."""
     await conn.execute(SQL["purge_tokens"], {"before": audit})
+    batches = {"purge_events": events, "purge_past": occurrences, "purge_audit": audit}
+    counts = [await _purge(conn, statement, before) for statement, before in batches.items()]
+    return max(counts) < PURGE
+
+
+async def _purge(conn: Connection, statement: str, before: datetime) -> int:
+    row = await (await conn.execute(SQL[statement], {"before": before, "limit": PURGE})).fetchone()
+    return int(row[0]) if row else 0
 
 
 class OldDay(NamedTuple):

@@ -18,12 +18,16 @@ WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)
     AND to_date(right(c.relname, 10), 'YYYY_MM_DD') < %(before)s::date
 ORDER BY c.relname;
 
--- name: purge_past_attempts
-DELETE FROM attempts_past AS a USING occurrences_past AS o
-WHERE o.event_id = a.event_id AND o.due_at = a.due_at AND o.finished_at < %(before)s;
-
--- name: purge_past_occurrences
-DELETE FROM occurrences_past WHERE finished_at < %(before)s;
+-- name: purge_past
+-- A batch of what was due before the installation, with its attempts.
+WITH old AS (
+    DELETE FROM occurrences_past
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM occurrences_past WHERE finished_at < %(before)s LIMIT %(limit)s))
+    RETURNING event_id, due_at
+), tried AS (
+    DELETE FROM attempts_past AS a USING old AS o WHERE a.event_id = o.event_id AND a.due_at = o.due_at
+)
+SELECT count(*) FROM old;
 
 -- name: fold_tallies
 -- Settlements append a row each; past minutes are folded to one row for each status.
@@ -43,7 +47,12 @@ DELETE FROM tallies WHERE at < %(before)s;
 DELETE FROM idempotency_keys WHERE created_at < %(before)s;
 
 -- name: purge_audit
-DELETE FROM audit WHERE at < %(before)s;
+-- A batch; by the identity, which grows with time.
+WITH old AS (
+    DELETE FROM audit WHERE id = ANY(ARRAY(SELECT id FROM audit WHERE at < %(before)s ORDER BY at LIMIT %(limit)s))
+    RETURNING id
+)
+SELECT count(*) FROM old;
 
 -- name: purge_tokens
 DELETE FROM tokens WHERE expires_at < %(before)s;
@@ -57,18 +66,24 @@ WHERE e.status = 'active' AND e.next_expand_at IS NULL
 FOR UPDATE SKIP LOCKED;
 
 -- name: purge_events
--- Events that ended long ago, with what says what they once promised. Nothing of theirs is open.
-WITH gone AS (
-    DELETE FROM events AS e
+-- A batch of events that ended long ago, with what says what they once promised. Nothing of theirs is open.
+WITH ended AS (
+    SELECT e.id FROM events AS e
     WHERE e.status IN ('completed', 'deleted') AND e.updated_at < %(before)s
         AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
-    RETURNING e.id
+    ORDER BY e.updated_at
+    LIMIT %(limit)s
+    FOR UPDATE OF e SKIP LOCKED
+), gone AS (
+    DELETE FROM events AS e USING ended WHERE e.id = ended.id RETURNING e.id
 ), versions AS (
     DELETE FROM event_versions AS v USING gone AS g WHERE v.event_id = g.id
 ), overrides AS (
     DELETE FROM occurrence_overrides AS o USING gone AS g WHERE o.event_id = g.id
+), missing AS (
+    DELETE FROM gaps USING gone AS g WHERE gaps.event_id = g.id
 )
-DELETE FROM gaps USING gone AS g WHERE gaps.event_id = g.id;
+SELECT count(*) FROM gone;
 
 -- name: find_oldest_overdue
 SELECT min(fire_at) FROM pending WHERE fire_at < %(now)s AND lease_until IS NULL AND blocked_on IS NULL;

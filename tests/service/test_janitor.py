@@ -197,3 +197,18 @@ async def test_the_oldest_overdue_occurrence_is_measured(engine, clock, janitor)
     await janitor.tick()
 
     assert 42 == metrics.OVERDUE_SECONDS_MAX._value.get()
+
+
+async def test_a_long_history_is_purged_batch_by_batch(engine, clock, janitor, monkeypatch):
+    monkeypatch.setattr("qhronos.store.upkeep.PURGE", 2)
+    async with engine.database.connection() as conn:
+        for _ in range(5):
+            await plant_event(conn, clock.now(), status="completed")
+    clock.advance(31 * 86_400)
+
+    left = []
+    for _ in range(3):
+        await janitor.tick()
+        left += await query(engine, "SELECT count(*) FROM events")
+
+    assert [(3,), (1,), (0,)] == left
