@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.server.end_if_enough()
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = receive  # noqa: N815 - names of http.server
+    do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = receive  # noqa: N815 - http.server says so
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - signature of http.server
         """Said by `record`, better."""

@@ -69,8 +69,9 @@ def test_plain_secrets_sign_both_headers_too():
     assert headers["x-qhronos-signature"] == hmac.digest(b"plain", body, "sha256").hex()
 
 
-def test_what_is_no_delivery_is_shown_all_the_same(receiver, capsys):
-    status = send(receiver, {}, None, method="GET")
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])
+def test_what_is_no_delivery_is_shown_all_the_same(receiver, capsys, method):
+    status = send(receiver, {}, None, method=method)
 
     assert 200 == status
     assert re.search(r"Z  0 bytes  no id  not signed$", capsys.readouterr().out)
