@@ -51,6 +51,9 @@ def up(
     from qhronos.wiring import UpOptions
     from qhronos.wiring import up as run
 
+    named = tuple(role.strip() for role in roles.split(",") if role.strip())
+    if not named:
+        raise click.UsageError("--roles names no role")
     if read_environment(home) is not None:
         raise ConfigError(f"another `qhronos up` runs on {home}; stop it, or choose another directory by --data-dir")
     secrets = kept_secrets(home)
@@ -61,7 +64,7 @@ def up(
         jwt_secret=secrets.jwt_secret,
         default_secret=secrets.hmac_secret,
         weak_master=True,
-        roles=tuple(role.strip() for role in roles.split(",") if role.strip()),
+        roles=named,
         config_path=config_path,
         flags={key: value for key, value in flags.items() if value is not None},
     )

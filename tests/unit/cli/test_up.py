@@ -69,3 +69,17 @@ def test_a_second_up_on_a_directory_is_refused(qhronos, tmp_path):
 
     assert 1 == code
     assert "another `qhronos up` runs on" in err
+
+
+def test_running_nothing_is_wrong_usage(qhronos):
+    code, _, err = qhronos("up", "--roles", ",")
+
+    assert 2 == code
+    assert "--roles names no role" in err
+
+
+def test_a_role_that_is_none_is_named(qhronos):
+    code, _, err = qhronos("up", "--roles", "api,gateway")
+
+    assert 1 == code
+    assert "there is no role 'gateway'; the roles are api, expander, dispatcher, janitor" in err
