@@ -51,7 +51,7 @@ def command_line() -> str:
     for path, command in commands():
         if isinstance(command, click.Group):
             continue
-        context = click.Context(command, info_name=" ".join(("qhronos", *path)), terminal_width=100)
+        context = context_of(command, *path)
         lines += ["", f"## qhronos {' '.join(path)}", "", "```", command.get_help(context), "```"]
     return "\n".join(lines) + "\n"
 
@@ -91,6 +91,12 @@ def measurements() -> str:
 METRICS = """\
 Prometheus reads them from `/metrics`: of the API on its port, of the other roles on `health.port`. Times are in seconds.
 No label holds an id, a URL or a name that users choose. The usual `process_*` metrics are there, too."""
+
+
+def context_of(command: click.Command, *path: str) -> click.Context:
+    """As it is when the command is run; click remembers the names of the first that asks for help."""
+    name = " ".join(("qhronos", *path))
+    return click.Context(command, info_name=name, terminal_width=100, help_option_names=["-h", "--help"])
 
 
 def commands(

@@ -141,10 +141,10 @@ def understand(words):
     """Groups, commands and flags exist and take what they are given; only arguments may be missing."""
     command = cli
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        _, command, words = command.resolve_command(click.Context(command), words)
+        _, command, words = command.resolve_command(reference.context_of(command), words)
     try:
         if words or not isinstance(command, click.Group):
-            command.parse_args(click.Context(command), words)
+            command.parse_args(reference.context_of(command), words)
     except (click.MissingParameter, click.exceptions.Exit):
         pass
 
