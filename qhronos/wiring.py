@@ -262,7 +262,11 @@ class Program:
 def _up_config(options: UpOptions, explicit: set[str] | frozenset[str], defaults: Mapping[str, object]) -> Config:
     """What is set explicitly beats what `up` would choose."""
     chosen = {key: value for key, value in defaults.items() if key not in explicit}
-    config = load(options.config_path, os.environ, chosen | dict(options.flags))
+    config = load(
+        options.config_path,
+        os.environ,
+        chosen | {key: value for key, value in options.flags.items() if value is not None},
+    )
     _configure_log(config)
     return config
 
