@@ -6,7 +6,7 @@ WORKDIR /src
 
 # Every wheel that the lock lists, checked by hash; nothing below reaches the network.
 COPY requirements.lock ./
-RUN pip download --require-hashes --only-binary :all: --requirement requirements.lock --dest /wheels \
+RUN pip download --no-deps --require-hashes --only-binary :all: --requirement requirements.lock --dest /wheels \
     && pip install --no-index --find-links /wheels /wheels/hatchling-*.whl
 
 COPY LICENSE README.md pyproject.toml ./

@@ -77,5 +77,6 @@ async def test_the_three_commands_that_up_prints_can_be_pasted(tmp_path):
             async with shell(create.replace("--in 5s", "--in 1s")) as creating:
                 assert 0 == await creating.ended()
             await receiver.says("signature ok")
-        async with shell(f"until {occurrences} | grep completed; do :; done") as listing:
-            assert 0 == await listing.ended()
+            # The receiver stays meanwhile: it says so first, and answers then.
+            async with shell(f"until {occurrences} | grep completed; do :; done") as listing:
+                assert 0 == await listing.ended()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ def test_each_package_is_locked_to_one_version_and_hashed():
 
     assert len(locked()) == len(blocks)
     assert all(re.match(r"\S+==\S+ .*\n    --hash=sha256:[0-9a-f]{64}", block) for block in blocks)
+
+
+def test_the_lock_is_whole_since_nothing_else_is_installed():
+    """What is locked for another machine is not here to be asked."""
+    here = [dist for dist in distributions() if normal(dist.name) in locked()]
+    lacking = [
+        f"{dist.name} needs {wanted}"
+        for dist in here
+        for wanted in map(Requirement, dist.requires or ())
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        if not wanted.specifier.contains(locked().get(normal(wanted.name), "0"), prereleases=True)
+    ]
+
+    assert (True, []) == (len(here) > 40, lacking)
 
 
 def test_the_lock_names_no_place_that_packages_come_from():
