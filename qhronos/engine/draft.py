@@ -17,9 +17,11 @@ from qhronos.core.recurrence import (
     Dst,
     Recurrence,
     Subdaily,
+    brings,
     check,
     is_settled,
     parse,
+    restated,
     settle,
     start,
     tzdata_version,
@@ -207,18 +209,19 @@ def _recurrence(fields: Fields, now: datetime) -> Recurrence:
 
 
 def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: datetime) -> Recurrence:
-    """What was not said stays as it is: the instant of the start, the zone, the rule."""
+    """What was not said stays as it is: the instant of the start, the zone, the rule.
+
+    The rule is not read anew as it was written: `in 90 minutes` would be another time by now.
+    """
     stays: dict[str, object] = {
-        "schedule": msgspec.json.decode(event.schedule) if event.schedule else None,
+        "schedule": restated(before),
         "dst": before.dst,
         "subdaily": before.subdaily,
+        "start_time": event.start_time,
+        "timezone": event.timezone,
     }
-    # A schedule may bring its own start and zone.
-    text = fields.schedule.upper() if isinstance(fields.schedule, str) else ""
-    if "DTSTART" not in text:
-        stays["start_time"] = event.start_time
-    if "TZID" not in text:
-        stays["timezone"] = event.timezone
+    if fields.schedule is not UNSET:
+        stays = {name: value for name, value in stays.items() if name not in brings(fields.schedule)}
     unsaid = {name: value for name, value in stays.items() if getattr(fields, name) is UNSET}
     return _recurrence(msgspec.structs.replace(fields, **unsaid), now)
 

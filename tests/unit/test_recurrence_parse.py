@@ -242,11 +242,11 @@ def test_a_start_may_be_given_twice_only_if_it_is_the_same():
 
     assert parse(text, now=NOW) == twice
     assert refusal(text, start_time=at("2026-07-01T09:00:00Z")) == (
-        "start_time: differs from the DTSTART line; give one",
+        "start_time: differs from the start in the schedule; give one",
         "start_time",
     )
     assert refusal(text, timezone="UTC") == (
-        "timezone: UTC here, Europe/Berlin in the DTSTART line; give one",
+        "timezone: UTC here, Europe/Berlin in the schedule; give one",
         "timezone",
     )
 

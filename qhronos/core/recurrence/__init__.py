@@ -39,7 +39,7 @@ from qhronos.core.recurrence.model import (
     Subdaily,
 )
 from qhronos.core.recurrence.reasons import check, explain
-from qhronos.core.recurrence.schedule import parse
+from qhronos.core.recurrence.schedule import brings, parse, restated
 from qhronos.core.recurrence.words import describe
 from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_version, zone
 
@@ -56,6 +56,7 @@ __all__ = [
     "Mark",
     "Recurrence",
     "Subdaily",
+    "brings",
     "check",
     "clock_changes",
     "describe",
@@ -64,6 +65,7 @@ __all__ = [
     "is_settled",
     "local",
     "parse",
+    "restated",
     "settle",
     "start",
     "timezones",

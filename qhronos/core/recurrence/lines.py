@@ -49,7 +49,7 @@ def _with(said: Said, line: str) -> Said:
         case "EXDATE":
             return said._replace(exdate=said.exdate + read_times(name, value.split(","), FIELD, timezone))
         case "DTSTART" if said.dtstart is None:
-            return said._replace(dtstart=_start(value, timezone))
+            return said._replace(dtstart=_start(value, timezone), timezone=timezone)
         case "DTSTART":
             raise Invalid("DTSTART: given twice", field=FIELD)
         case _:

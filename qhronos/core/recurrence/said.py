@@ -23,10 +23,13 @@ class Stamp(NamedTuple):
 
 
 class Said(NamedTuple):
+    """`dtstart` and `timezone` only where the schedule itself names them."""
+
     rules: tuple[Rule, ...] = ()
     rdate: tuple[Stamp, ...] = ()
     exdate: tuple[Stamp, ...] = ()
     dtstart: Stamp | None = None
+    timezone: str | None = None
 
 
 def refuse_more(name: str, items: Sized, most: int, field: str) -> None:

@@ -39,7 +39,7 @@ def parse(
     there is no rule. The zone is UTC if nothing names one.
     """
     said = _read(schedule)
-    name = _zone_name(said.dtstart, timezone)
+    name = _zone_name(said.timezone, timezone)
     wall, second_pass = _start(said, start_time, now, name, dst)
     return Recurrence(
         dtstart=wall.replace(microsecond=0) if said.rules or said.rdate else wall,
@@ -53,10 +53,22 @@ def parse(
     )
 
 
-def _zone_name(dtstart: Stamp | None, timezone: str | None) -> str:
-    named = dtstart.timezone if dtstart else None
+def brings(schedule: object) -> frozenset[str]:
+    """Which of `start_time` and `timezone` the schedule names itself."""
+    said = _read(schedule)
+    names = {"start_time": said.dtstart, "timezone": said.timezone}
+    return frozenset(name for name, value in names.items() if value is not None)
+
+
+def restated(recurrence: Recurrence) -> object:
+    """A schedule that `parse` reads as the same rules and dates; None for once."""
+    sets = {name: list(getattr(recurrence, name)) for name in SETS}
+    return sets if any(sets.values()) else None
+
+
+def _zone_name(named: str | None, timezone: str | None) -> str:
     if named and timezone and named != timezone:
-        raise Invalid(f"timezone: {timezone} here, {named} in the DTSTART line; give one", field="timezone")
+        raise Invalid(f"timezone: {timezone} here, {named} in the schedule; give one", field="timezone")
     return zone(named or timezone or "UTC").key
 
 
@@ -66,7 +78,7 @@ def _start(said: Said, start_time: datetime | None, now: datetime, name: str, ds
     given = [_on_wall(time, name, dst) for time in (start_time, dtstart) if isinstance(time, datetime)]
     if given:
         if given[0] != given[-1]:
-            raise Invalid("start_time: differs from the DTSTART line; give one", field="start_time")
+            raise Invalid("start_time: differs from the start in the schedule; give one", field="start_time")
         return given[0]
     if said.rdate and not said.rules:
         face = face_of(name)
