@@ -7,8 +7,8 @@ Every test runs on the plain loop and on uvloop.
 from __future__ import annotations
 
 import asyncio
-import gc
 import errno
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
