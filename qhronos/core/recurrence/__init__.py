@@ -4,6 +4,7 @@
     check(recurrence, now)                             refuses what never happens
     settle(recurrence)                                 one pass at the effective UNTIL of rules with COUNT
     expand(recurrence, since, until, limit)            the instants of a window
+    earliest(recurrence)                               where the first window begins
     explain(recurrence, instant)                       why it is in the set, or not
     describe(recurrence)                               plain words, or the rule itself
 
@@ -19,13 +20,17 @@ What RFC 5545 leaves open is decided so:
 - FREQ=YEARLY with BYMONTHDAY alone means the month of DTSTART. BYWEEKNO alone means the weekday of DTSTART, and counts
   INTERVAL in week-years. BYSETPOS chooses from the whole period, also from what lies before DTSTART in the first.
 - BYSECOND=60 is read as 59.
+- Business calendars come last: after EXDATE and COUNT, for rules, RDATE and a single DTSTART alike. Two instants that roll
+  to one happen once; of two open days equally near the following is the nearest.
 
 Not taken: RSCALE and SKIP (RFC 7529), EXRULE, RDATE periods, VTIMEZONE.
 """
 
-from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.business import closed_days
+from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, start
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
+    Business,
     ClockChange,
     Counted,
     Dst,
@@ -36,6 +41,7 @@ from qhronos.core.recurrence.model import (
     Instant,
     Mark,
     Recurrence,
+    Roll,
     Subdaily,
 )
 from qhronos.core.recurrence.reasons import check, explain
@@ -45,6 +51,7 @@ from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_versi
 
 __all__ = [
     "STEPS",
+    "Business",
     "ClockChange",
     "Counted",
     "Dst",
@@ -55,11 +62,14 @@ __all__ = [
     "Instant",
     "Mark",
     "Recurrence",
+    "Roll",
     "Subdaily",
     "brings",
     "check",
     "clock_changes",
+    "closed_days",
     "describe",
+    "earliest",
     "expand",
     "explain",
     "is_settled",
