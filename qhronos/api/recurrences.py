@@ -139,7 +139,7 @@ async def list_timezones() -> Timezones:
 
 def _preview(data: PreviewRequest, now: datetime) -> Preview:
     recurrence, warnings = _read(data, now)
-    since = data.since or rec.start(recurrence)
+    since = data.since or rec.earliest(recurrence)
     if data.until is not None and data.until <= since:
         raise Invalid("until: must be later than since", field="until")
     found = _expand(recurrence, Window(since, data.until, data.limit))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from qhronos.core.recurrence import Expansion, Instant, Recurrence, expand
+from qhronos.core.recurrence import Expansion, Instant, Recurrence, earliest, expand
 
 GAP_ROOM = 10_000  # instants counted for a gap in one pass
 LEAST_REST = timedelta(seconds=1)
@@ -35,15 +35,15 @@ class Advance(NamedTuple):
     gap: Gap | None = None
 
 
-def begin(recurrence: Recurrence, start: datetime, now: datetime, grace: timedelta) -> datetime:
+def begin(recurrence: Recurrence, now: datetime, grace: timedelta) -> datetime:
     """Where expansion starts for a new event.
 
     A single instant is never dropped, however long ago: the misfire policy judges it. A rule starts with its event: what
     it gave before is history that was never promised, but for the grace period, so that "from now on" includes now.
     """
     if is_once(recurrence):
-        return start
-    return max(start, now - grace)
+        return earliest(recurrence)
+    return max(earliest(recurrence), now - grace)
 
 
 def is_once(recurrence: Recurrence) -> bool:

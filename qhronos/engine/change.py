@@ -20,7 +20,7 @@ from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.event import EventStatus, in_catchup
 from qhronos.core.occurrence import Identity, Status, occurrence_id
-from qhronos.core.recurrence import expand
+from qhronos.core.recurrence import earliest, expand
 from qhronos.core.recurrence.model import Recurrence
 from qhronos.core.window import Advance, advance, is_once
 from qhronos.engine.actor import Actor
@@ -234,7 +234,7 @@ class Changes:
     async def _expand_anew(self, change: Change, recurrence: Recurrence) -> None:
         """From now on; a single instant also if it is in the past, where the misfire policy judges it."""
         event = change.event
-        since = event.start_time if is_once(recurrence) else change.now
+        since = earliest(recurrence) if is_once(recurrence) else change.now
         status = event.status if event.status == EventStatus.PAUSED else EventStatus.ACTIVE
         reason = event.reason if event.status == EventStatus.PAUSED else None
         change.event = msgspec.structs.replace(event, expanded_until=since, status=status, reason=reason)

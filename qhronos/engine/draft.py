@@ -14,6 +14,7 @@ from qhronos.config import Scheduler
 from qhronos.core.event import EventStatus, Misfire, Policies, in_catchup
 from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.core.recurrence import (
+    Business,
     Dst,
     Recurrence,
     Subdaily,
@@ -51,6 +52,7 @@ class Fields(Struct, frozen=True, kw_only=True):
     schedule: object = UNSET
     dst: Dst | UnsetType | None = UNSET
     subdaily: Subdaily | UnsetType | None = UNSET
+    business: Business | UnsetType | None = UNSET  # what the calendars say that were named
     action: msgspec.Raw | UnsetType = UNSET
     metadata: msgspec.Raw | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
@@ -65,7 +67,8 @@ class Fields(Struct, frozen=True, kw_only=True):
     @property
     def says_when(self) -> bool:
         return any(
-            value is not UNSET for value in (self.start_time, self.timezone, self.schedule, self.dst, self.subdaily)
+            value is not UNSET
+            for value in (self.start_time, self.timezone, self.schedule, self.dst, self.subdaily, self.business)
         )
 
 
@@ -89,7 +92,7 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
     recurrence = _recurrence(fields, now)
     policies = Policies(retry=or_none(fields.retry), misfire=or_none(fields.misfire) or Misfire())
     began = start(recurrence)
-    since = begin(recurrence, began, now, scheduler.grace_period)
+    since = begin(recurrence, now, scheduler.grace_period)
     step = reach(recurrence, since, policies, ROOM, now, scheduler)
     identifier = time_ordered_id(now, os.urandom(RANDOM_BYTES))
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
@@ -200,8 +203,9 @@ def _recurrence(fields: Fields, now: datetime) -> Recurrence:
         timezone=or_none(fields.timezone),
         dst=or_none(fields.dst) or Dst(),
         subdaily=or_none(fields.subdaily) or Subdaily.ELAPSED,
+        business=or_none(fields.business),
     )
-    if not is_once(recurrence):
+    if not is_once(recurrence) or recurrence.business:
         check(recurrence, now)
         while not is_settled(recurrence):
             recurrence = settle(recurrence)
@@ -217,6 +221,7 @@ def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: date
         "schedule": restated(before),
         "dst": before.dst,
         "subdaily": before.subdaily,
+        "business": before.business,
         "start_time": event.start_time,
         "timezone": event.timezone,
     }

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qhronos.core.recurrence import describe, expand, explain, parse
+from qhronos.core.recurrence.rule import Skip
 from tests.unit.test_recurrence_expand import instants
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,18 +98,18 @@ def test_a_rule_that_skips_is_explained_and_shown_as_itself():
     assert "RSCALE=GREGORIAN;FREQ=MONTHLY;BYMONTHDAY=31;SKIP=FORWARD" in describe(rule)
 
 
-def moved(year: int, month: int, number: int, skip: str) -> date:
+def moved(year: int, month: int, number: int, skip: Skip) -> date:
     """By the letter: count days of the month one by one, and step back or forth over what is not there."""
     length = calendar.monthrange(year, month)[1]
     place = number if number > 0 else length + 1 + number
     if 1 <= place <= length:
         return date(year, month, place)
     edge = date(year, month, 1) + (place > length) * (length * DAY)
-    return edge if skip == "FORWARD" else edge - DAY
+    return edge if skip is Skip.FORWARD else edge - DAY
 
 
 month_days = st.lists(st.one_of(st.integers(27, 31), st.integers(-31, -27)), min_size=1, max_size=3)
-skips = st.sampled_from(["FORWARD", "BACKWARD"])
+skips = st.sampled_from([Skip.FORWARD, Skip.BACKWARD])
 
 
 @given(

@@ -4,6 +4,7 @@
     check(recurrence, now)                             refuses what never happens
     settle(recurrence)                                 one pass at the effective UNTIL of rules with COUNT
     expand(recurrence, since, until, limit)            the instants of a window
+    earliest(recurrence)                               where the first window begins
     explain(recurrence, instant)                       why it is in the set, or not
     describe(recurrence)                               plain words, or the rule itself
 
@@ -21,11 +22,15 @@ What RFC 5545 leaves open is decided so:
 - BYSECOND=60 is read as 59.
 - SKIP (RFC 7529, RSCALE=GREGORIAN) moves days that a month or year does not have, before BYDAY chooses among them; week
   53 is no such day. EXRULE takes away what it gives, COUNT included; only imported calendars may bring one.
+- Business calendars come last: after EXDATE and COUNT, for rules, RDATE and a single DTSTART alike. Two instants that roll
+  to one happen once; of two open days equally near the following is the nearest.
 """
 
-from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.business import closed_days
+from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, start
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
+    Business,
     ClockChange,
     Counted,
     Dst,
@@ -36,6 +41,7 @@ from qhronos.core.recurrence.model import (
     Instant,
     Mark,
     Recurrence,
+    Roll,
     Subdaily,
 )
 from qhronos.core.recurrence.reasons import check, explain
@@ -45,6 +51,7 @@ from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_versi
 
 __all__ = [
     "STEPS",
+    "Business",
     "ClockChange",
     "Counted",
     "Dst",
@@ -55,11 +62,14 @@ __all__ = [
     "Instant",
     "Mark",
     "Recurrence",
+    "Roll",
     "Subdaily",
     "brings",
     "check",
     "clock_changes",
+    "closed_days",
     "describe",
+    "earliest",
     "expand",
     "explain",
     "is_settled",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
@@ -12,12 +12,24 @@ from typing import NamedTuple
 import msgspec
 
 from qhronos.core.recurrence import stamps
+from qhronos.core.recurrence.business import Days, Given, Rolling, days_of, without_closed
 from qhronos.core.recurrence.days import day_of
 from qhronos.core.recurrence.model import Counted, Dst, Expansion, Instant, Mark, Recurrence
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
 from qhronos.core.recurrence.rule import from_text
 from qhronos.core.recurrence.series import Start, resolve, stream
-from qhronos.core.recurrence.zones import DAY, LAST, Face, face_of, instant, seconds, wall_seconds, wall_time, zone
+from qhronos.core.recurrence.zones import (
+    DAY,
+    FIRST,
+    LAST,
+    Face,
+    face_of,
+    instant,
+    seconds,
+    wall_seconds,
+    wall_time,
+    zone,
+)
 
 # What one pass may spend: some 50 ms.
 STEPS = 50_000
@@ -46,18 +58,16 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     face = face_of(recurrence.timezone)
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
-    moments = _merged(compiled.streams, first, end, face, steps)
-    if compiled.against:
-        moments = _without(moments, _merged(compiled.against, first, end, face, steps), steps)
+    moments, origins = _moments(recurrence, compiled, first, end, face, steps)
     for at, wall, mark in moments:
         if mark is None:
             streams_ended += at == NEVER
             covered = max(covered, min(at, end))
         else:
-            if at != last and not compiled.excludes(at, wall):
+            if at != last:
                 if len(found) == limit:
                     return Expansion(tuple(found), instant(at), complete=False, ended=False)
-                found.append(Instant(instant(at), wall_time(wall), mark))
+                found.append(Instant(instant(at), wall_time(wall), mark, origins.get(at)))
                 last = at
             covered = at + 1
         if steps.left <= 0 and covered < end:
@@ -69,6 +79,46 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
 def _window(compiled: Compiled, since: datetime, until: datetime | None) -> tuple[int, int]:
     first = seconds(since)
     return first, min(LAST, max(first, compiled.start.at) + HORIZON) if until is None else seconds(until)
+
+
+def _moments(
+    recurrence: Recurrence, compiled: Compiled, since: int, until: int, face: Face, steps: Steps
+) -> tuple[Iterator[Moment], dict[int, date]]:
+    """What happens, and from which day what was rolled comes."""
+
+    def given(since: int, until: int) -> Iterator[Moment]:
+        return _given(compiled, since, until, face, steps)
+
+    if recurrence.business is None:
+        return given(since, until), {}
+    return _open(recurrence, days_of(recurrence.business), given, since, until, face)
+
+
+def _open(
+    recurrence: Recurrence, days: Days, given: Given, since: int, until: int, face: Face
+) -> tuple[Iterator[Moment], dict[int, date]]:
+    if days.skips:
+        return without_closed(given, days, since, until, face), {}
+    begins = compiled_of(recurrence).start
+    rolling = Rolling(days, lambda wall: resolve(wall, begins, _policy(recurrence), face), face)
+    return rolling.moments(given, since, until), rolling.origins
+
+
+def _policy(recurrence: Recurrence) -> Dst:
+    # Once is once, even where the clock passes twice.
+    return recurrence.dst if recurrence.rrule or recurrence.rdate else Dst(gap=recurrence.dst.gap)
+
+
+def _given(compiled: Compiled, since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:
+    merged = _merged(compiled.streams, since, until, face, steps)
+    if compiled.against:
+        merged = _without(merged, _merged(compiled.against, since, until, face, steps), steps)
+    if not compiled.excluded and not compiled.excluded_days:
+        return merged
+    return (
+        (at + 1, wall, None) if mark is not None and compiled.excludes(at, wall) else (at, wall, mark)
+        for at, wall, mark in merged
+    )
 
 
 def _merged(streams: Sequence[Stream], since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:
@@ -93,19 +143,32 @@ def _without(moments: Iterator[Moment], against: Iterator[Moment], steps: Steps)
 
 def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: datetime | None) -> Expansion:
     """A recurrence that is one instant, to the microsecond."""
-    at = start(recurrence)
     covered = until or instant(_window(compiled, since, until)[1])
-    found = tuple(
-        Instant(at, recurrence.dtstart, mark)
-        for single, wall, mark in compiled.singles
-        if since <= at < covered and not compiled.excludes(single, wall)
-    )
-    return Expansion(found, covered, complete=True, ended=at < covered)
+    fraction = recurrence.dtstart.microsecond * MICROSECOND
+    face, steps = face_of(recurrence.timezone), Steps(0)
+    moments, origins = _moments(recurrence, compiled, FIRST, LAST, face, steps)
+    everything = [
+        Instant(instant(at) + fraction, wall_time(wall) + fraction, mark, origins.get(at))
+        for at, wall, mark in moments
+        if mark is not None
+    ]
+    found = tuple(one for one in everything if since <= one.at < covered)
+    ended = all(one.at < covered for one in everything) if everything else start(recurrence) < covered
+    return Expansion(found, covered, complete=True, ended=ended)
 
 
 def start(recurrence: Recurrence) -> datetime:
     """DTSTART as an instant, whatever `dst` says of it."""
     return instant(compiled_of(recurrence).start.at) + recurrence.dtstart.microsecond * MICROSECOND
+
+
+def earliest(recurrence: Recurrence) -> datetime:
+    """No instant is before this one: DTSTART, or the open day before it that it may roll to."""
+    begins = start(recurrence)
+    if recurrence.business is None or not days_of(recurrence.business).goes_back:
+        return begins
+    day = days_of(recurrence.business).open_until(day_of(recurrence.dtstart))
+    return min(begins, instant(face_of(recurrence.timezone).earliest_from(day * DAY)))
 
 
 def local(recurrence: Recurrence, instant: datetime) -> datetime:
@@ -146,9 +209,7 @@ def compiled_of(recurrence: Recurrence) -> Compiled:
     start = _start_on(face, recurrence)
     singles = [single for time in _times(recurrence.rdate) for single in _singles(time, start, recurrence, face)]
     if not recurrence.rrule:
-        # Once is once, even where the clock passes twice.
-        once = Dst(gap=recurrence.dst.gap)
-        singles += [(at, start.wall, mark) for at, mark in resolve(start.wall, start, once, face)]
+        singles += [(at, start.wall, mark) for at, mark in resolve(start.wall, start, _policy(recurrence), face)]
     excluded = _times(recurrence.exdate)
     rules = [
         stream(from_text(text), already, start, recurrence.dst, recurrence.subdaily, face)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
@@ -41,6 +41,30 @@ class Subdaily(enum.StrEnum):
     WALL = "wall"  # the clock face, as the letter of RFC 5545 has it
 
 
+class Roll(enum.StrEnum):
+    """What becomes of an instant on a closed day."""
+
+    SKIP = "skip"
+    FOLLOWING = "following"
+    PRECEDING = "preceding"
+    MODIFIED_FOLLOWING = "modified_following"  # following, but preceding where that is in another month
+    NEAREST = "nearest"  # the following of two that are equally near
+
+
+class Business(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the business calendars of a recurrence say, all of them together, as far as they were known.
+
+    `closed` are dates in order, neighbours as one run such as `2026-12-24/2026-12-26`; `weekend` are weekdays that are
+    closed, such as `SA`. Of dates after `known_until` the calendars say nothing.
+    """
+
+    calendars: tuple[str, ...]
+    known_until: date
+    roll: Roll = Roll.SKIP
+    closed: tuple[str, ...] = ()
+    weekend: tuple[str, ...] = ()
+
+
 class Counted(Struct, frozen=True):
     """How far a rule with COUNT has been counted: `left` more after `until`, and none other up to it than were counted.
 
@@ -70,6 +94,7 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     dst: Dst = USUAL_DST  # msgspec leaves out a default that is this very object
     subdaily: Subdaily = Subdaily.ELAPSED
     counted: tuple[Counted | None, ...] = ()  # one for each of rrule, exrule, or none at all: see `settle`
+    business: Business | None = None
 
 
 class Mark(enum.StrEnum):
@@ -87,6 +112,7 @@ class Instant(NamedTuple):
     at: datetime
     wall: datetime
     mark: Mark
+    rolled_from: date | None = None  # the closed day that it would be on
 
 
 class Expansion(NamedTuple):

@@ -6,13 +6,14 @@ The deciding part is found by asking the engine again, with one part after the o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from qhronos.core.recurrence import stamps
-from qhronos.core.recurrence.days import day_of, facts, tests
-from qhronos.core.recurrence.expansion import HORIZON, MICROSECOND, STEPS, local, settle, spend, start
+from qhronos.core.recurrence.business import days_of
+from qhronos.core.recurrence.days import date_of, day_of, facts, tests
+from qhronos.core.recurrence.expansion import HORIZON, MICROSECOND, STEPS, earliest, local, settle, spend, start
 from qhronos.core.recurrence.model import Dst, Explanation, Fold, Gap, Instant, Mark, Recurrence
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import BY_PARTS, FIELDS, Fault, Freq, Rule, from_text, shown, to_text
@@ -38,21 +39,32 @@ def check(recurrence: Recurrence, now: datetime) -> None:
         if not _happens(alone, now, steps):
             raise Invalid(f"RRULE: {text}: {_in_vain(steps)}{_culprits(alone, now)}", field="schedule")
     if not _happens(recurrence, now, steps):
+        if recurrence.business and _happens(_without_calendars(recurrence), now, Steps(STEPS)):
+            raise Invalid(f"calendars: every instant is on a day that is closed{_in(recurrence)}", field="calendars")
         raise Invalid(
             f"schedule: {_in_vain(steps)}; EXDATE, EXRULE or a skipped clock change leaves nothing", field="schedule"
         )
 
 
 def _alone(recurrence: Recurrence, text: str) -> Recurrence:
-    return msgspec.structs.replace(recurrence, rrule=(text,), rdate=(), exdate=(), exrule=(), counted=())
+    silent = {"rdate": (), "exdate": (), "exrule": (), "counted": (), "business": None}
+    return msgspec.structs.replace(recurrence, rrule=(text,), **silent)
 
 
 def _happens(recurrence: Recurrence, now: datetime, steps: Steps) -> bool:
-    first = spend(steps, recurrence, start(recurrence), None, 1)
+    first = spend(steps, recurrence, earliest(recurrence), None, 1)
     if first.instants:
         return True
     rest = spend(steps, recurrence, max(now, first.covered), now + HORIZON * SECOND, 1)
     return bool(rest.instants)
+
+
+def _without_calendars(recurrence: Recurrence) -> Recurrence:
+    return msgspec.structs.replace(recurrence, business=None) if recurrence.business else recurrence
+
+
+def _in(recurrence: Recurrence) -> str:
+    return f" in {', '.join(recurrence.business.calendars)}" if recurrence.business else ""
 
 
 def _in_vain(steps: Steps) -> str:
@@ -119,10 +131,22 @@ def _last(recurrence: Recurrence, since: datetime, until: datetime, steps: Steps
 
 
 def _why(recurrence: Recurrence, found: Instant) -> str:
+    if found.rolled_from:
+        day = found.rolled_from
+        bare = _without_calendars(recurrence)
+        given = _on_wall(bare, datetime.combine(day, found.wall.time()))
+        return f"{_why(bare, given) if given else 'rolled'}; {day} is closed{_in(recurrence)}: rolled to {found.wall.date()}"
     begins = not recurrence.rrule and found.at == start(recurrence)
     rules = (f"RRULE: {text}" for text in recurrence.rrule if _at(_alone(recurrence, text), found.at))
     source = next(rules, "DTSTART, where it begins" if begins else "RDATE")
     return f"given by {source}{_marked(found)}"
+
+
+def _on_wall(recurrence: Recurrence, wall: datetime) -> Instant | None:
+    day = timedelta(days=1)
+    near = wall.replace(tzinfo=UTC)
+    given = spend(Steps(STEPS // 4), recurrence, max(near - day, EARLIEST), min(near + day, LATEST), 1000).instants
+    return next((one for one in given if one.wall == wall), None)
 
 
 def _marked(found: Instant) -> str:
@@ -130,6 +154,11 @@ def _marked(found: Instant) -> str:
 
 
 def _why_not(recurrence: Recurrence, instant: datetime) -> str:
+    bare = _without_calendars(recurrence)
+    closed = _at(bare, instant) if bare is not recurrence else None
+    if closed:
+        return f"{closed.wall.date()} is closed{_in(recurrence)}{_went_to(recurrence, closed)}"
+    recurrence = bare
     if instant < start(recurrence):
         return f"DTSTART: it begins at {stamps.iso(start(recurrence))}"
     taken = _taken_away(recurrence, instant)
@@ -141,6 +170,11 @@ def _why_not(recurrence: Recurrence, instant: datetime) -> str:
     if len(against) == 1:
         return f"RRULE: {against[0]}"
     return "; ".join(f"RRULE: {text}: {why}" for text, why in zip(recurrence.rrule, against, strict=True))
+
+
+def _went_to(recurrence: Recurrence, closed: Instant) -> str:
+    day = days_of(recurrence.business).rolled(day_of(closed.wall)) if recurrence.business else None
+    return ": left out" if day is None else f": rolled to {date_of(day)}"
 
 
 def _taken_away(recurrence: Recurrence, instant: datetime) -> str | None:

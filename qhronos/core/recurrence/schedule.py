@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from qhronos.core.recurrence import lines, stamps
-from qhronos.core.recurrence.model import USUAL_DST, Dst, Fold, Recurrence, Subdaily
+from qhronos.core.recurrence.business import refuse_what_cannot_roll
+from qhronos.core.recurrence.model import USUAL_DST, Business, Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
 from qhronos.core.recurrence.said import MOST, MOST_VALUES, Said, Stamp, read_rule, read_times, refuse_more
 from qhronos.core.recurrence.stamps import FIRST_YEAR
@@ -31,6 +32,7 @@ def parse(
     timezone: str | None = None,
     dst: Dst = USUAL_DST,
     subdaily: Subdaily = Subdaily.ELAPSED,
+    business: Business | None = None,
 ) -> Recurrence:
     """What a caller wrote, as the canonical recurrence; Invalid points at the part that cannot be.
 
@@ -41,7 +43,7 @@ def parse(
     said = _read(schedule)
     name = _zone_name(said.timezone, timezone)
     wall, second_pass = _start(said, start_time, now, name, dst)
-    return Recurrence(
+    recurrence = Recurrence(
         dtstart=wall.replace(microsecond=0) if said.rules or said.rdate else wall,
         timezone=name,
         rrule=tuple(dict.fromkeys(map(to_text, said.rules))),
@@ -51,7 +53,10 @@ def parse(
         second_pass=second_pass,
         dst=USUAL_DST if dst == USUAL_DST else dst,
         subdaily=subdaily,
+        business=business,
     )
+    refuse_what_cannot_roll(recurrence)
+    return recurrence
 
 
 def brings(schedule: object) -> frozenset[str]:
