@@ -350,3 +350,9 @@ def test_an_aware_start_may_be_in_any_zone():
     start_time = datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=45)))
 
     assert start_time == start(parse(None, now=NOW, start_time=start_time, timezone=BERLIN))
+
+
+def test_a_second_z_after_until_is_overlooked():
+    twice = parse("FREQ=DAILY;UNTIL=20260801T150000ZZ", now=NOW)
+
+    assert ("FREQ=DAILY;UNTIL=20260801T150000Z",) == twice.rrule
