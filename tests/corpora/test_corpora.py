@@ -84,12 +84,12 @@ def test_rules_of_real_calendars_mean_what_other_engines_agree_on(case):
 
 @each_of("extensions_byeaster")
 def test_a_part_that_no_rfc_has_is_refused_by_name(case):
-    with pytest.raises(Invalid, match="BYEASTER=.*: no such part"):
+    with pytest.raises(Invalid, match=r"BYEASTER=.*: no such part"):
         recurrence_of(case)
 
 
 def test_every_disputed_rule_has_one_decision_and_no_other_has_one():
-    decided = Counter(id for decision in DECISIONS for id in decision["ids"])
+    decided = Counter(name for decision in DECISIONS for name in decision["ids"])
 
     assert {case["id"]: 1 for case in cases_of("disputed")} == decided
     assert all(decision["reason"] for decision in DECISIONS)
