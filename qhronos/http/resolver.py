@@ -61,8 +61,13 @@ class Resolver:
         key = (url.host, url.port)
         if key not in self._lookups:
             task = self._lookups[key] = asyncio.create_task(self._resolve(url))
-            task.add_done_callback(lambda _: self._lookups.pop(key))
+            task.add_done_callback(lambda task: self._done(key, task))
         return self._lookups[key]
+
+    def _done(self, key: tuple[str, int], task: asyncio.Task[tuple[Address, ...]]) -> None:
+        del self._lookups[key]
+        if not task.cancelled():
+            task.exception()  # seen here, in case that all who waited have given up
 
     async def _resolve(self, url: Url) -> tuple[Address, ...]:
         try:

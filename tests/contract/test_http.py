@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -726,6 +727,27 @@ async def test_a_name_lookup_has_a_limit_of_its_own(monkeypatch):
         await client.send(post("http://hooks.test/"))
     with pytest.raises(Unreachable, match=r"^timeout after 0.05 s$"):
         await client.send(post("http://hooks.test/", timeout=0.05))
+    await client.close()
+
+
+async def test_a_name_lookup_that_fails_after_all_have_given_up_is_nobodys_error(monkeypatch):
+    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.05)
+    failing, failed, complaints = asyncio.Event(), asyncio.Event(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fails_late(host: str, port: int) -> list[str]:
+        await failing.wait()
+        asyncio.current_task().add_done_callback(lambda _: failed.set())
+        raise socket.gaierror(socket.EAI_NONAME, "?")
+
+    client = Client(LOOPBACK, SystemClock(), lookup=fails_late)
+    with pytest.raises(Unreachable):
+        await client.send(post("http://hooks.test/"))
+    failing.set()
+    await failed.wait()
+    gc.collect()
+
+    assert [] == complaints
     await client.close()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import msgspec
 import pytest
 
-from qhronos.core.recurrence import Dst, Fold, Recurrence, parse, start, to_text
+from qhronos.core.recurrence import Dst, Fold, Recurrence, brings, parse, restated, start, to_text
 from qhronos.errors import Invalid
 
 NOW = datetime(2026, 11, 20, 12, 0, 30, 250_000, tzinfo=UTC)
@@ -120,9 +120,12 @@ def test_a_number_out_of_range_is_refused_with_the_range(part, value, span):
             "FREQ=DAILY;BYEASTER=1",
             (
                 "RRULE: BYEASTER=1: no such part; there are FREQ, INTERVAL, COUNT, UNTIL, BYMONTH, BYWEEKNO, BYYEARDAY, "
-                "BYMONTHDAY, BYDAY, BYHOUR, BYMINUTE, BYSECOND, BYSETPOS, WKST"
+                "BYMONTHDAY, BYDAY, BYHOUR, BYMINUTE, BYSECOND, BYSETPOS, WKST, SKIP"
             ),
         ),
+        ("FREQ=MONTHLY;SKIP=FORWARD", "RRULE: SKIP=FORWARD: needs RSCALE=GREGORIAN beside it (RFC 7529 §4.1)"),
+        ("RSCALE=HEBREW;FREQ=MONTHLY", "RRULE: RSCALE=HEBREW: only GREGORIAN is known"),
+        ("RSCALE=GREGORIAN;FREQ=MONTHLY;SKIP=YES", "RRULE: SKIP=YES: must be one of OMIT, BACKWARD, FORWARD"),
         ("EXRULE:FREQ=DAILY", "EXRULE: not taken; name the dates in EXDATE"),
         ("DTSTART:20260101T000000Z\nDTSTART:20260101T000000Z", "DTSTART: given twice"),
         ("DTSTART:soon\nRRULE:FREQ=DAILY", "DTSTART: soon: is neither a date nor a date and time"),
@@ -356,3 +359,23 @@ def test_a_second_z_after_until_is_overlooked():
     twice = parse("FREQ=DAILY;UNTIL=20260801T150000ZZ", now=NOW)
 
     assert ("FREQ=DAILY;UNTIL=20260801T150000Z",) == twice.rrule
+
+
+@pytest.mark.parametrize(
+    ("schedule", "names"),
+    [
+        (None, set()),
+        ("FREQ=DAILY", set()),
+        ("DTSTART:20260101T090000\nRRULE:FREQ=DAILY", {"start_time"}),
+        ("DTSTART;TZID=Europe/Berlin:20260101T090000\nRRULE:FREQ=DAILY", {"start_time", "timezone"}),
+    ],
+)
+def test_a_schedule_tells_what_it_names_itself(schedule, names):
+    assert names == brings(schedule)
+
+
+@pytest.mark.parametrize("schedule", [None, "FREQ=DAILY;COUNT=3", {"rrule": [], "rdate": ["2026-01-01T09:00:00"]}])
+def test_what_is_stored_can_be_said_again(schedule):
+    recurrence = parse(schedule, now=NOW)
+
+    assert recurrence == parse(restated(recurrence), now=NOW, start_time=recurrence.dtstart)

@@ -72,7 +72,7 @@ def why(schedule: object, instant: str, zone: str = "UTC", begins: str = "2026-0
         (
             {"frequency": "daily", "count": 2, "exdate": ["2026-01-05", "2026-01-06"]},
             "2026-01-05T09:00",
-            "schedule: never happens within ten years; EXDATE or a skipped clock change leaves nothing",
+            "schedule: never happens within ten years; EXDATE, EXRULE or a skipped clock change leaves nothing",
         ),
     ],
 )

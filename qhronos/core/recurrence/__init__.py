@@ -19,8 +19,8 @@ What RFC 5545 leaves open is decided so:
 - FREQ=YEARLY with BYMONTHDAY alone means the month of DTSTART. BYWEEKNO alone means the weekday of DTSTART, and counts
   INTERVAL in week-years. BYSETPOS chooses from the whole period, also from what lies before DTSTART in the first.
 - BYSECOND=60 is read as 59.
-
-Not taken: RSCALE and SKIP (RFC 7529), EXRULE, RDATE periods, VTIMEZONE.
+- SKIP (RFC 7529, RSCALE=GREGORIAN) moves days that a month or year does not have, before BYDAY chooses among them; week
+  53 is no such day. EXRULE takes away what it gives, COUNT included; only imported calendars may bring one.
 """
 
 from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start

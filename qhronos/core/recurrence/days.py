@@ -209,15 +209,19 @@ class Periods:
         self._interval = rule.interval
         self._week_start = rule.week_start
         self._by_week = bool(rule.by_week_no)
-        self._anchor = dtstart.year if self._by_week else self._index(day_of(dtstart))
+        self._anchor = dtstart.year if self._by_week else self.index(day_of(dtstart))
 
     def around(self, day: int) -> tuple[int, int]:
         """The first day of the period that counts and holds `day`, or else of the next that counts, and its end."""
-        index = self._index(day)
-        index += (self._anchor - index) % self._interval
-        return self._first(index), self._first(index + 1)
+        index = self.next_counted(self.index(day))
+        return self.first(index), self.first(index + 1)
 
-    def _index(self, day: int) -> int:
+    def next_counted(self, index: int) -> int:
+        """The period itself if it counts, or the next that does."""
+        return index + (self._anchor - index) % self._interval
+
+    def index(self, day: int) -> int:
+        """Periods are numbered; those of months from the year 0."""
         if self._freq is Freq.YEARLY:
             return week_year(day, self._week_start) if self._by_week else date_of(day).year
         if self._freq is Freq.MONTHLY:
@@ -227,7 +231,8 @@ class Periods:
             return (day + THURSDAY - self._week_start) // 7
         return day
 
-    def _first(self, index: int) -> int:
+    def first(self, index: int) -> int:
+        """The first day of a period."""
         if self._freq is Freq.YEARLY:
             return first_week(index, self._week_start) if self._by_week else first_of(index)
         if self._freq is Freq.MONTHLY:

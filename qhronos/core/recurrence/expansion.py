@@ -40,13 +40,16 @@ def expand(
 def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime | None, limit: int) -> Expansion:
     """`expand` with steps that are shared with other calls."""
     compiled = compiled_of(recurrence)
-    if not recurrence.rrule and not recurrence.rdate:
+    if not recurrence.rrule and not recurrence.rdate and not recurrence.exrule:
         return _single(recurrence, compiled, since, until)
     first, end = _window(compiled, since, until)
     face = face_of(recurrence.timezone)
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
-    for at, wall, mark in _merged(compiled.streams, first, end, face, steps):
+    moments = _merged(compiled.streams, first, end, face, steps)
+    if compiled.against:
+        moments = _without(moments, _merged(compiled.against, first, end, face, steps), steps)
+    for at, wall, mark in moments:
         if mark is None:
             streams_ended += at == NEVER
             covered = max(covered, min(at, end))
@@ -72,6 +75,20 @@ def _merged(streams: Sequence[Stream], since: int, until: int, face: Face, steps
     if len(streams) == 1:
         return streams[0].moments(since, until, face, steps)
     return heapq.merge(*(stream.moments(since, until, face, steps) for stream in streams), key=itemgetter(0))
+
+
+def _without(moments: Iterator[Moment], against: Iterator[Moment], steps: Steps) -> Iterator[Moment]:
+    """What `against` does not give as well, as far as the steps go."""
+    taken, taken_mark = -NEVER, None
+    for at, wall, mark in moments:
+        while mark is not None and (taken < at or (taken == at and taken_mark is None)) and steps.left > 0:
+            taken, _, taken_mark = next(against, NO_MORE)
+        if mark is None or taken > at:
+            yield at, wall, mark
+        elif taken == at and taken_mark is not None:
+            yield at + 1, wall, None
+        else:
+            yield at, wall, None  # not known: whoever asks stops here
 
 
 def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: datetime | None) -> Expansion:
@@ -102,6 +119,7 @@ class Compiled(NamedTuple):
     start: Start
     singles: tuple[Single, ...]  # what is not made by a rule
     streams: tuple[Stream, ...]
+    against: tuple[Stream, ...]  # what they give is taken away
     excluded: frozenset[int]
     excluded_days: frozenset[int]  # by wall time
 
@@ -132,10 +150,16 @@ def compiled_of(recurrence: Recurrence) -> Compiled:
         once = Dst(gap=recurrence.dst.gap)
         singles += [(at, start.wall, mark) for at, mark in resolve(start.wall, start, once, face)]
     excluded = _times(recurrence.exdate)
+    rules = [
+        stream(from_text(text), already, start, recurrence.dst, recurrence.subdaily, face)
+        for text, already in _counts(recurrence)
+    ]
+    giving = len(recurrence.rrule)
     return Compiled(
         start,
         tuple(singles),
-        (*_rules(recurrence, start, face), *([Singles(sorted(singles))] if singles else [])),
+        (*rules[:giving], *([Singles(sorted(singles))] if singles else [])),
+        tuple(rules[giving:]),
         frozenset(at for time in excluded for at, _, _ in _singles(time, start, recurrence, face)),
         frozenset(day_of(day) for day in map(stamps.read, recurrence.exdate) if not isinstance(day, datetime)),
     )
@@ -145,10 +169,10 @@ def _times(texts: Iterable[str]) -> list[datetime]:
     return [time for time in map(stamps.read, texts) if isinstance(time, datetime)]
 
 
-def _rules(recurrence: Recurrence, start: Start, face: Face) -> Iterator[Stream]:
-    counted = recurrence.counted or (None,) * len(recurrence.rrule)
-    for text, already in zip(recurrence.rrule, counted, strict=True):
-        yield stream(from_text(text), already, start, recurrence.dst, recurrence.subdaily, face)
+def _counts(recurrence: Recurrence) -> Iterator[tuple[str, Counted | None]]:
+    """Each rule, those that take away last, and how far it has been counted."""
+    rules = (*recurrence.rrule, *recurrence.exrule)
+    return zip(rules, recurrence.counted or (None,) * len(rules), strict=True)
 
 
 def _start_on(face: Face, recurrence: Recurrence) -> Start:
@@ -172,18 +196,13 @@ def settle(recurrence: Recurrence, steps: int = STEPS) -> Recurrence:
     What is counted depends on clock changes: with new tzdata, count anew (`counted=()`).
     """
     budget = Steps(steps)
-    counted = recurrence.counted or (None,) * len(recurrence.rrule)
-    counted = tuple(
-        _count(recurrence, text, already, budget) for text, already in zip(recurrence.rrule, counted, strict=True)
-    )
+    counted = tuple(_count(recurrence, text, already, budget) for text, already in _counts(recurrence))
     return msgspec.structs.replace(recurrence, counted=counted if any(counted) else ())
 
 
 def is_settled(recurrence: Recurrence) -> bool:
     """No rule with COUNT is left to be counted out."""
-    counted = recurrence.counted or (None,) * len(recurrence.rrule)
-    pairs = zip(recurrence.rrule, counted, strict=True)
-    return all(already.left == 0 if already else from_text(text).count is None for text, already in pairs)
+    return all(already.left == 0 if already else from_text(text).count is None for text, already in _counts(recurrence))
 
 
 def _count(recurrence: Recurrence, text: str, already: Counted | None, steps: Steps) -> Counted | None:

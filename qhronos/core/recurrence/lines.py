@@ -86,6 +86,7 @@ def to_text(recurrence: Recurrence) -> str:
     begins = start(recurrence) if recurrence.second_pass else recurrence.dtstart
     lines = [_line("DTSTART", begins, recurrence.timezone)]
     lines += [f"RRULE:{rule}" for rule in recurrence.rrule]
+    lines += [f"EXRULE:{rule}" for rule in recurrence.exrule]
     lines += [_line("RDATE", stamps.read(text), recurrence.timezone) for text in recurrence.rdate]
     lines += [_line("EXDATE", stamps.read(text), recurrence.timezone) for text in recurrence.exdate]
     return "\n".join(lines)

@@ -57,7 +57,7 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     `dtstart` is wall time in `timezone`, in whole seconds unless the recurrence is a single instant. `rrule` are rules
     such as `FREQ=DAILY;COUNT=3`. A date in `rdate` or `exdate` is `2026-03-08T02:30:00` (wall time in `timezone`) or
     `2026-03-08T07:30:00Z`; in `exdate` also `2026-03-08`, the whole local day. `dtstart` counts if a rule gives it, or if
-    there is no rule.
+    there is no rule. What an `exrule` gives is taken away; only imported calendars still have them.
     """
 
     dtstart: Annotated[datetime, Meta(tz=False)]
@@ -65,10 +65,11 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     rrule: tuple[str, ...]
     rdate: tuple[str, ...]
     exdate: tuple[str, ...]
+    exrule: tuple[str, ...] = ()
     second_pass: bool = False  # `dtstart` is a wall time that comes twice, and the second of the two
     dst: Dst = USUAL_DST  # msgspec leaves out a default that is this very object
     subdaily: Subdaily = Subdaily.ELAPSED
-    counted: tuple[Counted | None, ...] = ()  # one for each rule, or none at all: see `settle`
+    counted: tuple[Counted | None, ...] = ()  # one for each of rrule, exrule, or none at all: see `settle`
 
 
 class Mark(enum.StrEnum):

@@ -38,11 +38,13 @@ def check(recurrence: Recurrence, now: datetime) -> None:
         if not _happens(alone, now, steps):
             raise Invalid(f"RRULE: {text}: {_in_vain(steps)}{_culprits(alone, now)}", field="schedule")
     if not _happens(recurrence, now, steps):
-        raise Invalid(f"schedule: {_in_vain(steps)}; EXDATE or a skipped clock change leaves nothing", field="schedule")
+        raise Invalid(
+            f"schedule: {_in_vain(steps)}; EXDATE, EXRULE or a skipped clock change leaves nothing", field="schedule"
+        )
 
 
 def _alone(recurrence: Recurrence, text: str) -> Recurrence:
-    return msgspec.structs.replace(recurrence, rrule=(text,), rdate=(), exdate=(), counted=())
+    return msgspec.structs.replace(recurrence, rrule=(text,), rdate=(), exdate=(), exrule=(), counted=())
 
 
 def _happens(recurrence: Recurrence, now: datetime, steps: Steps) -> bool:
@@ -146,6 +148,9 @@ def _taken_away(recurrence: Recurrence, instant: datetime) -> str | None:
     excluded = _at(msgspec.structs.replace(recurrence, exdate=()), instant)
     if excluded:
         return f"EXDATE={_exdate(recurrence, excluded)} takes it away"
+    spared = msgspec.structs.replace(recurrence, exrule=(), counted=())
+    if recurrence.exrule and _at(spared, instant):
+        return f"EXRULE: {next(text for text in recurrence.exrule if _at(_alone(recurrence, text), instant))} takes it away"
     passed = _at(msgspec.structs.replace(recurrence, dst=EVERY_PASS, counted=()), instant)
     if passed:
         policy = f"gap={recurrence.dst.gap}" if passed.mark is Mark.GAP_SHIFTED else f"fold={recurrence.dst.fold}"

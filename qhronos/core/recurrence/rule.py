@@ -9,6 +9,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from qhronos.core.recurrence import stamps
@@ -30,6 +31,14 @@ class Freq(enum.IntEnum):
     SECONDLY = 6
 
 
+class Skip(enum.StrEnum):
+    """What becomes of days that a month or year does not have, such as 31 June (RFC 7529)."""
+
+    OMIT = "OMIT"
+    BACKWARD = "BACKWARD"  # the last day before
+    FORWARD = "FORWARD"  # the first day after
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """Lists are sorted, negative values last, without duplicates; an empty one is a part that is not there."""
 
@@ -47,6 +56,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     by_second: tuple[int, ...] = ()
     by_set_pos: tuple[int, ...] = ()
     week_start: int = 0
+    skip: Skip = Skip.OMIT
 
 
 class Numbers(NamedTuple):
@@ -85,7 +95,9 @@ FIELDS = {
     "BYSECOND": "by_second",
     "BYSETPOS": "by_set_pos",
     "WKST": "week_start",
+    "SKIP": "skip",
 }
+RSCALE = "RSCALE"  # says which calendar SKIP is of; there is one
 BY_PARTS = tuple(part for part in FIELDS if part.startswith("BY"))
 
 
@@ -107,11 +119,16 @@ def from_text(text: str) -> Rule:
         name, equals, value = (word.strip().upper() for word in piece.partition("="))
         if not equals or not value:
             raise Fault(name, value, "a part is NAME=value")
-        if name not in FIELDS:
+        if name not in FIELDS and name != RSCALE:
             raise Fault(name, value, f"no such part; there are {', '.join(FIELDS)}")
         if name in parts:
             raise Fault(name, value, "given twice")
         parts[name] = [word.strip() for word in value.split(",")]
+    scale = _single(RSCALE, parts)
+    if scale is None and "SKIP" in parts:
+        raise Fault("SKIP", ",".join(parts["SKIP"]), f"needs {RSCALE}=GREGORIAN beside it (RFC 7529 §4.1)")
+    if scale not in (None, "GREGORIAN"):
+        raise Fault(RSCALE, scale, "only GREGORIAN is known")
     return from_parts(parts)
 
 
@@ -126,10 +143,17 @@ def from_parts(parts: Mapping[str, Sequence[str]]) -> Rule:
         until=None if until is None else _until(until),
         by_day=_by_day(parts.get("BYDAY", ())),
         week_start=_weekday("WKST", _single("WKST", parts) or "MO"),
+        skip=_skip(_single("SKIP", parts) or Skip.OMIT),
         **numbers,
     )
     _refuse_what_the_rfc_forbids(rule)
-    return rule
+    return rule if makes_days(rule) else msgspec.structs.replace(rule, skip=Skip.OMIT)
+
+
+def makes_days(rule: Rule) -> bool:
+    """Whether the rule could name a day that a month or year does not have: elsewhere parts only choose among days."""
+    by_name = rule.by_month_day or rule.by_year_day or not rule.by_day
+    return rule.freq in {Freq.YEARLY, Freq.MONTHLY} and not rule.by_week_no and bool(by_name)
 
 
 def _single(part: str, parts: Mapping[str, Sequence[str]]) -> str | None:
@@ -183,6 +207,12 @@ def _weekday(part: str, text: str) -> int:
     return WEEKDAYS.index(text)
 
 
+def _skip(text: str) -> Skip:
+    if text not in Skip.__members__:
+        raise Fault("SKIP", text, f"must be one of {', '.join(Skip)}")
+    return Skip(text)
+
+
 def _until(text: str) -> date:
     try:
         # Calendars are about that write two of them; no other reading is possible.
@@ -216,22 +246,26 @@ def _forbidden(rule: Rule, part: str, why: str) -> Fault:
     return Fault(part, shown(rule, part), f"{why} (RFC 5545 §3.3.10)")
 
 
+SAYS_NOTHING = {("INTERVAL", 1), ("WKST", 0), ("SKIP", Skip.OMIT)}
+
+
 def shown(rule: Rule, part: str) -> str:
     """The value of a part as text; empty if it is not there or says nothing."""
     value = getattr(rule, FIELDS[part])
     if part == "FREQ":
         return rule.freq.name
+    if value is None or (part, value) in SAYS_NOTHING:
+        return ""
     if part == "WKST":
-        return WEEKDAYS[value] if value else ""
+        return WEEKDAYS[value]
     if part == "BYDAY":
         return ",".join(f"{nth or ''}{WEEKDAYS[weekday]}" for nth, weekday in value)
     if isinstance(value, date):
         return stamps.basic(value)
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "" if value is None or (part, value) == ("INTERVAL", 1) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def to_text(rule: Rule) -> str:
     """The canonical text: `from_text(to_text(rule)) == rule`, and equal rules have equal texts."""
-    return ";".join(f"{part}={text}" for part in FIELDS if (text := shown(rule, part)))
+    scale = () if rule.skip is Skip.OMIT else (f"{RSCALE}=GREGORIAN",)
+    return ";".join((*scale, *(f"{part}={text}" for part in FIELDS if (text := shown(rule, part)))))

@@ -28,6 +28,7 @@ class Said(NamedTuple):
     rules: tuple[Rule, ...] = ()
     rdate: tuple[Stamp, ...] = ()
     exdate: tuple[Stamp, ...] = ()
+    exrules: tuple[Rule, ...] = ()
     dtstart: Stamp | None = None
     timezone: str | None = None
 

@@ -47,6 +47,7 @@ def parse(
         rrule=tuple(dict.fromkeys(map(to_text, said.rules))),
         rdate=_canonical(said.rdate, name),
         exdate=_canonical(said.exdate, name),
+        exrule=tuple(dict.fromkeys(map(to_text, said.exrules))),
         second_pass=second_pass,
         dst=USUAL_DST if dst == USUAL_DST else dst,
         subdaily=subdaily,

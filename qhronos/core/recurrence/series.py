@@ -15,7 +15,8 @@ import msgspec
 
 from qhronos.core.recurrence.model import Counted, Dst, Fold, Mark, Subdaily
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
-from qhronos.core.recurrence.rule import Freq, Rule
+from qhronos.core.recurrence.rule import Freq, Rule, Skip
+from qhronos.core.recurrence.skips import SkippingWalls
 from qhronos.core.recurrence.ticks import Ticks
 from qhronos.core.recurrence.walls import Walls
 from qhronos.core.recurrence.zones import DAY, LAST, Face, face_of, seconds, wall_seconds, wall_time
@@ -51,7 +52,8 @@ def stream(rule: Rule, counted: Counted | None, start: Start, dst: Dst, subdaily
 def series(rule: Rule, start: Start, end: int, dst: Dst, subdaily: Subdaily) -> Stream:
     """COUNT aside, and nothing from `end` on."""
     if rule.freq < Freq.HOURLY:
-        return WallSeries(Walls(completed(rule, wall_time(start.wall)), wall_time(start.wall)), start, end, dst)
+        makes = Walls if rule.skip is Skip.OMIT else SkippingWalls
+        return WallSeries(makes(completed(rule, wall_time(start.wall)), wall_time(start.wall)), start, end, dst)
     if subdaily is Subdaily.WALL:
         return WallSeries(ClockTicks(Ticks(rule, start.wall, start.wall)), start, end, dst)
     return ElapsedSeries(Ticks(rule, start.at, start.wall), start, end)

@@ -40,23 +40,27 @@ class Walls:
         if self._positions:
             days = self._days.within(first, end)
             steps.take(len(days) + 3 * len(self._positions))
-            yield from (wall for wall in self._at_positions(days) if since <= wall < until)
-            return
+            return (wall for wall in at_positions(self._positions, days, self._times) if since <= wall < until)
         one = end - first == 1
-        for day in (first,) if one else self._days.within(max(first, since // DAY), min(end, -(-until // DAY))):
-            for index in range(self._times.index(max(0, since - day * DAY)), self._times.count):
-                steps.take(3)
-                wall = day * DAY + self._times[index]
-                if wall >= until:
-                    return
-                yield wall
+        days = [first] if one else self._days.within(max(first, since // DAY), min(end, -(-until // DAY)))
+        return at_times(self._times, days, since, until, steps)
 
-    def _at_positions(self, days: Sequence[int]) -> list[int]:
-        """The members of the period's set that BYSETPOS names; -1 is the last."""
-        count = len(days) * self._times.count
-        indices = {position - 1 if position > 0 else count + position for position in self._positions}
-        return [
-            days[index // self._times.count] * DAY + self._times[index % self._times.count]
-            for index in sorted(indices)
-            if 0 <= index < count
-        ]
+
+def at_times(times: Times, days: Sequence[int], since: int, until: int, steps: Steps) -> Iterator[int]:
+    """The wall times of these days, as far as they lie in the window."""
+    for day in days:
+        for index in range(times.index(max(0, since - day * DAY)), times.count):
+            steps.take(3)
+            wall = day * DAY + times[index]
+            if wall >= until:
+                return
+            yield wall
+
+
+def at_positions(positions: Sequence[int], days: Sequence[int], times: Times) -> list[int]:
+    """Those of a period's wall times that BYSETPOS names; -1 is the last."""
+    count = len(days) * times.count
+    indices = {position - 1 if position > 0 else count + position for position in positions}
+    return [
+        days[index // times.count] * DAY + times[index % times.count] for index in sorted(indices) if 0 <= index < count
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time
 
 from qhronos.core.recurrence.model import Recurrence
-from qhronos.core.recurrence.rule import Freq, Rule, from_text
+from qhronos.core.recurrence.rule import Freq, Rule, Skip, from_text
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
@@ -49,6 +49,8 @@ def describe(recurrence: Recurrence) -> str:
     added = tuple(text for text in recurrence.rdate if recurrence.rrule or text != recurrence.dtstart.isoformat())
     if added:
         said += f"; also on {_listed(added)}"
+    if recurrence.exrule:
+        said += f"; but not by the rule {' or '.join(recurrence.exrule)}"
     if recurrence.exdate:
         said += f"; but not on {_listed(recurrence.exdate)}"
     return f"{said[0].upper()}{said[1:]} ({recurrence.timezone})"
@@ -56,6 +58,8 @@ def describe(recurrence: Recurrence) -> str:
 
 def _rule(text: str, dtstart: datetime) -> str:
     rule = from_text(text)
+    if rule.skip is not Skip.OMIT:
+        return f"by the rule {text}"
     words = _elapsed(rule) if rule.freq >= Freq.HOURLY else _on_days(rule, dtstart)
     return f"{words}{_end(rule)}" if words else f"by the rule {text}"
 
