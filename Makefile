@@ -7,9 +7,13 @@ ARGS ?=
 # For `make fuzz`: the same seed tries the same cases.
 SEED ?= 0
 CASES ?= 20000
+# Of each property; `make properties`.
+EXAMPLES ?= 2000
+# For `make corpora`: rules of others, which are not part of the project.
+CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt fuzz lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt fuzz corpora properties lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +46,13 @@ fmt: setup ## format, and mend what can be mended
 
 fuzz: setup ## throw CASES requests at every route, from SEED
 	@QHRONOS_FUZZ_SEED=$(SEED) QHRONOS_FUZZ_CASES=$(CASES) $(BIN)/pytest tests/fuzz $(ARGS)
+
+corpora: setup ## compare recurrences with what others make of them, where CORPORA is a folder
+	@if test -d "$(CORPORA)"; then QHRONOS_CORPORA="$(CORPORA)" $(BIN)/pytest tests/corpora $(ARGS); \
+		else echo "There is no $(CORPORA): the corpora are skipped."; fi
+
+properties: setup ## try what must hold for every recurrence on EXAMPLES of each
+	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py $(ARGS)
 
 lock: ## bring requirements.lock up to pyproject.toml; ARGS=--upgrade chooses every version anew; needs uv
 	@printf 'hatchling>=1.27\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

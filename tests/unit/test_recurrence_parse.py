@@ -355,6 +355,12 @@ def test_an_aware_start_may_be_in_any_zone():
     assert start_time == start(parse(None, now=NOW, start_time=start_time, timezone=BERLIN))
 
 
+def test_a_second_z_after_until_is_overlooked():
+    twice = parse("FREQ=DAILY;UNTIL=20260801T150000ZZ", now=NOW)
+
+    assert ("FREQ=DAILY;UNTIL=20260801T150000Z",) == twice.rrule
+
+
 @pytest.mark.parametrize(
     ("schedule", "names"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,11 @@ settings.register_profile(
     "calendar", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 CALENDAR = settings.get_profile("calendar")
+
+
+def examples(usual: int) -> int:
+    """As many as QHRONOS_TEST_EXAMPLES asks for, if it does; `make properties` asks for many."""
+    return int(os.environ.get("QHRONOS_TEST_EXAMPLES", usual))
 
 
 @st.composite
@@ -126,7 +132,7 @@ def all_of(
     raise AssertionError
 
 
-@settings(CALENDAR, max_examples=60)
+@settings(CALENDAR, max_examples=examples(60))
 @given(recurrence=recurrences(), cuts=st.lists(st.integers(0, 400 * 86_400), min_size=3, max_size=3))
 def test_windows_that_meet_neither_lose_nor_repeat_an_instant(recurrence, cuts):
     first, middle, last = (start(recurrence) + timedelta(seconds=cut) for cut in sorted(cuts))
@@ -139,7 +145,7 @@ def test_windows_that_meet_neither_lose_nor_repeat_an_instant(recurrence, cuts):
     assert list(whole.instants) == [instant for part in parts for instant in part.instants]
 
 
-@settings(CALENDAR, max_examples=40)
+@settings(CALENDAR, max_examples=examples(40))
 @given(recurrence=recurrences(), days=st.integers(0, 500), steps=st.integers(1, 300), limit=st.integers(1, 7))
 def test_neither_a_small_budget_nor_a_small_limit_changes_the_set(recurrence, days, steps, limit):
     since = start(recurrence) + days * DAY
@@ -150,7 +156,7 @@ def test_neither_a_small_budget_nor_a_small_limit_changes_the_set(recurrence, da
     assert list(whole.instants) == all_of(recurrence, since, since + 2 * DAY, steps=steps * 50)
 
 
-@settings(CALENDAR, max_examples=60)
+@settings(CALENDAR, max_examples=examples(60))
 @given(recurrence=recurrences(), days=st.integers(-3, 500))
 def test_instants_are_in_order_within_the_window_and_shown_by_the_local_clock(recurrence, days):
     since = start(recurrence) + days * DAY
@@ -165,7 +171,7 @@ def test_instants_are_in_order_within_the_window_and_shown_by_the_local_clock(re
         assert bool(shown.fold) == (instant.mark is Mark.FOLD_SECOND)
 
 
-@settings(CALENDAR, max_examples=80)
+@settings(CALENDAR, max_examples=examples(80))
 @given(text=rules(), begins=starts, days=st.integers(0, 300))
 def test_a_window_holds_what_iterating_from_the_start_gives(text, begins, days):
     """python-dateutil is the oracle, in UTC, where it is right; it is only asked for what it need not search long."""
@@ -185,7 +191,7 @@ def test_a_window_holds_what_iterating_from_the_start_gives(text, begins, days):
     assert expected[len(before.instants) :] == found
 
 
-@settings(CALENDAR, max_examples=50)
+@settings(CALENDAR, max_examples=examples(50))
 @given(text=rules(FREQUENCIES[:4]), begins=starts, days=st.integers(0, 300), zone=st.sampled_from(ZONES))
 def test_wall_time_in_a_zone_is_what_zoneinfo_makes_of_it(text, begins, days, zone):
     assume(dateutil_is_right(text))
@@ -200,7 +206,7 @@ def test_wall_time_in_a_zone_is_what_zoneinfo_makes_of_it(text, begins, days, zo
     assert sorted(at for at in instants if since <= at <= found[-1]) == found
 
 
-@settings(CALENDAR, max_examples=40)
+@settings(CALENDAR, max_examples=examples(40))
 @given(data=st.data(), begins=starts, zone=st.sampled_from(ZONES))
 def test_real_time_is_what_a_look_at_every_minute_finds(data, begins, zone):
     """Around the clock changes that come after the start."""
@@ -238,7 +244,7 @@ def dateutil_is_right(text: str) -> bool:
     return not (mixed or own_month or weekly_position or leap_second or slow or "BYWEEKNO" in parts)
 
 
-@settings(CALENDAR, max_examples=40)
+@settings(CALENDAR, max_examples=examples(40))
 @given(text=rules(), begins=starts, zone=st.sampled_from(ZONES), dst=policies, count=st.integers(1, 12))
 def test_count_ends_a_rule_after_so_many(text, begins, zone, dst, count):
     said = {"now": NOW, "start_time": begins, "timezone": zone, "dst": dst}
@@ -251,7 +257,7 @@ def test_count_ends_a_rule_after_so_many(text, begins, zone, dst, count):
     assert first == expand(settle(counted), since, None, count + 1).instants
 
 
-@settings(CALENDAR, max_examples=40)
+@settings(CALENDAR, max_examples=examples(40))
 @given(recurrence=recurrences())
 def test_what_is_printed_reads_back_as_the_same(recurrence):
     again = parse(
@@ -262,7 +268,7 @@ def test_what_is_printed_reads_back_as_the_same(recurrence):
     assert describe(recurrence) == describe(again)
 
 
-@settings(CALENDAR, max_examples=25)
+@settings(CALENDAR, max_examples=examples(25))
 @given(recurrence=recurrences(rules(FREQUENCIES[:4])), index=st.integers(0, 5))
 def test_an_instant_of_the_set_is_explained_as_one_with_its_neighbours(recurrence, index):
     found = [instant.at for instant in expand(recurrence, start(recurrence) - 800 * DAY, None, 8).instants]
@@ -274,7 +280,7 @@ def test_an_instant_of_the_set_is_explained_as_one_with_its_neighbours(recurrenc
     assert (found[index - 1] if index else None) == explanation.before
 
 
-@settings(CALENDAR, max_examples=25)
+@settings(CALENDAR, max_examples=examples(25))
 @given(recurrence=recurrences(), seconds=st.integers(-86_400, 40 * 86_400))
 def test_any_instant_is_explained_as_the_engine_has_it(recurrence, seconds):
     instant = start(recurrence) + timedelta(seconds=seconds)
@@ -284,7 +290,7 @@ def test_any_instant_is_explained_as_the_engine_has_it(recurrence, seconds):
     assert explanation.reason
 
 
-@settings(CALENDAR, max_examples=200)
+@settings(CALENDAR, max_examples=examples(200))
 @given(text=st.text(alphabet="FREQ=DAILYMONTHWEKS;,:-+0123456789BUPSZ\n T", max_size=60) | st.text(max_size=20))
 def test_no_text_is_worse_than_refused(text):
     try:

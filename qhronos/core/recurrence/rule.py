@@ -215,7 +215,8 @@ def _skip(text: str) -> Skip:
 
 def _until(text: str) -> date:
     try:
-        until = stamps.read(text)
+        # Calendars are about that write two of them; no other reading is possible.
+        until = stamps.read(text.replace("ZZ", "Z"))
     except ValueError as error:
         raise Fault("UNTIL", text, str(error)) from error
     return until.replace(microsecond=0) if isinstance(until, datetime) else until
