@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import NamedTuple
@@ -14,6 +14,8 @@ from qhronos.errors import Invalid
 FIELD = "schedule"
 MOST_COMPONENTS = 10_000
 NAME = re.compile(r"[ \t]*([A-Za-z0-9-]+)[ \t]*[:;]")
+# Outlook has been seen to leave out the quotes that the colon wants.
+UNQUOTED = re.compile(r"TZID=(\([^\")]*\)[^\":;]*)", re.IGNORECASE)
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # tabs and line breaks are text
 
 
@@ -116,7 +118,7 @@ def _kind(line: str) -> str:
 
 def _line(name: str, text: str) -> Line:
     try:
-        _, parameters, value = _icalendar().Contentline(text).raw_parts()
+        _, parameters, value = _icalendar().Contentline(UNQUOTED.sub(r'TZID="\1"', text)).raw_parts()
     except ValueError as error:
         raise Invalid(f"{name}: {text.strip()[:64]!r} is no line of iCalendar", field=FIELD) from error
     words = {key.upper(): word if isinstance(word, str) else ",".join(word) for key, word in parameters.items()}
@@ -139,7 +141,7 @@ def escaped(text: str) -> str:
     return lines.replace(";", "\\;").replace(",", "\\,")
 
 
-def parameter(text: str) -> str:
+def quoted(text: str) -> str:
     """`text` as the value of a parameter."""
     return f'"{text}"' if re.search("[:;,]", text) else text
 

@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime, time
 
 from qhronos.core.recurrence import stamps
-from qhronos.core.recurrence.contentlines import parameter
+from qhronos.core.recurrence.contentlines import quoted
 from qhronos.core.recurrence.expansion import start
 from qhronos.core.recurrence.model import Recurrence
 from qhronos.core.recurrence.said import MOST, MOST_TEXT, Said, Stamp, read_rule, read_times, refuse_more
@@ -98,14 +98,14 @@ def to_event(recurrence: Recurrence, *, floating: bool = False) -> str:
     zone_lines = lines_of(recurrence.timezone, recurrence.vtimezone) if recurrence.vtimezone else []
     text = to_text(recurrence)
     if floating:
-        text = text.replace(f";TZID={parameter(recurrence.timezone)}:", ":")
+        text = text.replace(f";TZID={quoted(recurrence.timezone)}:", ":")
     return "\n".join(["BEGIN:VCALENDAR", *zone_lines, "BEGIN:VEVENT", text, "END:VEVENT", "END:VCALENDAR"])
 
 
 def _line(name: str, value: date, timezone: str) -> str:
     match value:
         case datetime(tzinfo=None):
-            return f"{name};TZID={parameter(timezone)}:{stamps.basic(value)}"
+            return f"{name};TZID={quoted(timezone)}:{stamps.basic(value)}"
         case datetime():
             return f"{name}:{stamps.basic(value)}"
         case day:

@@ -14,8 +14,6 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-import msgspec
-
 from qhronos.core.recurrence import stamps
 from qhronos.core.recurrence.contentlines import Component
 from qhronos.core.recurrence.days import EXAMPLES, allowed_days
@@ -24,7 +22,7 @@ from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import Freq, Rule, from_text, to_text
 from qhronos.core.recurrence.said import read_rule, refuse_more
 from qhronos.core.recurrence.series import Start, completed, stream
-from qhronos.core.recurrence.zones import DAY, FIRST, LAST, SECOND, Face, changes_of, instant, seconds, wall_seconds
+from qhronos.core.recurrence.zones import DAY, FIRST, LAST, SECOND, Face, changes_of, seconds, wall_seconds
 from qhronos.core.recurrence.zones import face_of as face_of_iana
 from qhronos.errors import Invalid
 
@@ -80,10 +78,11 @@ def _time(text: str) -> datetime:
     try:
         if not found:
             raise ValueError("is no time such as 19701025T030000")
-        year, month, day, *time = map(int, found.groups())
+        year, month, day, hour, minute, second = map(int, found.groups())
         # Outlook counts from 1601, before all that is asked.
         first = max(year, EARLIEST_YEAR)
-        return datetime(first, month, min(day, 28) if first > year else day, *time)  # noqa: DTZ001 - wall time
+        day = min(day, 28) if first > year else day
+        return datetime(first, month, day, hour, minute, second)  # noqa: DTZ001 - wall time
     except ValueError as error:
         raise Invalid(f"VTIMEZONE: {text[:64]!r}: {error}", field=FIELD) from error
 
