@@ -20,10 +20,11 @@ What RFC 5545 leaves open is decided so:
   INTERVAL in week-years. BYSETPOS chooses from the whole period, also from what lies before DTSTART in the first.
 - BYSECOND=60 is read as 59.
 
-Not taken: RSCALE and SKIP (RFC 7529), EXRULE, RDATE periods, VTIMEZONE.
+Not taken: RSCALE and SKIP (RFC 7529), EXRULE.
 """
 
 from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.imported import Imported, split
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
     ClockChange,
@@ -40,8 +41,9 @@ from qhronos.core.recurrence.model import (
 )
 from qhronos.core.recurrence.reasons import check, explain
 from qhronos.core.recurrence.schedule import brings, parse, restated
+from qhronos.core.recurrence.vtimezones import clock_changes
 from qhronos.core.recurrence.words import describe
-from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_version, zone
+from qhronos.core.recurrence.zones import timezones, tzdata_version, zone
 
 __all__ = [
     "STEPS",
@@ -52,6 +54,7 @@ __all__ = [
     "Explanation",
     "Fold",
     "Gap",
+    "Imported",
     "Instant",
     "Mark",
     "Recurrence",
@@ -67,6 +70,7 @@ __all__ = [
     "parse",
     "restated",
     "settle",
+    "split",
     "start",
     "timezones",
     "to_text",

@@ -17,7 +17,8 @@ from qhronos.core.recurrence.model import Counted, Dst, Expansion, Instant, Mark
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
 from qhronos.core.recurrence.rule import from_text
 from qhronos.core.recurrence.series import Start, resolve, stream
-from qhronos.core.recurrence.zones import DAY, LAST, Face, face_of, instant, seconds, wall_seconds, wall_time, zone
+from qhronos.core.recurrence.vtimezones import face_of
+from qhronos.core.recurrence.zones import DAY, LAST, Face, instant, seconds, wall_seconds, wall_time
 
 # What one pass may spend: some 50 ms.
 STEPS = 50_000
@@ -43,7 +44,7 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     if not recurrence.rrule and not recurrence.rdate:
         return _single(recurrence, compiled, since, until)
     first, end = _window(compiled, since, until)
-    face = face_of(recurrence.timezone)
+    face = compiled.face
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
     for at, wall, mark in _merged(compiled.streams, first, end, face, steps):
@@ -93,12 +94,13 @@ def start(recurrence: Recurrence) -> datetime:
 
 def local(recurrence: Recurrence, instant: datetime) -> datetime:
     """The instant as the clocks in the zone of the recurrence show it, with its offset."""
-    return instant.astimezone(zone(recurrence.timezone))
+    return instant.astimezone(compiled_of(recurrence).face.zone)
 
 
 class Compiled(NamedTuple):
     """A recurrence, ready to be expanded."""
 
+    face: Face
     start: Start
     singles: tuple[Single, ...]  # what is not made by a rule
     streams: tuple[Stream, ...]
@@ -124,7 +126,7 @@ class Singles:
 
 @lru_cache(maxsize=512)
 def compiled_of(recurrence: Recurrence) -> Compiled:
-    face = face_of(recurrence.timezone)
+    face = face_of(recurrence.timezone, recurrence.vtimezone)
     start = _start_on(face, recurrence)
     singles = [single for time in _times(recurrence.rdate) for single in _singles(time, start, recurrence, face)]
     if not recurrence.rrule:
@@ -133,6 +135,7 @@ def compiled_of(recurrence: Recurrence) -> Compiled:
         singles += [(at, start.wall, mark) for at, mark in resolve(start.wall, start, once, face)]
     excluded = _times(recurrence.exdate)
     return Compiled(
+        face,
         start,
         tuple(singles),
         (*_rules(recurrence, start, face), *([Singles(sorted(singles))] if singles else [])),
@@ -190,8 +193,8 @@ def _count(recurrence: Recurrence, text: str, already: Counted | None, steps: St
     rule = from_text(text)
     if rule.count is None or (already and not already.left):
         return already
-    face = face_of(recurrence.timezone)
-    start = compiled_of(recurrence).start
+    compiled = compiled_of(recurrence)
+    face, start = compiled.face, compiled.start
     left, covered = (already.left, seconds(already.until) + 1) if already else (rule.count, start.at)
     everything = stream(
         msgspec.structs.replace(rule, count=None), None, start, recurrence.dst, recurrence.subdaily, face

@@ -1,7 +1,7 @@
 """What callers write, read into the one canonical recurrence.
 
 A schedule is the JSON object of the first Qhronos (`{"frequency": "weekly", "by_day": ["MO"]}`), RRULE text of one or
-several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, or None: once.
+several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, a VEVENT or VCALENDAR, or None: once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence import lines, stamps
+from qhronos.core.recurrence import lines, stamps, vevents
 from qhronos.core.recurrence.model import USUAL_DST, Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
-from qhronos.core.recurrence.said import MOST, MOST_VALUES, Said, Stamp, read_rule, read_times, refuse_more
+from qhronos.core.recurrence.said import MOST, MOST_VALUES, OwnRules, Said, Stamp, read_rule, read_times, refuse_more
 from qhronos.core.recurrence.stamps import FIRST_YEAR
-from qhronos.core.recurrence.zones import LAST, face_of, instant, seconds, wall_seconds, zone
+from qhronos.core.recurrence.vtimezones import face_of
+from qhronos.core.recurrence.zones import EPOCH, LAST, Face, instant, seconds, wall_seconds, zone
 from qhronos.errors import Invalid
 
 PARTS = {"frequency": "FREQ"} | {field: part for part, field in FIELDS.items() if part != "FREQ"}
@@ -38,24 +39,27 @@ def parse(
     `timezone`; both may come from a DTSTART line instead. Without either it starts `now`, or with the first `rdate` if
     there is no rule. The zone is UTC if nothing names one.
     """
-    said = _read(schedule)
-    name = _zone_name(said.timezone, timezone)
-    wall, second_pass = _start(said, start_time, now, name, dst)
+    said = _read(schedule, now)
+    name, vtimezone = _zone(said, timezone)
+    face = face_of(name, vtimezone)
+    rdate = _canonical(said.rdate, name)
+    wall, second_pass = _start(said, rdate, start_time, now, face, dst)
     return Recurrence(
         dtstart=wall.replace(microsecond=0) if said.rules or said.rdate else wall,
         timezone=name,
         rrule=tuple(dict.fromkeys(map(to_text, said.rules))),
-        rdate=_canonical(said.rdate, name),
+        rdate=rdate,
         exdate=_canonical(said.exdate, name),
         second_pass=second_pass,
         dst=USUAL_DST if dst == USUAL_DST else dst,
         subdaily=subdaily,
+        vtimezone=vtimezone,
     )
 
 
 def brings(schedule: object) -> frozenset[str]:
     """Which of `start_time` and `timezone` the schedule names itself."""
-    said = _read(schedule)
+    said = _read(schedule, EPOCH)
     names = {"start_time": said.dtstart, "timezone": said.timezone}
     return frozenset(name for name, value in names.items() if value is not None)
 
@@ -63,37 +67,44 @@ def brings(schedule: object) -> frozenset[str]:
 def restated(recurrence: Recurrence) -> object:
     """A schedule that `parse` reads as the same rules and dates; None for once."""
     sets = {name: list(getattr(recurrence, name)) for name in SETS}
+    if recurrence.vtimezone:
+        return _sets(sets)._replace(own_rules=OwnRules(recurrence.timezone, recurrence.vtimezone))
     return sets if any(sets.values()) else None
 
 
-def _zone_name(named: str | None, timezone: str | None) -> str:
+def _zone(said: Said, timezone: str | None) -> tuple[str, str]:
+    """The zone by its name, and its rules if that is only a label."""
+    named = said.timezone
     if named and timezone and named != timezone:
         raise Invalid(f"timezone: {timezone} here, {named} in the schedule; give one", field="timezone")
-    return zone(named or timezone or "UTC").key
+    if said.own_rules and said.own_rules.label == (named or timezone):
+        return said.own_rules
+    return zone(named or timezone or "UTC").key, ""
 
 
-def _start(said: Said, start_time: datetime | None, now: datetime, name: str, dst: Dst) -> tuple[datetime, bool]:
+def _start(
+    said: Said, rdate: tuple[str, ...], start_time: datetime | None, now: datetime, face: Face, dst: Dst
+) -> tuple[datetime, bool]:
     """Wall time, and whether it is the second of two."""
     dtstart = said.dtstart.value if said.dtstart else None
-    given = [_on_wall(time, name, dst) for time in (start_time, dtstart) if isinstance(time, datetime)]
+    given = [_on_wall(time, face, dst) for time in (start_time, dtstart) if isinstance(time, datetime)]
     if given:
         if given[0] != given[-1]:
             raise Invalid("start_time: differs from the start in the schedule; give one", field="start_time")
         return given[0]
-    if said.rdate and not said.rules:
-        face = face_of(name)
-        dates = [_on_wall(datetime.fromisoformat(text), name, dst) for text in _canonical(said.rdate, name)]
+    if rdate and not said.rules:
+        dates = [_on_wall(datetime.fromisoformat(text), face, dst) for text in rdate]
         return min(dates, key=lambda date: face.passes(wall_seconds(date[0]))[date[1]])
-    return _on_wall(now, name, dst)
+    return _on_wall(now, face, dst)
 
 
-def _on_wall(time: datetime, name: str, dst: Dst) -> tuple[datetime, bool]:
+def _on_wall(time: datetime, face: Face, dst: Dst) -> tuple[datetime, bool]:
     if time.year < FIRST_YEAR or (seconds(time) if time.tzinfo else wall_seconds(time)) == LAST:
         raise Invalid(f"start_time: years run from {FIRST_YEAR} to 9999", field="start_time")
     if time.tzinfo:
-        shown = time.astimezone(zone(name))
+        shown = time.astimezone(face.zone)
         return shown.replace(tzinfo=None, fold=0), bool(shown.fold)
-    first, second = face_of(name).passes(wall_seconds(time))
+    first, second = face.passes(wall_seconds(time))
     return time.replace(fold=0), first < second and dst.fold is Fold.SECOND
 
 
@@ -108,10 +119,14 @@ def _canonical(times: Iterable[Stamp], name: str) -> tuple[str, ...]:
     return tuple(sorted(values))
 
 
-def _read(schedule: object) -> Said:
+def _read(schedule: object, now: datetime) -> Said:
     match schedule:
         case None:
             return Said()
+        case Said():
+            return schedule
+        case str() if schedule.lstrip("\ufeff \r\n\t")[:6].upper() == "BEGIN:":
+            return vevents.read(schedule, now)
         case str():
             return lines.read(schedule)
         case Mapping() if "rrule" in schedule or (schedule and schedule.keys() <= {"rdate", "exdate"}):
