@@ -93,15 +93,15 @@ class Api(NamedTuple):
             raise errors.Unreachable("connect", f"cannot reach {self.url} ({error}); does it run?") from error
 
 
-def uses_api(command: Callable[..., None]) -> Callable[..., None]:
+def uses_api(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give `command` the argument `api`, from flags, environment or the `up` that runs on this machine."""
 
     @options.home
     @click.option("--token", metavar="TOKEN", help="Who asks.  [default: $QHRONOS_TOKEN, else found]")
     @click.option("--api", "api_url", metavar="URL", help="Where the API is.  [default: $QHRONOS_URL, else found]")
     @functools.wraps(command)
-    def wrapped(*, home: Path, token: str | None, api_url: str | None, **rest: Any) -> None:
-        command(api=find(home, api_url, token), **rest)
+    def wrapped(*, home: Path, token: str | None, api_url: str | None, **rest: Any) -> int | None:
+        return command(api=find(home, api_url, token), **rest)
 
     return wrapped
 

@@ -75,11 +75,11 @@ CONTENT = [
 ]
 
 
-def with_action(command: Callable[..., None]) -> Callable[..., None]:
+def with_action(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return functools.reduce(lambda made, option: option(made), reversed(ACTION), command)
 
 
-def with_content(command: Callable[..., None]) -> Callable[..., None]:
+def with_content(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return functools.reduce(lambda made, option: option(made), reversed(CONTENT), command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import click
 
@@ -35,17 +35,8 @@ RESULTS: output.Columns = {
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @table_or_json
 @uses_api
-def import_file(  # noqa: PLR0913 - a flag each
-    *,
-    api: Api,
-    file: BinaryIO,
-    kind: str | None,
-    tz: str | None,
-    tags: tuple[str, ...],
-    dry_run: bool,
-    yes: bool,
-    form: str,
-    **content: Any,
+def import_file(
+    *, api: Api, file: IO[bytes], kind: str | None, dry_run: bool, yes: bool, form: str, **content: Any
 ) -> int:
     """Import a calendar, a crontab or an export.
 
@@ -57,9 +48,9 @@ def import_file(  # noqa: PLR0913 - a flag each
     said = {
         "format": kind or _format_of(text),
         "text": text,
-        "tags": list(tags),
+        "tags": list(content["tags"]),
         **({"action": action} if action else {}),
-        **({"timezone": tz} if tz else {}),
+        **({"timezone": content["tz"]} if content["tz"] else {}),
     }
     if dry_run or not yes:
         answer = _import(api, said, form if dry_run else "table", dry_run=True)
@@ -67,7 +58,7 @@ def import_file(  # noqa: PLR0913 - a flag each
             return _code(answer)
         if not answer["created"] + answer["edited"]:
             raise click.ClickException("nothing to import")
-        _ask(answer, file)
+        _ask(answer)
     return _code(_import(api, said, form, dry_run=False))
 
 
@@ -84,7 +75,7 @@ def export(*, api: Api, path: Path | None, **query: Any) -> None:
     """
     content = api.fetch("/events/export", **query)
     if path is None:
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
         return
     path.write_bytes(content)
     click.echo(f"wrote {path}", err=True)
@@ -105,8 +96,8 @@ def _import(api: Api, said: dict[str, Any], form: str, *, dry_run: bool) -> dict
     return answer
 
 
-def _ask(answer: dict[str, Any], file: BinaryIO) -> None:
-    if file is click.get_binary_stream("stdin") or not sys.stdin.isatty():
+def _ask(answer: dict[str, Any]) -> None:
+    if not sys.stdin.isatty():
         raise click.UsageError("nothing is written: nobody can be asked here, so say --yes, or --dry-run to only look")
     refused = f", leave out {answer['failed']}" if answer["failed"] else ""
     click.confirm(f"Create {answer['created']}, edit {answer['edited']}{refused}?", abort=True, err=True)

@@ -9,7 +9,7 @@ from qhronos.core.recurrence import stamps
 from qhronos.core.recurrence.contentlines import quoted
 from qhronos.core.recurrence.expansion import start
 from qhronos.core.recurrence.model import Recurrence
-from qhronos.core.recurrence.said import MOST, MOST_TEXT, Said, Stamp, read_rule, read_times, refuse_more
+from qhronos.core.recurrence.said import MOST, Said, Stamp, read_rule, read_times, refuse_more
 from qhronos.core.recurrence.vtimezones import lines_of
 from qhronos.core.recurrence.zones import zone
 from qhronos.errors import Invalid
@@ -21,8 +21,6 @@ VALUE_TYPES = {"DATE-TIME", "DATE"}
 
 def read(text: str) -> Said:
     """One rule, with or without `RRULE:`, or several lines; a line that begins with a blank goes on with the last."""
-    if len(text.encode()) > MOST_TEXT:
-        raise Invalid(f"schedule: longer than {MOST_TEXT} bytes", field=FIELD)
     said = Said()
     for line in re.sub(r"\r?\n[ \t]", "", text).splitlines():
         if line.strip():

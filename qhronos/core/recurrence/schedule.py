@@ -1,7 +1,8 @@
 """What callers write, read into the one canonical recurrence.
 
 A schedule is the JSON object of the first Qhronos (`{"frequency": "weekly", "by_day": ["MO"]}`), RRULE text of one or
-several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, a VEVENT or VCALENDAR, or None: once.
+several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, a VEVENT or VCALENDAR, cron, an interval (`5m`,
+`{"every": "5m"}`, `{"interval_seconds": 300}`), or None: once.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence import lines, stamps, vevents
+from qhronos.core.recurrence import cron, intervals, lines, stamps, vevents
 from qhronos.core.recurrence.model import USUAL_DST, Dst, Fold, Recurrence, Subdaily
-from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
-from qhronos.core.recurrence.said import MOST, MOST_VALUES, OwnRules, Said, Stamp, read_rule, read_times, refuse_more
+from qhronos.core.recurrence.rule import FIELDS, Fault, Rule, from_parts, to_text
+from qhronos.core.recurrence.said import (
+    MOST,
+    MOST_TEXT,
+    MOST_VALUES,
+    OwnRules,
+    Said,
+    Stamp,
+    read_rule,
+    read_times,
+    refuse_more,
+)
 from qhronos.core.recurrence.stamps import FIRST_YEAR
 from qhronos.core.recurrence.vtimezones import face_of
 from qhronos.core.recurrence.zones import EPOCH, LAST, Face, instant, seconds, wall_seconds, zone
@@ -22,6 +33,7 @@ from qhronos.errors import Invalid
 PARTS = {"frequency": "FREQ"} | {field: part for part, field in FIELDS.items() if part != "FREQ"}
 KEYS = {part: key for key, part in PARTS.items()}
 SETS = ("rrule", "rdate", "exdate")
+INTERVALS = frozenset({"every", "interval_seconds"})
 
 
 def parse(
@@ -128,13 +140,41 @@ def _read(schedule: object, now: datetime) -> Said:
         case str() if schedule.lstrip("\ufeff \r\n\t")[:6].upper() == "BEGIN:":
             return vevents.read(schedule, now)
         case str():
-            return lines.read(schedule)
+            return _text(schedule)
+        case Mapping() if not INTERVALS.isdisjoint(schedule):
+            return Said((_interval(schedule),))
         case Mapping() if "rrule" in schedule or (schedule and schedule.keys() <= {"rdate", "exdate"}):
             return _sets(schedule)
         case Mapping():
             return _object(schedule)
         case _:
             raise Invalid("schedule: must be an object, RRULE text or null", field="schedule")
+
+
+def _text(text: str) -> Said:
+    if len(text.encode()) > MOST_TEXT:
+        raise Invalid(f"schedule: longer than {MOST_TEXT} bytes", field="schedule")
+    if cron.is_meant(text):
+        return cron.read(text)
+    if intervals.is_meant(text):
+        return Said((intervals.read(text, "schedule"),))
+    return lines.read(text)
+
+
+def _interval(schedule: Mapping[str, object]) -> Rule:
+    """`{"every": "5m"}` or `{"interval_seconds": 300}`"""
+    _refuse_unknown(schedule, ("every", "interval_seconds"))
+    match schedule:
+        case {"every": _, "interval_seconds": _}:
+            raise Invalid("interval_seconds: every says it, too; give one", field="schedule.interval_seconds")
+        case {"every": str() as text}:
+            return intervals.read(text, "schedule.every")
+        case {"interval_seconds": int() as seconds} if not isinstance(seconds, bool):
+            return intervals.every(seconds, "schedule.interval_seconds")
+        case {"every": _}:
+            raise Invalid("every: must be a text such as 5m or 1h30m", field="schedule.every")
+        case _:
+            raise Invalid("interval_seconds: must be a whole number", field="schedule.interval_seconds")
 
 
 def _sets(schedule: Mapping[str, object]) -> Said:
