@@ -230,6 +230,7 @@ def test_an_edit_keeps_the_zone_and_the_rules():
     again = {"now": NOW, "start_time": start(recurrence)}
 
     assert recurrence == parse(restated(recurrence), timezone=recurrence.timezone, **again)
+    assert {"rrule": ["FREQ=DAILY"], "rdate": [], "exdate": []} == restated(parse("FREQ=DAILY", now=NOW))
     assert "Asia/Tokyo" == parse(restated(recurrence), timezone="Asia/Tokyo", **again).timezone
     (item,) = split(OWN)
     assert recurrence == parse(item.schedule, now=NOW)
