@@ -47,12 +47,7 @@ def by_others(event, until=UNTIL):
     dates = rruleset()
     if "RRULE" in event:
         dates.rrule(rrulestr(event["RRULE"].to_ical().decode(), dtstart=begins))
-    found = (
-        {begins, *(time for time in dates.between(begins, until, inc=True))} | {time for time, _ in event.rdates}
-        if False
-        else {begins}
-    )
-    found |= set(dates.between(begins, until, inc=True)) | {time[0] for time in event.rdates}
+    found = {begins, *dates.between(begins, until, inc=True)} | {time[0] for time in event.rdates}
     return utc(time for time in found if time < until) - utc(event.exdates)
 
 
