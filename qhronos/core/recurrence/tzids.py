@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from qhronos.core.recurrence.contentlines import Component, windows_zone, windows_zones
 from qhronos.core.recurrence.vtimezones import OwnZone, rules_of
-from qhronos.core.recurrence.zones import DAY, LAST, instant, seconds, timezones, zone
+from qhronos.core.recurrence.zones import DAY, instant, seconds, timezones, zone
 from qhronos.errors import Invalid
 
 FIELD = "timezone"
 MOST_TZID = 100
-YEARS = timedelta(days=3653)
+YEARS = 11  # ten, and the rest of the first
 # Where several zones fit, the one that people know.
 WELL_KNOWN = (
     "UTC",
@@ -69,7 +69,7 @@ def resolve(tzid: str, vtimezones: Mapping[str, Component], since: datetime, now
     rules = rules_of(sent)
     # From the beginning of a year, that one answer serves all events of the year.
     first = seconds(datetime(since.year, 1, 1, tzinfo=UTC))
-    until = min(max(seconds(since + YEARS) if since.year < 9989 else LAST, seconds(now)), LAST)
+    until = max(seconds(datetime(min(since.year + YEARS, 9999), 1, 1, tzinfo=UTC)), seconds(now))
     alike = _alike(rules, first // DAY, max(until // DAY, first // DAY + 1), sent.value("X-LIC-LOCATION"))
     return Meant(alike) if alike else Meant(name[:MOST_TZID].replace('"', ""), rules)
 
