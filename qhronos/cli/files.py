@@ -26,7 +26,7 @@ RESULTS: output.Columns = {
 
 
 @click.command("import")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.File("rb", lazy=True))
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="What FILE is.  [default: as it looks]")
 @with_action
 @click.option("--tz", metavar="ZONE", help="Of times that name no zone of their own.  [default: UTC]")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
-from qhronos.core.recurrence import Instant, Mark, Recurrence, expand, is_settled, settle, start
+from qhronos.core.recurrence import Instant, Mark, Recurrence, expand, settle, start
 from qhronos.core.recurrence.contentlines import escaped, quoted, written
 from qhronos.core.recurrence.model import USUAL_DST
 from qhronos.core.recurrence.rule import Freq, Rule, from_text
@@ -93,20 +92,8 @@ def _utc(at: datetime) -> str:
 
 
 def _singles(entry: Entry, since: datetime, horizon: timedelta) -> Iterator[str]:
-    for found in islice(_instants(entry.recurrence, since, since + horizon), MOST_SINGLES):
+    for found in expand(entry.recurrence, since, since + horizon, MOST_SINGLES).instants:
         yield from _event(entry, f"{entry.uid}-{_utc(found.at)}", [f"DTSTART:{_utc(found.at)}"])
-
-
-PASSES = 4  # of a budget of steps
-
-
-def _instants(recurrence: Recurrence, since: datetime, until: datetime) -> Iterator[Instant]:
-    for _ in range(PASSES):
-        found = expand(recurrence, since, until, MOST_SINGLES)
-        yield from found.instants
-        since = found.covered
-        if found.complete or since >= until:
-            return
 
 
 def _whole(recurrence: Recurrence) -> When | None:
@@ -135,7 +122,7 @@ def _whole(recurrence: Recurrence) -> When | None:
 
 
 def _is_plain(recurrence: Recurrence) -> bool:
-    return recurrence.dst == USUAL_DST and not recurrence.second_pass and len(recurrence.rrule) <= 1
+    return recurrence.dst == USUAL_DST and len(recurrence.rrule) <= (0 if recurrence.second_pass else 1)
 
 
 def _rule(recurrence: Recurrence) -> Rule | None:
@@ -145,10 +132,10 @@ def _rule(recurrence: Recurrence) -> Rule | None:
         return None
     until: datetime | None
     if rule.count is not None:
-        settled = settle(recurrence)
-        if not is_settled(settled) or settled.counted[0] is None:
+        counted = settle(recurrence).counted[0]
+        if counted is None or counted.left:
             return None
-        until = settled.counted[0].until
+        until = counted.until
     else:
         last = until_of(rule, face_of(recurrence.timezone, recurrence.vtimezone)) - 1
         until = instant(last) if last < LAST - 1 else None

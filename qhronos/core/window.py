@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from qhronos.core.recurrence import Expansion, Instant, Recurrence, expand
+from qhronos.core.recurrence import Expansion, Instant, Recurrence, earliest, expand
 
 GAP_ROOM = 10_000  # instants counted for a gap in one pass
 LEAST_REST = timedelta(seconds=1)
@@ -43,7 +43,8 @@ def begin(recurrence: Recurrence, start: datetime, now: datetime, grace: timedel
     """
     if is_once(recurrence):
         return start
-    return max(start, now - grace)
+    first = min(start, earliest(recurrence)) if recurrence.rdate else start
+    return max(first, now - grace)
 
 
 def is_once(recurrence: Recurrence) -> bool:

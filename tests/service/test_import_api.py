@@ -165,3 +165,24 @@ async def test_what_is_too_long_for_an_event_is_cut_and_said(api):
     assert (255, "…") == (len(result["name"]), result["name"][-1])
     assert [True] == ["too long" in warning for warning in result["warnings"]]
     assert ["kitchen"] == (await event_of(api, result))["tags"]
+
+
+CRONTAB = """MAILTO=ada@example.com
+CRON_TZ=Europe/Berlin
+0 9 * * 1-5 /usr/bin/report --all
+@reboot warm-up
+61 9 * * * never
+0 9 * * 1-5 /usr/bin/report --all
+"""
+
+
+async def test_the_lines_of_a_crontab_become_events(api):
+    first = await imported(api, CRONTAB, "crontab", tags=["cron"])
+    second = await imported(api, CRONTAB.replace("0 9", "0  9"), "crontab", tags=["cron"])
+
+    assert ((1, 0, 3), (0, 1, 3)) == (summary(first), summary(second))
+    assert ["line 1: MAILTO is passed over: what happens here has no environment"] == first["warnings"]
+    assert [201, 422, 422, 422] == [result["status"] for result in first["results"]]
+    event = await event_of(api, second["results"][0])
+    assert ("/usr/bin/report --all", {"command": "/usr/bin/report --all"}) == picked(event, "name", "metadata")
+    assert ("Europe/Berlin", ["cron"], "0 9 * * 1-5") == picked(event, "timezone", "tags", "schedule")

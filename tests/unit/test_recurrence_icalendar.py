@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qhronos.core.recurrence import (
+    brings,
     check,
     clock_changes,
     describe,
@@ -22,8 +23,7 @@ from qhronos.core.recurrence import (
     zone,
 )
 from qhronos.core.recurrence.contentlines import MOST_COMPONENTS
-from qhronos.core.recurrence.vtimezones import OwnZone, face_of, rules_from_iana
-from qhronos.core.recurrence.zones import DAY, seconds
+from qhronos.core.recurrence.vtimezones import MOST_SPANS, OwnZone, face_of, rules_from_iana
 from qhronos.errors import Invalid
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -179,6 +179,7 @@ def test_the_latest_edition_counts():
         (text(vevent(BERLIN), ["BEGIN:VEVENT", "UID:b", BERLIN, "END:VEVENT"]), "schedule: 2 events in the text"),
         (text(["BEGIN:VEVENT", BERLIN, "END:VEVENT"] * 2), "schedule: 2 events in the text"),
         (text(vevent(WEEKLY)), "DTSTART: missing"),
+        (text(vevent(BERLIN, "EXRULE:FREQ=DAILY")), "EXRULE: not taken"),
         (text(vevent("DTSTART:soon")), "DTSTART: soon: is neither a date nor"),
         (text(vevent("DTSTART;TZID:20261207T090000")), "DTSTART: 'DTSTART;TZID:20261207T090000' is no line of iCalendar"),
         (text(vevent(BERLIN, "RRULE:FREQ=DAILY;BYMONTHDAY=40")), "RRULE: BYMONTHDAY=40: must be 1..31"),
@@ -229,6 +230,7 @@ def test_an_edit_keeps_the_zone_and_the_rules():
     again = {"now": NOW, "start_time": start(recurrence)}
 
     assert recurrence == parse(restated(recurrence), timezone=recurrence.timezone, **again)
+    assert {"rrule": ["FREQ=DAILY"], "rdate": [], "exdate": []} == restated(parse("FREQ=DAILY", now=NOW))
     assert "Asia/Tokyo" == parse(restated(recurrence), timezone="Asia/Tokyo", **again).timezone
     (item,) = split(OWN)
     assert recurrence == parse(item.schedule, now=NOW)
@@ -359,3 +361,102 @@ def test_broken_text_is_refused_or_read_and_nothing_else(changes):
         if item.schedule:
             recurrence = parse(item.schedule, now=NOW, timezone=None)
             assert expand(recurrence, start(recurrence), None, 3)
+
+
+@pytest.mark.parametrize(
+    ("tzid", "expected"),
+    [
+        ("(UTC) Coordinated Universal Time", "UTC"),
+        ("(UTC-05:00) Eastern Time (US & Canada)", "America/New_York"),
+        ("(GMT+05:30) Chennai, Kolkata, Mumbai, New Delhi", "Asia/Kolkata"),
+        ("(UTC-03:30) Newfoundland", "Canada/Newfoundland"),
+    ],
+)
+def test_what_outlook_displays_is_understood_with_and_without_quotes(tzid, expected):
+    for shown in (tzid, f'"{tzid}"'):
+        assert expected == parse(text(vevent(f"DTSTART;TZID={shown}:20261207T090000")), now=NOW).timezone
+
+
+def test_old_files_are_read_as_latin():
+    (item,) = split(text(vevent(BERLIN, "SUMMARY:Büro")).encode("latin-1"))
+
+    assert "Büro" == item.name
+
+
+def test_an_instance_that_says_the_same_or_is_cancelled_loses_nothing():
+    same = vevent("RECURRENCE-ID:20261214T080000Z", "DTSTART:20261214T090000Z", "SUMMARY:A")
+    gone = vevent("RECURRENCE-ID:20261221T080000Z", "STATUS:CANCELLED", "SUMMARY:B")
+
+    assert () == one(vevent(BERLIN, WEEKLY, "SUMMARY:A"), same, gone).warnings
+
+
+def test_what_the_text_names_is_known_before_it_is_read_for_good():
+    assert {"start_time", "timezone"} == brings(OWN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("BEGIN:STANDARD", "BEGIN:WINTER", "schedule: END:STANDARD ends"),
+        ("TZOFFSETTO:+0100", "TZOFFSETTO:+1900", "VTIMEZONE: TZOFFSET '+1900': must be"),
+        ("TZOFFSETTO:+0100", "TZOFFSETTO:soon", "VTIMEZONE: TZOFFSET 'soon': must be"),
+        ("DTSTART:16010101T030000", "DTSTART:16011301T030000", "VTIMEZONE: '16011301T030000': month must be"),
+        ("DTSTART:16010101T030000", "DTSTART:soon", "VTIMEZONE: 'soon': is no time"),
+        ("FREQ=YEARLY;INTERVAL=1;BYDAY=-1SU;BYMONTH=10", "FREQ=DAILY", "FREQ=DAILY: must be yearly, once a day"),
+        ("BYDAY=-1SU;BYMONTH=10", "BYHOUR=1,2", "BYHOUR=1,2: must be yearly, once a day"),
+        ("BYDAY=-1SU;BYMONTH=10", "BYDAY=SU", "BYDAY=SU: more than 12 times a year"),
+    ],
+)
+def test_a_vtimezone_that_cannot_be_is_refused(old, new, why):
+    assert why in refused(OWN.replace(old, new))
+
+
+def test_a_vtimezone_without_observances_is_refused():
+    nothing = ["BEGIN:VTIMEZONE", "TZID:Own", "END:VTIMEZONE"]
+
+    assert "VTIMEZONE: has neither" in refused(text(nothing, vevent("DTSTART;TZID=Own:20261207T090000")))
+
+
+SINGLE = ["TZID:Own", "BEGIN:STANDARD", "DTSTART:20270101T000000", "TZOFFSETFROM:-0330", "TZOFFSETTO:-033015", "RDATE:20280101T000000", "END:STANDARD"]  # fmt: skip
+
+
+def test_a_zone_of_single_observances_has_its_first_offset_before_them():
+    own = vevent("DTSTART;TZID=Own:20261231T090000", "RRULE:FREQ=DAILY;COUNT=2")
+    recurrence = parse(text(["BEGIN:VTIMEZONE", *SINGLE, "END:VTIMEZONE"], own), now=NOW)
+    clock = local(recurrence, NOW).tzinfo
+
+    assert ["12-31 09:00-0330", "01-01 09:00-033015"] == [
+        f"{local(recurrence, found.at):%m-%d %H:%M%z}" for found in expand(recurrence, NOW, None, 9).instants
+    ]
+    assert ("Own", None, timedelta(0)) == (clock.tzname(None), clock.dst(None), clock.utcoffset(None))
+
+
+def test_a_zone_goes_on_to_the_end_of_time_and_remembers_little():
+    own = OwnZone("Own", rules_from_iana("Europe/Berlin", 2026))
+
+    for year in range(2026, 9999, 60):
+        assert timedelta(hours=2) == datetime(year, 7, 1, 12, tzinfo=own).utcoffset()
+    assert len(own._spans) <= MOST_SPANS
+
+
+def test_a_zone_whose_clock_alone_differs_later_is_another():
+    until_2030 = OWN.replace("BYMONTH=4", "BYMONTH=3;UNTIL=20300101T000000Z")
+
+    assert "Customized Time Zone" == parse(until_2030, now=NOW).timezone
+
+
+def test_changed_instances_follow_a_series_that_is_moved():
+    series, future = vevent(BERLIN, WEEKLY + ";COUNT=4"), vevent(FUTURE, "DTSTART;TZID=Europe/Berlin:20261214T110000")
+    changed = vevent("RECURRENCE-ID:20261221T080000Z", "DTSTART:20261222T080000Z")
+
+    _, second = split(text(series, future, changed))
+
+    assert ["12-14 11:00+0100", "12-22 09:00+0100", "12-28 11:00+0100"] == when(second.schedule)
+
+
+def test_this_and_future_from_the_first_on_leaves_one_series():
+    first = vevent("RECURRENCE-ID;RANGE=THISANDFUTURE:20261207T080000Z", "DTSTART:20261207T080000Z")
+
+    assert MONDAYS == when(one(vevent(BERLIN, WEEKLY, "EXDATE;VALUE=DATE:20270104"), first).schedule)
+    utc = vevent("DTSTART:20261207T080000Z", WEEKLY)
+    assert ["12-07 08:00+0000", "12-14 08:00+0000"] == when(one(utc, first).schedule, 2)

@@ -23,7 +23,7 @@ What RFC 5545 leaves open is decided so:
 Not taken: RSCALE and SKIP (RFC 7529), EXRULE.
 """
 
-from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, start
 from qhronos.core.recurrence.imported import Imported, split
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
@@ -63,6 +63,7 @@ __all__ = [
     "check",
     "clock_changes",
     "describe",
+    "earliest",
     "expand",
     "explain",
     "is_settled",

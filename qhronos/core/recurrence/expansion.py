@@ -92,6 +92,11 @@ def start(recurrence: Recurrence) -> datetime:
     return instant(compiled_of(recurrence).start.at) + recurrence.dtstart.microsecond * MICROSECOND
 
 
+def earliest(recurrence: Recurrence) -> datetime:
+    """DTSTART, or what RDATE adds before it."""
+    return min([start(recurrence), *(instant(at) for at, _, _ in compiled_of(recurrence).singles)])
+
+
 def local(recurrence: Recurrence, instant: datetime) -> datetime:
     """The instant as the clocks in the zone of the recurrence show it, with its offset."""
     return instant.astimezone(compiled_of(recurrence).face.zone)

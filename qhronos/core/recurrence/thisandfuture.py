@@ -7,7 +7,7 @@ from datetime import date, datetime
 import msgspec
 
 from qhronos.core.recurrence import stamps
-from qhronos.core.recurrence.contentlines import Component
+from qhronos.core.recurrence.contentlines import Component, quoted
 from qhronos.core.recurrence.expansion import is_settled, settle
 from qhronos.core.recurrence.model import Recurrence
 from qhronos.core.recurrence.rule import Freq, from_text, to_text
@@ -15,7 +15,7 @@ from qhronos.core.recurrence.schedule import parse
 from qhronos.core.recurrence.series import until_of
 from qhronos.core.recurrence.vevents import Calendar, Reader, read_event
 from qhronos.core.recurrence.vtimezones import face_of
-from qhronos.core.recurrence.zones import DAY, FIRST, LAST, Face, instant, seconds, wall_seconds
+from qhronos.core.recurrence.zones import DAY, FIRST, LAST, Face, instant, seconds, wall_seconds, wall_time
 from qhronos.errors import Invalid
 
 WHEN = {"RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID"}
@@ -27,8 +27,6 @@ def parts(master: Component, overrides: tuple[Component, ...], calendar: Calenda
     """The series until the first such instance, then one for each of them, every one with its own overrides."""
     if not any(map(_is_range, overrides)):
         return [(master, overrides)]
-    if master.first("EXRULE"):
-        raise Invalid("RECURRENCE-ID: RANGE=THISANDFUTURE in a series with EXRULE is not taken", field="schedule")
     series = Series(master, calendar, now)
     points = sorted((series.original(override), override) for override in overrides if _is_range(override))
     ends = [*(at for at, _ in points), LAST]
@@ -51,6 +49,8 @@ def _is_range(override: Component) -> bool:
 class Series:
     def __init__(self, master: Component, calendar: Calendar, now: datetime) -> None:
         self._master = master
+        begins = master.first("DTSTART")
+        self._tzid = begins.parameters.get("TZID", "") if begins else ""
         self._reader = Reader(master, calendar, now)
         recurrence = parse(read_event(master, (), calendar, now).said, now=now)
         while not is_settled(recurrence):
@@ -75,10 +75,17 @@ class Series:
         if override.first("RRULE") is None:
             if shift:
                 self._refuse_unless_the_rules_follow(since, shift)
-            kept += _rules(self._recurrence, until, shift)
+            kept = [line for line in kept if line[0] != "DTSTART"]
+            kept += [self._start(since, shift), *_rules(self._recurrence, until, shift)]
         kept += self._dates(since, until, shift)
         inside = tuple(_renamed(other, self._moved(at, shift)) for at, other in others)
         return Component("VEVENT", kept, []), inside
+
+    def _start(self, since: int, shift: int) -> tuple[str, str]:
+        """In the zone of the series, whose rule goes on."""
+        tzid = self._tzid and f";TZID={quoted(self._tzid)}"
+        wall = wall_time(since + self._face.offset(since) + shift)
+        return "DTSTART", f"DTSTART{tzid}:{stamps.basic(wall)}{'Z' if self._reader.dtstart.tzinfo else ''}"
 
     def _shift(self, override: Component, since: int) -> int:
         """By how much the clock shows another time than it did."""

@@ -172,6 +172,8 @@ def _at_midnight(value: date) -> datetime:
 def read_event(master: Component, overrides: Sequence[Component], calendar: Calendar, now: datetime) -> Reading:
     """What the event says of when. A changed instance takes its original time away and adds the new one."""
     reader = Reader(master, calendar, now)
+    if master.first("EXRULE"):
+        raise Invalid("EXRULE: not taken; name the dates in EXDATE", field=FIELD)
     rules = tuple(_rule(line) for line in master.all("RRULE"))
     refuse_more("RRULE", rules, MOST["rrule"], FIELD)
     added = [reader.timed(stamp) for line in master.all("RDATE") for stamp in reader.stamps(line)]
