@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -26,7 +26,7 @@ RESULTS: output.Columns = {
 
 
 @click.command("import")
-@click.argument("file", type=click.File("rb", lazy=True))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="What FILE is.  [default: as it looks]")
 @with_action
 @click.option("--tz", metavar="ZONE", help="Of times that name no zone of their own.  [default: UTC]")
@@ -35,15 +35,13 @@ RESULTS: output.Columns = {
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @table_or_json
 @uses_api
-def import_file(
-    *, api: Api, file: IO[bytes], kind: str | None, dry_run: bool, yes: bool, form: str, **content: Any
-) -> int:
+def import_file(*, api: Api, file: Path, kind: str | None, dry_run: bool, yes: bool, form: str, **content: Any) -> int:
     """Import a calendar, a crontab or an export.
 
     FILE may be - for standard input. Shows first what would be, and asks. Importing a file again edits what it made.
     Ends with 1 if any event was refused.
     """
-    text = _text(file.read())
+    text = _text(_content(file))
     action = action_of(content)
     said = {
         "format": kind or _format_of(text),
@@ -105,6 +103,13 @@ def _ask(answer: dict[str, Any]) -> None:
 
 def _code(answer: dict[str, Any]) -> int:
     return 1 if answer["failed"] else 0
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise click.FileError(str(file), error.strerror) from error
 
 
 def _text(data: bytes) -> str:

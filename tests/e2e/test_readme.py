@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 TOURS = {
     "README.md": ["signature ok", "completed", "delivered", "02:30 does not exist that day", "paused", "active:"],
     "docs/tutorial/first-event.md": ["signature ok", "attempt 3", "HTTP 503", " delivered  200", "last Friday"],
-    "docs/howto/import-and-export.md": ["@reboot: nothing boots here", "1 created", "0 created, 1 edited", "BEGIN:VEVENT"],
+    "docs/howto/import-and-export.md": [
+        "@reboot: nothing boots here",
+        "1 created",
+        "0 created, 1 edited",
+        "BEGIN:VEVENT",
+    ],
     "docs/howto/subscribe-to-a-calendar.md": ["Tea times", "deleted"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
 }

@@ -159,11 +159,12 @@ async def test_the_address_is_kept_and_told_nowhere(api):
     assert not [text for text in (str(logs), str(kept), metrics.text, broken.text) if secret in text]
 
 
-async def test_of_too_many_events_the_newest_are_shown_and_it_is_said(api, monkeypatch):
+async def test_of_too_many_events_the_newest_are_shown_and_it_is_said(api, clock, monkeypatch):
     for module in (exports, feeds):
         monkeypatch.setattr(module, "MOST", 2)
     for name in "abc":
         await create(api, name=name, start_time="2026-05-01T12:00:00Z")
+        clock.advance(1)
     answer = await read(api, await made(api))
 
     assert {"b", "c"} == {str(event["SUMMARY"]) for event in shown(answer)}

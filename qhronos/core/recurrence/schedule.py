@@ -133,10 +133,8 @@ def _canonical(times: Iterable[Stamp], name: str) -> tuple[str, ...]:
 
 def _read(schedule: object, now: datetime) -> Said:
     match schedule:
-        case None:
-            return Said()
-        case Said():
-            return schedule
+        case None | Said():
+            return schedule or Said()
         case str() if schedule.lstrip("\ufeff \r\n\t")[:6].upper() == "BEGIN:":
             return vevents.read(schedule, now)
         case str():

@@ -128,3 +128,12 @@ def test_feeds_are_listed_and_deleted(qhronos, api):
 
     assert "7   Tea                ada  2026-12-24 18:00:00Z" == out.splitlines()[1]
     assert (0, "", "deleted 7\n") == qhronos("feed", "delete", "7")
+
+
+def test_a_file_comes_from_standard_input_or_is_missed(qhronos, api, monkeypatch):
+    api.answer = ANSWER
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"@daily x")))
+
+    assert 0 == qhronos("import", "-", "--yes")[0]
+    assert "@daily x" == api.seen[0][2]["text"]
+    assert (1, True) == ((ended := qhronos("import", "nowhere"))[0], "No such file" in ended[2])
