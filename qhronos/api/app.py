@@ -12,7 +12,20 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from qhronos.api import audit, bulk, docs, events, health, occurrences, recurrences, stats, tokens
+from qhronos.api import (
+    audit,
+    bulk,
+    docs,
+    events,
+    exports,
+    feeds,
+    health,
+    imports,
+    occurrences,
+    recurrences,
+    stats,
+    tokens,
+)
 from qhronos.api.access import Gate, access_of, needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
@@ -25,6 +38,9 @@ from qhronos.api.reading import Request, parse_query, prepare
 HANDLERS: list[Any] = [
     *events.HANDLERS,
     *bulk.HANDLERS,
+    *imports.HANDLERS,
+    *exports.HANDLERS,
+    *feeds.HANDLERS,
     *occurrences.HANDLERS,
     *recurrences.HANDLERS,
     *tokens.HANDLERS,

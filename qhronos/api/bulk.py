@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -21,9 +21,10 @@ from qhronos.api.reading import Request, decode
 from qhronos.api.requests import IDEMPOTENCY_KEY, actor_of, require_sight
 from qhronos.engine.actor import Actor
 from qhronos.engine.bulk import create_together
-from qhronos.engine.create import Created, Creation
+from qhronos.engine.create import Created, Creation, Result
 from qhronos.engine.draft import Fields, prepare
 from qhronos.errors import Conflict, Invalid, Malformed, QhronosError, Refusal, Unavailable
+from qhronos.store.events import Event
 from qhronos.store.idempotency import Answer
 
 MOST = 10_000
@@ -90,7 +91,7 @@ async def create_events(
 
 
 async def _each(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw], begin: int) -> list[BulkResult]:
-    items = await asyncio.to_thread(_prepare_all, deps, caller, actor, some)
+    items = await asyncio.to_thread(prepare_all, deps, caller, actor, some)
     good = [item for item in items if isinstance(item, Item)]
     outcomes = iter(await deps.creator.create_many([item.creation for item in good]))
     results: list[BulkResult] = []
@@ -102,26 +103,30 @@ async def _each(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec
     return results
 
 
-async def _result(
-    deps: Deps, actor: Actor, index: int, item: Item, outcome: Created | Answer | QhronosError
-) -> BulkResult:
-    answer = item.creation.answer if outcome is Created.DONE else outcome
+async def _result(deps: Deps, actor: Actor, index: int, item: Item, outcome: Result) -> BulkResult:
     try:
-        if outcome is Created.KEY_TAKEN:
-            answer = await deps.changes.upsert(actor, item.fields, None, edited)
+        answer = await answered(deps, actor, item, outcome, edited)
     except QhronosError as error:
-        answer = error
+        return _failed(index, error)
+    return BulkResult(index=index, status=answer.status, event=msgspec.Raw(answer.body))
+
+
+async def answered(deps: Deps, actor: Actor, item: Item, outcome: Result, render: Callable[[Event], Answer]) -> Answer:
+    """What POST /events would have answered, after an edit if the key was taken. Raises what refuses this one."""
+    if isinstance(outcome, QhronosError):
+        raise outcome
+    answer = item.creation.answer if outcome is Created.DONE else outcome
+    if outcome is Created.KEY_TAKEN:
+        answer = await deps.changes.upsert(actor, item.fields, None, render)
     if isinstance(answer, Answer):
-        return BulkResult(index=index, status=answer.status, event=msgspec.Raw(answer.body))
-    if isinstance(answer, QhronosError):
-        return _failed(index, answer)
-    return _failed(index, Conflict("another request has just deleted the event with this key", field="key"))
+        return answer
+    raise Conflict("another request has just deleted the event with this key", field="key")
 
 
 async def _all_or_none(deps: Deps, caller: Caller, actor: Actor, raw: Sequence[msgspec.Raw]) -> list[BulkResult]:
     items: list[Item] = []
     for begin in range(0, len(raw), AT_ONCE):
-        for item in await asyncio.to_thread(_prepare_all, deps, caller, actor, raw[begin : begin + AT_ONCE]):
+        for item in await asyncio.to_thread(prepare_all, deps, caller, actor, raw[begin : begin + AT_ONCE]):
             if isinstance(item, Refusal):
                 raise _placed(item, len(items))
             items.append(item)
@@ -135,7 +140,7 @@ async def _all_or_none(deps: Deps, caller: Caller, actor: Actor, raw: Sequence[m
     ]
 
 
-def _prepare_all(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw]) -> list[Item | Refusal]:
+def prepare_all(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw]) -> list[Item | Refusal]:
     """In a thread: this is all computation, and others are waiting."""
     return [_prepare(deps, caller, actor, raw) for raw in some]
 
@@ -156,9 +161,15 @@ def _made(index: int, creation: Creation) -> BulkResult:
 
 
 def _failed(index: int, error: QhronosError) -> BulkResult:
-    field = error.field if isinstance(error, Refusal) else None
-    detail = f"{error.what} is unavailable; try again" if isinstance(error, Unavailable) else str(error)
-    return BulkResult(index=index, status=status_of(error), error=detail, field=field)
+    return BulkResult(index=index, status=status_of(error), error=detail_of(error), field=field_of(error))
+
+
+def detail_of(error: QhronosError) -> str:
+    return f"{error.what} is unavailable; try again" if isinstance(error, Unavailable) else str(error)
+
+
+def field_of(error: QhronosError) -> str | None:
+    return error.field if isinstance(error, Refusal) else None
 
 
 def _placed(error: Refusal, index: int) -> Invalid:

@@ -18,13 +18,14 @@ from qhronos.errors import Invalid
 from qhronos.http import Egress
 
 LONGEST_JSON = 256 * 1024  # bytes, of metadata or a schedule
+LONGEST_NAME, LONGEST_KEY, LONGEST_TAG, MOST_TAGS = 255, 255, 100, 50
 YEARS = range(1900, 3000)
 NO_ACTION = "either action object or a non-empty webhook string is required"
 
-Name = Annotated[str, Meta(min_length=1, max_length=255)]
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
 Description = Annotated[str, Meta(max_length=10_000)]
 Key = Annotated[
-    str, Meta(min_length=1, max_length=255, description="Chosen by the client; creating it again edits it.")
+    str, Meta(min_length=1, max_length=LONGEST_KEY, description="Chosen by the client; creating it again edits it.")
 ]
 Start = Annotated[
     datetime, Meta(description="RFC 3339; without an offset it is wall time in `timezone`. Now, if left out.")
@@ -47,8 +48,8 @@ Action = Annotated[
 ]
 Webhook = Annotated[str, Meta(max_length=2048, description="The URL alone, as the first Qhronos took it.")]
 Metadata = Annotated[Any, Meta(description="Any JSON; sent along with every delivery.")]
-Tag = Annotated[str, Meta(min_length=1, max_length=100)]
-Tags = Annotated[tuple[Tag, ...], Meta(max_length=50)]
+Tag = Annotated[str, Meta(min_length=1, max_length=LONGEST_TAG)]
+Tags = Annotated[tuple[Tag, ...], Meta(max_length=MOST_TAGS)]
 Secret = Annotated[str, Meta(min_length=1, max_length=512, description="Signs the deliveries. Never shown again.")]
 
 

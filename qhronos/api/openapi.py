@@ -33,6 +33,7 @@ TAGS = {
     "events": "What should happen, and when.",
     "occurrences": "Each instant of an event, and what became of it.",
     "recurrences": "What a schedule gives, before it is stored.",
+    "feeds": "Calendars to subscribe to.",
     "tokens": "Who may do what.",
     "audit": "Who did what.",
     "stats": "How many there are.",
@@ -46,6 +47,8 @@ PROBLEMS = {status: kind.__name__ for kind, status in STATUS.items()} | {415: "U
 IDS = {
     "event_id": {"type": "string", "format": "uuid"},
     "token_id": {"type": "string", "format": "uuid"},
+    "feed_id": {"type": "string", "format": "uuid"},
+    "feed_file": {"type": "string", "pattern": r"^[\w-]+\.ics$"},
     "occurrence_id": {"type": "string", "pattern": "^occ_[a-z2-7]{39}$"},
 }
 

@@ -30,7 +30,7 @@ from qhronos.errors import (
     Unauthenticated,
     Unavailable,
 )
-from qhronos.log import get_logger
+from qhronos.log import MASK, get_logger
 
 log = get_logger()
 
@@ -48,6 +48,7 @@ STATUS: dict[type[QhronosError], int] = {
     Unavailable: 503,
 }
 MEDIA_TYPE = "application/problem+json"
+FEEDS = "/calendar/"
 
 
 class FieldError(Struct, frozen=True):
@@ -98,7 +99,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Probl
         log.warning("request.stalled", request_id=request_id(request.scope), error=str(told))
         detail = f"{told.what} is unavailable; try again"
     elif status >= 500:
-        log.error("request.broke", path=request.scope["path"], request_id=request_id(request.scope), exc_info=error)
+        log.error("request.broke", path=shown_path(request.scope), request_id=request_id(request.scope), exc_info=error)
         detail = "see the server log"
     else:
         detail = told.detail if isinstance(told, HTTPException) else str(told)
@@ -140,11 +141,17 @@ def problem(scope: Any, error: Exception, status: int, detail: str) -> Problem:
         status=status,
         detail=detail,
         error=detail,
-        instance=scope["path"],
+        instance=shown_path(scope),
         request_id=request_id(scope),
         field=field,
         errors=(FieldError(field, detail),) if field else (),
     )
+
+
+def shown_path(scope: Any) -> str:
+    """Without what only its sender may know: the address of a feed is a secret."""
+    path: str = scope["path"]
+    return f"{FEEDS}{MASK}" if path.startswith(FEEDS) else path
 
 
 def request_id(scope: Any) -> str:

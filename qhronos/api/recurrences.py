@@ -203,7 +203,7 @@ def _clock_changes(
     """From the beginning of the window to the last occurrence shown, or to the end of a window shown whole."""
     shown = [instant.at for instant in found.instants]
     end = until if until is not None and found.complete else max(shown, default=since) + timedelta(microseconds=1)
-    changes = rec.clock_changes(recurrence.timezone, since, end, CHANGES)
+    changes = rec.clock_changes(recurrence.timezone, since, end, CHANGES, recurrence.vtimezone)
     return [_change(change) for change in changes]
 
 

@@ -56,8 +56,17 @@ class Api(NamedTuple):
 
     def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
         """The decoded answer, or None. Raises a Refusal, Unavailable or Unreachable."""
+        content = self._sent(method, path, body, headers or {})
+        return json.loads(content) if content else None
+
+    def fetch(self, path: str, **query: object) -> bytes:
+        """A file, as it is. Query and errors as in `get`."""
+        pairs = [(key, item) for key, value in query.items() for item in _items(value)]
+        return self._sent("GET", f"{path}?{urlencode(pairs)}", None, {})
+
+    def _sent(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> bytes:
         payload = None if body is None else json.dumps(body)
-        sent = {"Accept": "application/json", **(headers or {})}
+        sent = {"Accept": "application/json", **headers}
         if payload is not None:
             sent["Content-Type"] = "application/json"
         if self.token:
@@ -65,7 +74,7 @@ class Api(NamedTuple):
         answer, content = self._exchange(method, path, payload, sent)
         if answer.status >= 300:
             raise _error(answer, content)
-        return json.loads(content) if content else None
+        return content
 
     def _exchange(
         self, method: str, path: str, payload: str | None, headers: Mapping[str, str]
@@ -84,15 +93,15 @@ class Api(NamedTuple):
             raise errors.Unreachable("connect", f"cannot reach {self.url} ({error}); does it run?") from error
 
 
-def uses_api(command: Callable[..., None]) -> Callable[..., None]:
+def uses_api(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give `command` the argument `api`, from flags, environment or the `up` that runs on this machine."""
 
     @options.home
     @click.option("--token", metavar="TOKEN", help="Who asks.  [default: $QHRONOS_TOKEN, else found]")
     @click.option("--api", "api_url", metavar="URL", help="Where the API is.  [default: $QHRONOS_URL, else found]")
     @functools.wraps(command)
-    def wrapped(*, home: Path, token: str | None, api_url: str | None, **rest: Any) -> None:
-        command(api=find(home, api_url, token), **rest)
+    def wrapped(*, home: Path, token: str | None, api_url: str | None, **rest: Any) -> int | None:
+        return command(api=find(home, api_url, token), **rest)
 
     return wrapped
 

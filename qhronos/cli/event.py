@@ -52,13 +52,16 @@ def event() -> None:
     """Create, list and change events."""
 
 
-CONTENT = [
+ACTION = [
     click.option("--url", help="Where the webhook goes."),
     click.option("--method", help="Makes it an API call with this method instead of a signed webhook."),
     click.option(
         "--header", "headers", multiple=True, type=Header(), metavar="NAME:VALUE", help="Of the API call; repeatable."
     ),
     click.option("--body", help="Of the API call, sent as written."),
+]
+CONTENT = [
+    *ACTION,
     click.option("--in", "delay", type=Duration(), metavar="DURATION", help="When, from now: 5s, 10m, 24h."),
     click.option("--at", type=Time(), metavar="TIME", help="When: 2026-12-24T18:00Z, or without offset in --tz."),
     click.option("--schedule", type=Schedule(), metavar="RULE", help="How it repeats: an RRULE or a JSON object."),
@@ -72,7 +75,11 @@ CONTENT = [
 ]
 
 
-def with_content(command: Callable[..., None]) -> Callable[..., None]:
+def with_action(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    return functools.reduce(lambda made, option: option(made), reversed(ACTION), command)
+
+
+def with_content(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return functools.reduce(lambda made, option: option(made), reversed(CONTENT), command)
 
 
@@ -189,7 +196,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
         "start_time": _from_now(content["delay"]) if content["delay"] is not None else content["at"],
         "schedule": content["schedule"],
         "timezone": content["tz"],
-        "action": _action(content),
+        "action": action_of(content),
         "tags": list(content["tags"]) or None,
         "metadata": content["metadata"],
         "hmac_secret": content["secret"],
@@ -199,7 +206,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in body.items() if value is not None}
 
 
-def _action(content: dict[str, Any]) -> dict[str, Any] | None:
+def action_of(content: dict[str, Any]) -> dict[str, Any] | None:
     call = {name: content[name] for name in ("method", "headers", "body") if content[name]}
     if not content["url"]:
         if call:

@@ -102,6 +102,12 @@ async def lock_key(conn: Connection, key: str, scope: list[str] | None) -> tuple
     return (row[0], row[1]) if row else None
 
 
+async def find_keys(conn: Connection, keys: Sequence[str], scope: list[str] | None) -> dict[str, tuple[UUID, bool]]:
+    """The live events with these keys: each's id and whether `scope` sees it."""
+    cursor = await conn.execute(SQL["find_keys"], {"keys": list(keys), "scope": scope})
+    return {key: (event_id, visible) for key, event_id, visible in await cursor.fetchall()}
+
+
 async def lock_of_occurrences(conn: Connection, ids: Sequence[UUID], scope: list[str] | None) -> dict[UUID, str]:
     """Hold these events, deleted ones too; the status of those that `scope` sees."""
     cursor = await conn.execute(SQL["lock_of_occurrences"], {"ids": list(ids), "scope": scope})

@@ -124,3 +124,8 @@ VALUES (%(event_id)s, %(version)s, %(recurrence)s::jsonb, %(policies)s::jsonb, %
 -- name: revive_events
 -- Something was opened again: what was completed has work left.
 UPDATE events SET status = 'active', updated_at = %(now)s WHERE id = ANY(%(ids)b::uuid[]) AND status = 'completed';
+
+-- name: find_keys
+-- The live events that have these keys, also those out of sight, which stand in the way all the same.
+SELECT key, id, %(scope)s::text[] IS NULL OR tags && %(scope)s::text[] AS visible FROM events
+WHERE key = ANY(%(keys)b::text[]) AND deleted_at IS NULL;

@@ -16,6 +16,13 @@ ROOT = Path(__file__).parents[2]
 TOURS = {
     "README.md": ["signature ok", "completed", "delivered", "02:30 does not exist that day", "paused", "active:"],
     "docs/tutorial/first-event.md": ["signature ok", "attempt 3", "HTTP 503", " delivered  200", "last Friday"],
+    "docs/howto/import-and-export.md": [
+        "@reboot: nothing boots here",
+        "1 created",
+        "0 created, 1 edited",
+        "BEGIN:VEVENT",
+    ],
+    "docs/howto/subscribe-to-a-calendar.md": ["Tea times", "deleted"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
 }
 
@@ -64,7 +71,7 @@ def test_what_is_not_in_a_tour_needs_make_or_a_tool_from_elsewhere(page):
     shown = re.findall(r"(?<!-->\n)```sh\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
     commands = [line.split()[0] for block in shown for line in block.splitlines()]
 
-    assert set(commands) <= {"make", "python3", "psql", "redis-cli"}
+    assert set(commands) <= {"make", "python3", "psql", "redis-cli", "curl"}
 
 
 async def test_the_three_commands_that_up_prints_can_be_pasted(tmp_path):

@@ -23,6 +23,12 @@ ROUTES = {
     "GET /events": READ,
     "POST /events": WRITE,
     "POST /events/bulk": WRITE,
+    "POST /events/import": WRITE,
+    "GET /events/export": READ,
+    "GET /feeds": READ,
+    "POST /feeds": WRITE,
+    "DELETE /feeds/{feed_id}": WRITE,
+    "GET /calendar/{feed_file}": Access.PUBLIC,
     "GET /events/{event_id}": READ,
     "PUT /events/{event_id}": WRITE,
     "PATCH /events/{event_id}": WRITE,
@@ -78,7 +84,7 @@ def declared(app) -> Iterator[tuple[str, Access]]:
 
 async def call(api, route: str, **more):
     method, path = route.split()
-    for name in ("event_id", "token_id", "occurrence_id"):
+    for name in ("event_id", "token_id", "occurrence_id", "feed_id", "feed_file"):
         unknown = Identity(uuid.uuid4(), api.deps.clock.now())
         path = path.replace(f"{{{name}}}", more.pop(name, None) or _unknown(name, unknown))
     if route in BODIES:

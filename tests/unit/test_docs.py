@@ -20,8 +20,12 @@ from qhronos.api import (
     event_body,
     event_view,
     events,
+    exports,
+    feeds,
     health,
+    imports,
     occurrences,
+    pieces,
     problems,
     recurrences,
     stats,
@@ -45,7 +49,23 @@ MADE = {
     "cli.md": reference.command_line,
     "metrics.md": reference.measurements,
 }
-MODULES = (audit, bulk, event_body, event_view, events, health, occurrences, problems, recurrences, stats, tokens)
+MODULES = (
+    audit,
+    bulk,
+    event_body,
+    event_view,
+    events,
+    exports,
+    feeds,
+    health,
+    imports,
+    occurrences,
+    pieces,
+    problems,
+    recurrences,
+    stats,
+    tokens,
+)
 NOW = FakeClock().now()
 
 

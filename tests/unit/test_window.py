@@ -41,6 +41,12 @@ def test_a_rule_begins_with_its_event_give_or_take_the_grace_period(start, expec
     assert expected == begin(recurrence("FREQ=MINUTELY", dtstart=start), NOW, MINUTE)
 
 
+def test_a_date_before_the_start_of_the_rule_is_begun_with():
+    early = recurrence("FREQ=DAILY", dtstart=NOW + 9 * HOUR, rdate=["2026-03-01T18:00:00"])
+
+    assert NOW + 6 * HOUR == begin(early, NOW, MINUTE)
+
+
 def test_a_window_is_filled_and_the_next_pass_comes_when_half_of_it_is_used_up():
     pass_ = step(recurrence("FREQ=MINUTELY;INTERVAL=10"))
 

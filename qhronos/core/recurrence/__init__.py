@@ -28,6 +28,7 @@ What RFC 5545 leaves open is decided so:
 
 from qhronos.core.recurrence.business import closed_days
 from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.imported import Imported, split
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
     Business,
@@ -46,8 +47,9 @@ from qhronos.core.recurrence.model import (
 )
 from qhronos.core.recurrence.reasons import check, explain
 from qhronos.core.recurrence.schedule import brings, parse, restated
+from qhronos.core.recurrence.vtimezones import clock_changes
 from qhronos.core.recurrence.words import describe
-from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_version, zone
+from qhronos.core.recurrence.zones import timezones, tzdata_version, zone
 
 __all__ = [
     "STEPS",
@@ -59,6 +61,7 @@ __all__ = [
     "Explanation",
     "Fold",
     "Gap",
+    "Imported",
     "Instant",
     "Mark",
     "Recurrence",
@@ -77,6 +80,7 @@ __all__ = [
     "parse",
     "restated",
     "settle",
+    "split",
     "start",
     "timezones",
     "to_text",

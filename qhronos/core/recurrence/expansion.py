@@ -18,18 +18,8 @@ from qhronos.core.recurrence.model import Counted, Dst, Expansion, Instant, Mark
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
 from qhronos.core.recurrence.rule import from_text
 from qhronos.core.recurrence.series import Start, resolve, stream
-from qhronos.core.recurrence.zones import (
-    DAY,
-    FIRST,
-    LAST,
-    Face,
-    face_of,
-    instant,
-    seconds,
-    wall_seconds,
-    wall_time,
-    zone,
-)
+from qhronos.core.recurrence.vtimezones import face_of
+from qhronos.core.recurrence.zones import DAY, FIRST, LAST, Face, instant, seconds, wall_seconds, wall_time
 
 # What one pass may spend: some 50 ms.
 STEPS = 50_000
@@ -55,7 +45,7 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     if not recurrence.rrule and not recurrence.rdate and not recurrence.exrule:
         return _single(recurrence, compiled, since, until)
     first, end = _window(compiled, since, until)
-    face = face_of(recurrence.timezone)
+    face = compiled.face
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
     moments, origins = _moments(recurrence, compiled, first, end, face, steps)
@@ -145,8 +135,7 @@ def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: 
     """A recurrence that is one instant, to the microsecond."""
     covered = until or instant(_window(compiled, since, until)[1])
     fraction = recurrence.dtstart.microsecond * MICROSECOND
-    face, steps = face_of(recurrence.timezone), Steps(0)
-    moments, origins = _moments(recurrence, compiled, FIRST, LAST, face, steps)
+    moments, origins = _moments(recurrence, compiled, FIRST, LAST, compiled.face, Steps(0))
     everything = [
         Instant(instant(at) + fraction, wall_time(wall) + fraction, mark, origins.get(at))
         for at, wall, mark in moments
@@ -163,22 +152,25 @@ def start(recurrence: Recurrence) -> datetime:
 
 
 def earliest(recurrence: Recurrence) -> datetime:
-    """No instant is before this one: DTSTART, or the open day before it that it may roll to."""
-    begins = start(recurrence)
+    """No instant is before this one: DTSTART or what RDATE adds before it, or the open day before that it may roll to."""
+    compiled = compiled_of(recurrence)
+    begins = min([start(recurrence), *(instant(at) for at, _, _ in compiled.singles)])
     if recurrence.business is None or not days_of(recurrence.business).goes_back:
         return begins
-    day = days_of(recurrence.business).open_until(day_of(recurrence.dtstart))
-    return min(begins, instant(face_of(recurrence.timezone).earliest_from(day * DAY)))
+    first = min([compiled.start.wall, *(wall for _, wall, _ in compiled.singles)])
+    day = days_of(recurrence.business).open_until(first // DAY)
+    return min(begins, instant(compiled.face.earliest_from(day * DAY)))
 
 
 def local(recurrence: Recurrence, instant: datetime) -> datetime:
     """The instant as the clocks in the zone of the recurrence show it, with its offset."""
-    return instant.astimezone(zone(recurrence.timezone))
+    return instant.astimezone(compiled_of(recurrence).face.zone)
 
 
 class Compiled(NamedTuple):
     """A recurrence, ready to be expanded."""
 
+    face: Face
     start: Start
     singles: tuple[Single, ...]  # what is not made by a rule
     streams: tuple[Stream, ...]
@@ -205,7 +197,7 @@ class Singles:
 
 @lru_cache(maxsize=512)
 def compiled_of(recurrence: Recurrence) -> Compiled:
-    face = face_of(recurrence.timezone)
+    face = face_of(recurrence.timezone, recurrence.vtimezone)
     start = _start_on(face, recurrence)
     singles = [single for time in _times(recurrence.rdate) for single in _singles(time, start, recurrence, face)]
     if not recurrence.rrule:
@@ -217,6 +209,7 @@ def compiled_of(recurrence: Recurrence) -> Compiled:
     ]
     giving = len(recurrence.rrule)
     return Compiled(
+        face,
         start,
         tuple(singles),
         (*rules[:giving], *([Singles(sorted(singles))] if singles else [])),
@@ -270,8 +263,8 @@ def _count(recurrence: Recurrence, text: str, already: Counted | None, steps: St
     rule = from_text(text)
     if rule.count is None or (already and not already.left):
         return already
-    face = face_of(recurrence.timezone)
-    start = compiled_of(recurrence).start
+    compiled = compiled_of(recurrence)
+    face, start = compiled.face, compiled.start
     left, covered = (already.left, seconds(already.until) + 1) if already else (rule.count, start.at)
     everything = stream(
         msgspec.structs.replace(rule, count=None), None, start, recurrence.dst, recurrence.subdaily, face

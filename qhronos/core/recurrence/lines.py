@@ -6,9 +6,11 @@ import re
 from datetime import date, datetime, time
 
 from qhronos.core.recurrence import stamps
+from qhronos.core.recurrence.contentlines import quoted
 from qhronos.core.recurrence.expansion import start
 from qhronos.core.recurrence.model import Recurrence
-from qhronos.core.recurrence.said import MOST, MOST_TEXT, Said, Stamp, read_rule, read_times, refuse_more
+from qhronos.core.recurrence.said import MOST, Said, Stamp, read_rule, read_times, refuse_more
+from qhronos.core.recurrence.vtimezones import lines_of
 from qhronos.core.recurrence.zones import zone
 from qhronos.errors import Invalid
 
@@ -19,8 +21,6 @@ VALUE_TYPES = {"DATE-TIME", "DATE"}
 
 def read(text: str) -> Said:
     """One rule, with or without `RRULE:`, or several lines; a line that begins with a blank goes on with the last."""
-    if len(text.encode()) > MOST_TEXT:
-        raise Invalid(f"schedule: longer than {MOST_TEXT} bytes", field=FIELD)
     said = Said()
     for line in re.sub(r"\r?\n[ \t]", "", text).splitlines():
         if line.strip():
@@ -92,10 +92,19 @@ def to_text(recurrence: Recurrence) -> str:
     return "\n".join(lines)
 
 
+def to_event(recurrence: Recurrence, *, floating: bool = False) -> str:
+    """The same as a calendar with one event, and with its zone where that is no IANA zone. A `floating` one names none."""
+    zone_lines = lines_of(recurrence.timezone, recurrence.vtimezone) if recurrence.vtimezone else []
+    text = to_text(recurrence)
+    if floating:
+        text = text.replace(f";TZID={quoted(recurrence.timezone)}:", ":")
+    return "\n".join(["BEGIN:VCALENDAR", *zone_lines, "BEGIN:VEVENT", text, "END:VEVENT", "END:VCALENDAR"])
+
+
 def _line(name: str, value: date, timezone: str) -> str:
     match value:
         case datetime(tzinfo=None):
-            return f"{name};TZID={timezone}:{stamps.basic(value)}"
+            return f"{name};TZID={quoted(timezone)}:{stamps.basic(value)}"
         case datetime():
             return f"{name}:{stamps.basic(value)}"
         case day:

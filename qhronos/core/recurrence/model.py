@@ -93,6 +93,7 @@ class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     second_pass: bool = False  # `dtstart` is a wall time that comes twice, and the second of the two
     dst: Dst = USUAL_DST  # msgspec leaves out a default that is this very object
     subdaily: Subdaily = Subdaily.ELAPSED
+    vtimezone: str = ""  # the rules of `timezone` where that is no IANA zone but a label: see `vtimezones`
     counted: tuple[Counted | None, ...] = ()  # one for each of rrule, exrule, or none at all: see `settle`
     business: Business | None = None
 

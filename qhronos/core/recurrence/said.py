@@ -22,6 +22,13 @@ class Stamp(NamedTuple):
     timezone: str | None
 
 
+class OwnRules(NamedTuple):
+    """Of the zone with the label, where it is no IANA zone: see `vtimezones`."""
+
+    label: str
+    rules: str
+
+
 class Said(NamedTuple):
     """`dtstart` and `timezone` only where the schedule itself names them."""
 
@@ -31,6 +38,7 @@ class Said(NamedTuple):
     exrules: tuple[Rule, ...] = ()
     dtstart: Stamp | None = None
     timezone: str | None = None
+    own_rules: OwnRules | None = None
 
 
 def refuse_more(name: str, items: Sized, most: int, field: str) -> None:

@@ -1,7 +1,8 @@
 """What callers write, read into the one canonical recurrence.
 
 A schedule is the JSON object of the first Qhronos (`{"frequency": "weekly", "by_day": ["MO"]}`), RRULE text of one or
-several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, or None: once.
+several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, a VEVENT or VCALENDAR, cron, an interval (`5m`,
+`{"every": "5m"}`, `{"interval_seconds": 300}`), or None: once.
 """
 
 from __future__ import annotations
@@ -10,18 +11,30 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence import lines, stamps
+from qhronos.core.recurrence import cron, intervals, lines, stamps, vevents
 from qhronos.core.recurrence.business import refuse_what_cannot_roll
 from qhronos.core.recurrence.model import USUAL_DST, Business, Dst, Fold, Recurrence, Subdaily
-from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
-from qhronos.core.recurrence.said import MOST, MOST_VALUES, Said, Stamp, read_rule, read_times, refuse_more
+from qhronos.core.recurrence.rule import FIELDS, Fault, Rule, from_parts, from_text, to_text
+from qhronos.core.recurrence.said import (
+    MOST,
+    MOST_TEXT,
+    MOST_VALUES,
+    OwnRules,
+    Said,
+    Stamp,
+    read_rule,
+    read_times,
+    refuse_more,
+)
 from qhronos.core.recurrence.stamps import FIRST_YEAR
-from qhronos.core.recurrence.zones import LAST, face_of, instant, seconds, wall_seconds, zone
+from qhronos.core.recurrence.vtimezones import face_of
+from qhronos.core.recurrence.zones import EPOCH, LAST, Face, instant, seconds, wall_seconds, zone
 from qhronos.errors import Invalid
 
 PARTS = {"frequency": "FREQ"} | {field: part for part, field in FIELDS.items() if part != "FREQ"}
 KEYS = {part: key for key, part in PARTS.items()}
 SETS = ("rrule", "rdate", "exdate")
+INTERVALS = frozenset({"every", "interval_seconds"})
 
 
 def parse(
@@ -40,19 +53,22 @@ def parse(
     `timezone`; both may come from a DTSTART line instead. Without either it starts `now`, or with the first `rdate` if
     there is no rule. The zone is UTC if nothing names one.
     """
-    said = _read(schedule)
-    name = _zone_name(said.timezone, timezone)
-    wall, second_pass = _start(said, start_time, now, name, dst)
+    said = _read(schedule, now)
+    name, vtimezone = _zone(said, timezone)
+    face = face_of(name, vtimezone)
+    rdate = _canonical(said.rdate, name)
+    wall, second_pass = _start(said, rdate, start_time, now, face, dst)
     recurrence = Recurrence(
         dtstart=wall.replace(microsecond=0) if said.rules or said.rdate else wall,
         timezone=name,
         rrule=tuple(dict.fromkeys(map(to_text, said.rules))),
-        rdate=_canonical(said.rdate, name),
+        rdate=rdate,
         exdate=_canonical(said.exdate, name),
         exrule=tuple(dict.fromkeys(map(to_text, said.exrules))),
         second_pass=second_pass,
         dst=USUAL_DST if dst == USUAL_DST else dst,
         subdaily=subdaily,
+        vtimezone=vtimezone,
         business=business,
     )
     refuse_what_cannot_roll(recurrence)
@@ -61,7 +77,7 @@ def parse(
 
 def brings(schedule: object) -> frozenset[str]:
     """Which of `start_time` and `timezone` the schedule names itself."""
-    said = _read(schedule)
+    said = _read(schedule, EPOCH)
     names = {"start_time": said.dtstart, "timezone": said.timezone}
     return frozenset(name for name, value in names.items() if value is not None)
 
@@ -69,37 +85,45 @@ def brings(schedule: object) -> frozenset[str]:
 def restated(recurrence: Recurrence) -> object:
     """A schedule that `parse` reads as the same rules and dates; None for once."""
     sets = {name: list(getattr(recurrence, name)) for name in SETS}
+    if recurrence.vtimezone or recurrence.exrule:
+        own_rules = OwnRules(recurrence.timezone, recurrence.vtimezone) if recurrence.vtimezone else None
+        return _sets(sets)._replace(own_rules=own_rules, exrules=tuple(map(from_text, recurrence.exrule)))
     return sets if any(sets.values()) else None
 
 
-def _zone_name(named: str | None, timezone: str | None) -> str:
+def _zone(said: Said, timezone: str | None) -> tuple[str, str]:
+    """The zone by its name, and its rules if that is only a label."""
+    named = said.timezone
     if named and timezone and named != timezone:
         raise Invalid(f"timezone: {timezone} here, {named} in the schedule; give one", field="timezone")
-    return zone(named or timezone or "UTC").key
+    if said.own_rules and said.own_rules.label == (named or timezone):
+        return said.own_rules
+    return zone(named or timezone or "UTC").key, ""
 
 
-def _start(said: Said, start_time: datetime | None, now: datetime, name: str, dst: Dst) -> tuple[datetime, bool]:
+def _start(
+    said: Said, rdate: tuple[str, ...], start_time: datetime | None, now: datetime, face: Face, dst: Dst
+) -> tuple[datetime, bool]:
     """Wall time, and whether it is the second of two."""
     dtstart = said.dtstart.value if said.dtstart else None
-    given = [_on_wall(time, name, dst) for time in (start_time, dtstart) if isinstance(time, datetime)]
+    given = [_on_wall(time, face, dst) for time in (start_time, dtstart) if isinstance(time, datetime)]
     if given:
         if given[0] != given[-1]:
             raise Invalid("start_time: differs from the start in the schedule; give one", field="start_time")
         return given[0]
-    if said.rdate and not said.rules:
-        face = face_of(name)
-        dates = [_on_wall(datetime.fromisoformat(text), name, dst) for text in _canonical(said.rdate, name)]
+    if rdate and not said.rules:
+        dates = [_on_wall(datetime.fromisoformat(text), face, dst) for text in rdate]
         return min(dates, key=lambda date: face.passes(wall_seconds(date[0]))[date[1]])
-    return _on_wall(now, name, dst)
+    return _on_wall(now, face, dst)
 
 
-def _on_wall(time: datetime, name: str, dst: Dst) -> tuple[datetime, bool]:
+def _on_wall(time: datetime, face: Face, dst: Dst) -> tuple[datetime, bool]:
     if time.year < FIRST_YEAR or (seconds(time) if time.tzinfo else wall_seconds(time)) == LAST:
         raise Invalid(f"start_time: years run from {FIRST_YEAR} to 9999", field="start_time")
     if time.tzinfo:
-        shown = time.astimezone(zone(name))
+        shown = time.astimezone(face.zone)
         return shown.replace(tzinfo=None, fold=0), bool(shown.fold)
-    first, second = face_of(name).passes(wall_seconds(time))
+    first, second = face.passes(wall_seconds(time))
     return time.replace(fold=0), first < second and dst.fold is Fold.SECOND
 
 
@@ -114,18 +138,48 @@ def _canonical(times: Iterable[Stamp], name: str) -> tuple[str, ...]:
     return tuple(sorted(values))
 
 
-def _read(schedule: object) -> Said:
+def _read(schedule: object, now: datetime) -> Said:
     match schedule:
-        case None:
-            return Said()
+        case None | Said():
+            return schedule or Said()
+        case str() if schedule.lstrip("\ufeff \r\n\t")[:6].upper() == "BEGIN:":
+            return vevents.read(schedule, now)
         case str():
-            return lines.read(schedule)
+            return _text(schedule)
+        case Mapping() if not INTERVALS.isdisjoint(schedule):
+            return Said((_interval(schedule),))
         case Mapping() if "rrule" in schedule or (schedule and schedule.keys() <= {"rdate", "exdate"}):
             return _sets(schedule)
         case Mapping():
             return _object(schedule)
         case _:
             raise Invalid("schedule: must be an object, RRULE text or null", field="schedule")
+
+
+def _text(text: str) -> Said:
+    if len(text.encode()) > MOST_TEXT:
+        raise Invalid(f"schedule: longer than {MOST_TEXT} bytes", field="schedule")
+    if cron.is_meant(text):
+        return cron.read(text)
+    if intervals.is_meant(text):
+        return Said((intervals.read(text, "schedule"),))
+    return lines.read(text)
+
+
+def _interval(schedule: Mapping[str, object]) -> Rule:
+    """`{"every": "5m"}` or `{"interval_seconds": 300}`"""
+    _refuse_unknown(schedule, ("every", "interval_seconds"))
+    match schedule:
+        case {"every": _, "interval_seconds": _}:
+            raise Invalid("interval_seconds: every says it, too; give one", field="schedule.interval_seconds")
+        case {"every": str() as text}:
+            return intervals.read(text, "schedule.every")
+        case {"interval_seconds": int() as seconds} if not isinstance(seconds, bool):
+            return intervals.every(seconds, "schedule.interval_seconds")
+        case {"every": _}:
+            raise Invalid("every: must be a text such as 5m or 1h30m", field="schedule.every")
+        case _:
+            raise Invalid("interval_seconds: must be a whole number", field="schedule.interval_seconds")
 
 
 def _sets(schedule: Mapping[str, object]) -> Said:

@@ -40,7 +40,7 @@ def resolve(wall: int, start: Start, dst: Dst, face: Face) -> tuple[tuple[int, M
 
 def stream(rule: Rule, counted: Counted | None, start: Start, dst: Dst, subdaily: Subdaily, face: Face) -> Stream:
     """All that the rule gives."""
-    end = _end(rule, face)
+    end = until_of(rule, face)
     if counted and not counted.left:
         return series(rule, start, min(end, seconds(counted.until) + 1), dst, subdaily)
     everything = series(rule, start, end, dst, subdaily)
@@ -80,7 +80,7 @@ def completed(rule: Rule, dtstart: datetime) -> Rule:
     )
 
 
-def _end(rule: Rule, face: Face) -> int:
+def until_of(rule: Rule, face: Face) -> int:
     """UNTIL as the first instant that is too late. Wall time that comes twice means its second pass."""
     match rule.until:
         case None:

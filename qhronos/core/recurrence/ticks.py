@@ -81,7 +81,10 @@ class Ticks:
         steps.take(2 * len(inside))
         positions = [period + place for place in inside]
         if wall % self._unit or face.steady(period // DAY) is None:
-            # The clock has been, or is being, moved by part of a unit: the period may reach into the next slot.
+            # The clock has been, or is being, moved by part of a unit: the period may reach into the next slot, and show
+            # a minute in other places after the change than before it, in both or in neither.
+            after = self._inside((period + face.offset(period + self._unit - 1)) % self._unit)
+            positions = sorted({*positions, *(period + place for place in after)})
             positions = [position for position in positions if self._allows(position + face.offset(position))]
         if self._rule.by_set_pos:
             count = len(positions)

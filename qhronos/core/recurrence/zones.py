@@ -9,7 +9,7 @@ import difflib
 import importlib.resources
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources.abc import Traversable
 from zoneinfo import ZoneInfo
@@ -98,8 +98,8 @@ def face_of(name: str) -> Face:
 class Face:
     """The clock face of a zone: instants and wall times, both in seconds since 1970 on their own line."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
-        self._zone = zone
+    def __init__(self, zone: tzinfo) -> None:
+        self.zone = zone
         self._steady: dict[int, int | None] = {}  # by UTC day
         self._midnights: dict[int, int] = {}  # offsets
 
@@ -139,7 +139,7 @@ class Face:
 
     def passes(self, wall: int) -> tuple[int, int]:
         """The instants with fold 0 and 1: equal but for a fold (first before second) and a gap (first after second)."""
-        aware = wall_time(wall).replace(tzinfo=self._zone)
+        aware = wall_time(wall).replace(tzinfo=self.zone)
         return wall - _whole(aware), wall - _whole(aware.replace(fold=1))
 
     def earliest_from(self, wall: int) -> int:
@@ -174,16 +174,16 @@ class Face:
         return offset
 
     def _exact(self, utc: int) -> int:
-        return _whole(instant(utc).astimezone(self._zone))
+        return _whole(instant(utc).astimezone(self.zone))
 
 
 def _whole(aware: datetime) -> int:
     return (aware.utcoffset() or timedelta(0)) // SECOND
 
 
-def clock_changes(timezone: str, since: datetime, until: datetime, limit: int = 100) -> tuple[ClockChange, ...]:
-    """When the offset of the zone changes within [since, until), at most `limit` changes and over some fifty years."""
-    changes = _changes(face_of(timezone), seconds(since), seconds(until))
+def changes_of(face: Face, since: datetime, until: datetime, limit: int) -> tuple[ClockChange, ...]:
+    """When the clock changes within [since, until), at most `limit` changes and over some fifty years."""
+    changes = _changes(face, seconds(since), seconds(until))
     return tuple(itertools.islice(changes, limit))
 
 

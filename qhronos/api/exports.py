@@ -1,0 +1,135 @@
+"""Everything that a token sees, as a file: the bodies that would create it anew, or a calendar."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get
+from litestar.response import Stream
+from msgspec import Meta, Struct
+
+from qhronos.api.auth import Caller
+from qhronos.api.deps import Deps, Given
+from qhronos.api.event_body import Tag
+from qhronos.api.events import reads
+from qhronos.core.event import EventStatus
+from qhronos.core.feed import Entry, calendar
+from qhronos.core.recurrence import restated, start
+from qhronos.core.recurrence.lines import to_event
+from qhronos.engine.draft import policies_of, recurrence_of
+from qhronos.errors import TooLarge
+from qhronos.store import events
+from qhronos.store.events import Event, Filter
+
+AT_ONCE = 200
+MOST = 5_000  # events of a calendar, which is made as a whole
+HORIZON = timedelta(days=366)
+ICS = "text/calendar; charset=utf-8"
+
+
+class ExportEvents(Struct, frozen=True, kw_only=True):
+    format: Literal["json", "ics"] = "json"
+    tags: tuple[Tag, ...] | None = None
+    tags_match: Literal["any", "all"] = "any"
+    status: Annotated[tuple[EventStatus, ...], Meta(description="Left out: all but deleted ones.")] | None = None
+
+
+class Exported(Struct, frozen=True):
+    events: Annotated[list[dict[str, Any]], Meta(description="As in POST /events, without secrets.")]
+
+
+@get("/events/export", **reads(Exported), summary="Export events")
+async def export_events(deps: Given[Deps], caller: Given[Caller], wanted: Given[ExportEvents]) -> Response[Any]:
+    """JSON that POST /events/import takes, or a calendar (`format=ics`, `text/calendar`)."""
+    statuses = [str(status) for status in wanted.status] if wanted.status else None
+    tags = list(wanted.tags) if wanted.tags else None
+    asked = Filter(any_tags=tags, statuses=statuses)
+    if wanted.tags_match == "all":
+        asked = Filter(all_tags=tags, statuses=statuses)
+    if wanted.format == "json":
+        return Stream(_bodies(deps, asked, caller.visible), media_type="application/json")
+    entries = await entries_of(deps, asked, caller.visible)
+    if len(entries) > MOST:
+        raise TooLarge(f"a calendar holds {MOST} events at most; narrow it by tags, or take format=json")
+    content = await asyncio.to_thread(calendar, "Qhronos", entries, deps.clock.now(), HORIZON)
+    return Response(content, headers={"Content-Type": ICS})
+
+
+async def entries_of(deps: Deps, asked: Filter, scope: list[str] | None) -> list[Entry]:
+    """Newest first, and one more than MOST if there are more."""
+    entries: list[Entry] = []
+    async for some in _pages(deps, asked, scope):
+        entries += [entry_of(event) for event in some]
+        if len(entries) > MOST:
+            return entries[: MOST + 1]
+    return entries
+
+
+def entry_of(event: Event) -> Entry:
+    return Entry(
+        uid=event.key or str(event.id),
+        name=event.name,
+        description=event.description,
+        recurrence=recurrence_of(event),
+        tags=tuple(event.tags),
+        status=event.status,
+        sequence=event.version - 1,
+        created_at=event.created_at,
+        updated_at=event.updated_at,
+    )
+
+
+async def _bodies(deps: Deps, asked: Filter, scope: list[str] | None) -> AsyncIterator[bytes]:
+    """A page at a time, so that it costs no more memory than that."""
+    yield b'{"events": ['
+    between = b"\n"
+    async for some in _pages(deps, asked, scope):
+        for event in some:
+            yield between + msgspec.json.encode(body_of(event))
+            between = b",\n"
+    yield b"\n]}\n"
+
+
+def body_of(event: Event) -> dict[str, Any]:
+    """What would create the event anew. One without a key gets its id for one, so that importing twice makes it once."""
+    recurrence, policies = recurrence_of(event), policies_of(event)
+    if recurrence.vtimezone or recurrence.exrule:
+        when: dict[str, Any] = {"schedule": to_event(recurrence)}
+    else:
+        when = {
+            "schedule": restated(recurrence),
+            "start_time": start(recurrence),
+            "timezone": recurrence.timezone,
+        }
+    return {
+        "name": event.name,
+        "key": event.key or str(event.id),
+        "description": event.description,
+        **when,
+        "dst": recurrence.dst,
+        "subdaily": recurrence.subdaily,
+        "action": event.action,
+        "metadata": event.metadata,
+        "tags": list(event.tags),
+        "retry": policies.retry,
+        "misfire": policies.misfire,
+    }
+
+
+async def _pages(deps: Deps, asked: Filter, scope: list[str] | None) -> AsyncIterator[list[Event]]:
+    before: UUID | None = None
+    while True:
+        async with deps.database.connection() as conn:
+            some = await events.page(conn, asked, scope, before, AT_ONCE, deps.clock.now())
+        yield some
+        if len(some) < AT_ONCE:
+            return
+        before = some[-1].id
+
+
+HANDLERS = [export_events]
