@@ -1,16 +1,17 @@
 """What callers write, read into the one canonical recurrence.
 
 A schedule is the JSON object of the first Qhronos (`{"frequency": "weekly", "by_day": ["MO"]}`), RRULE text of one or
-several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, or None: once.
+several lines, plain words, `{"rrule": […], "rdate": […], "exdate": […]}`, or None: once.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence import lines, stamps
+from qhronos.core.recurrence import lines, phrases, stamps
 from qhronos.core.recurrence.model import USUAL_DST, Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, from_parts, to_text
 from qhronos.core.recurrence.said import MOST, MOST_VALUES, Said, Stamp, read_rule, read_times, refuse_more
@@ -20,6 +21,7 @@ from qhronos.errors import Invalid
 
 PARTS = {"frequency": "FREQ"} | {field: part for part, field in FIELDS.items() if part != "FREQ"}
 KEYS = {part: key for key, part in PARTS.items()}
+LINES = re.compile(r"FREQ=|^\s*(?:DTSTART|RRULE|RDATE|EXDATE|EXRULE)\b|^\s*[A-Z-]+[:;=]", re.IGNORECASE | re.MULTILINE)
 SETS = ("rrule", "rdate", "exdate")
 
 
@@ -38,7 +40,7 @@ def parse(
     `timezone`; both may come from a DTSTART line instead. Without either it starts `now`, or with the first `rdate` if
     there is no rule. The zone is UTC if nothing names one.
     """
-    said = _read(schedule)
+    said = _read(schedule, now, timezone)
     name = _zone_name(said.timezone, timezone)
     wall, second_pass = _start(said, start_time, now, name, dst)
     return Recurrence(
@@ -53,9 +55,9 @@ def parse(
     )
 
 
-def brings(schedule: object) -> frozenset[str]:
+def brings(schedule: object, *, now: datetime, timezone: str | None = None) -> frozenset[str]:
     """Which of `start_time` and `timezone` the schedule names itself."""
-    said = _read(schedule)
+    said = _read(schedule, now, timezone)
     names = {"start_time": said.dtstart, "timezone": said.timezone}
     return frozenset(name for name, value in names.items() if value is not None)
 
@@ -108,18 +110,25 @@ def _canonical(times: Iterable[Stamp], name: str) -> tuple[str, ...]:
     return tuple(sorted(values))
 
 
-def _read(schedule: object) -> Said:
+def _read(schedule: object, now: datetime, timezone: str | None) -> Said:
     match schedule:
         case None:
             return Said()
         case str():
-            return lines.read(schedule)
+            return _text(schedule, now, timezone)
         case Mapping() if "rrule" in schedule or (schedule and schedule.keys() <= {"rdate", "exdate"}):
             return _sets(schedule)
         case Mapping():
             return _object(schedule)
         case _:
-            raise Invalid("schedule: must be an object, RRULE text or null", field="schedule")
+            raise Invalid("schedule: must be an object, text or null", field="schedule")
+
+
+def _text(text: str, now: datetime, timezone: str | None) -> Said:
+    """One notation of many; words are what is none of the others."""
+    if LINES.search(text) or not text.strip():
+        return lines.read(text)
+    return phrases.read(text, now, timezone)
 
 
 def _sets(schedule: Mapping[str, object]) -> Said:
