@@ -49,7 +49,7 @@ class Clause(NamedTuple):
     times: tuple[time, ...] = ()
     window: tuple[time, time] | None = None
     marks: tuple[Minute, ...] = ()
-    count: int | None = None
+    repeats: int | None = None
     until: date | None = None
     but_weekdays: tuple[int, ...] = ()
     but_months: tuple[int, ...] = ()
@@ -67,8 +67,10 @@ def rules_of(clause: Clause) -> tuple[Rule, ...]:
 
 
 def _refuse_half(clause: Clause, rules: tuple[Rule, ...]) -> None:
-    if len(rules) > 1 and clause.count:
-        raise refusal(f"{clause.count} times cannot be counted over several rules; name times that share their minutes")
+    if len(rules) > 1 and clause.repeats:
+        raise refusal(
+            f"{clause.repeats} times cannot be counted over several rules; name times that share their minutes"
+        )
     if len(rules) > MOST["rrule"]:
         raise refusal(f"these times take {len(rules)} rules; at most {MOST['rrule']}")
     if clause.often and clause.often.interval != _per_period(clause):
@@ -83,13 +85,21 @@ def _per_period(clause: Clause) -> int:
 
 
 def _limited(clause: Clause, rule: Rule) -> Rule:
-    return msgspec.structs.replace(rule, count=clause.count, until=clause.until)
+    return msgspec.structs.replace(rule, count=clause.repeats, until=clause.until)
 
 
 def _ticking(clause: Clause) -> Iterator[Rule]:
     """Hours and shorter, in elapsed time; what else is said filters them."""
     tick = clause.tick or Step(1, "hour")
-    if clause.step or clause.times or clause.working or clause.dates or any(nth for nth, _ in clause.weekdays):
+    out_of_month = clause.scope in {"quarter", "year"}
+    if (
+        clause.step
+        or clause.times
+        or clause.working
+        or clause.dates
+        or out_of_month
+        or any(nth for nth, _ in clause.weekdays)
+    ):
         raise refusal(f"every {tick.unit} and days or times; name its hours too, such as from 9:00 to 17:00")
     if clause.marks and tick.unit != "hour":
         raise refusal(f"a minute such as :30 belongs to hours, not to a {tick.unit}")
@@ -110,10 +120,27 @@ def _ticking(clause: Clause) -> Iterator[Rule]:
 
 def _on_days(clause: Clause) -> Iterator[Rule]:
     step = clause.step or Step(1, _unit(clause))
+    if step.unit == "quarter" and clause.names_days:
+        if step.interval > 1:
+            raise refusal("days of every second quarter are no rule in words; say every 6 months")
+        clause = clause._replace(scope="quarter")
+    _refuse_unclear(clause, step)
+    if clause.working and clause.months and step == Step(1, "year"):
+        step = Step(1, "month")  # BYSETPOS counts within the period
     freq, factor = FREQS[step.unit]
     for months, days in _dates(clause):
         for product in products(_times(clause)) or (Product(),):
             yield _rule(clause, freq, step.interval * factor, months, days, product)
+
+
+def _refuse_unclear(clause: Clause, step: Step) -> None:
+    """Days that are counted within one period and recur by another."""
+    if clause.scope and clause.step and step.unit != clause.scope:
+        raise refusal(f"every {step.unit} and days of a {clause.scope} are no single rule; leave out one of them")
+    if step.unit == "year" and clause.names_days and not (clause.scope or clause.months or clause.dates):
+        raise refusal("these days of every year are ambiguous; name a month, or say 'of the year'")
+    if clause.working and step.unit == "year" and step.interval > 1 and len(clause.months) > 1:
+        raise refusal("working days of several months every few years are no single rule; name one month")
 
 
 def _unit(clause: Clause) -> UnitName:
@@ -186,7 +213,7 @@ def _rule(
         by_hour=at.hours,
         by_minute=at.minutes,
         by_second=at.seconds,
-        by_set_pos=_positions(clause.working, at.count),
+        by_set_pos=_positions(clause.working, at.size),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from qhronos.core.recurrence.hours import is_time, read_time
 from qhronos.core.recurrence.stamps import FIRST_YEAR
@@ -59,7 +59,7 @@ def _counts(tokens: Tokens) -> bool:
     return tokens.peek(1) in {"times", "time"}
 
 
-def raise_no_date(tokens: Tokens, begin: int) -> None:
+def raise_no_date(tokens: Tokens, begin: int) -> NoReturn:
     last = tokens.place
     tokens.place = begin
     tokens.refuse(f"{A_DATE}; there is no {tokens.said(begin, last)}")
@@ -73,18 +73,17 @@ def read_date(tokens: Tokens, now: datetime, *, last: bool = False) -> date:
         named = read_named(tokens)
         if named is None:
             tokens.refuse(A_DATE)
-        found = _placed(tokens, begin, named, now.date(), last)
+        found = _placed(tokens, begin, named, now.date(), last=last)
     return found if isinstance(found, datetime) else _with_time(tokens, found)
 
 
-def _placed(tokens: Tokens, begin: int, named: Named, today: date, last: bool) -> date:
+def _placed(tokens: Tokens, begin: int, named: Named, today: date, *, last: bool) -> date:
     for year in [named.year] if named.year else range(today.year, min(today.year + 9, 10_000)):
         length = calendar.monthrange(year, named.month)[1]
         day = named.day or (length if last else 1)
         if day <= length and (named.year or date(year, named.month, day) >= today):
             return date(year, named.month, day)
     raise_no_date(tokens, begin)
-    raise AssertionError
 
 
 def _with_time(tokens: Tokens, day: date) -> date:
@@ -127,10 +126,10 @@ def _weekday(tokens: Tokens, begin: int, which: str, weekday: int, today: date) 
     if other == coming:
         return coming
     first, second = sorted((coming, other))
-    tokens.ambiguous(begin, *(f"{day.day} {MONTH_NAMES[day.month - 1]} {day.year}" for day in (first, second)))
+    return tokens.ambiguous(begin, *(f"{day.day} {MONTH_NAMES[day.month - 1]} {day.year}" for day in (first, second)))
 
 
-def raise_no_date_left(tokens: Tokens, begin: int, coming: date) -> None:
+def raise_no_date_left(tokens: Tokens, begin: int, coming: date) -> NoReturn:
     tokens.place = begin
     tokens.refuse(f"a day to come; {WEEKDAY_NAMES[coming.weekday()]} of this week is past, the next is {coming}")
 

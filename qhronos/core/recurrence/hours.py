@@ -21,7 +21,7 @@ class Product(NamedTuple):
     seconds: tuple[int, ...] = ()
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return len(self.hours) * len(self.minutes) * len(self.seconds) or 1
 
 

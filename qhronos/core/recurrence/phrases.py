@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from typing import ClassVar
 
 from qhronos.core.recurrence.clauses import Clause, Step, rules_of
-from qhronos.core.recurrence.dates import is_year, midnight, read_date, read_named, read_relative
+from qhronos.core.recurrence.dates import is_year, midnight, read_date, read_relative
+from qhronos.core.recurrence.daylist import DayList, Days
 from qhronos.core.recurrence.hours import is_time, read_times, read_window
 from qhronos.core.recurrence.rule import MOST_COUNT, MOST_INTERVAL, Rule
 from qhronos.core.recurrence.said import MOST, Said, Stamp
@@ -27,8 +28,6 @@ from qhronos.core.recurrence.tokens import (
 )
 from qhronos.core.recurrence.zones import zone
 
-WORKING_DAYS = ("weekday", "weekdays")
-A_DAY = "a weekday, a numbered day such as the 1st or the last friday, or a date"
 ADVERBS: dict[str, tuple[int, UnitName]] = {
     "hourly": (1, "hour"),
     "daily": (1, "day"),
@@ -46,17 +45,6 @@ TWICE_MEANT = {
 CALENDAR: tuple[UnitName, ...] = ("day", "week", "month", "quarter", "year")
 
 
-class Days(NamedTuple):
-    """A list of days as it is read."""
-
-    weekdays: tuple[tuple[int, int], ...] = ()
-    month_days: tuple[int, ...] = ()
-    working: tuple[int, ...] = ()
-    dates: tuple[tuple[int, int], ...] = ()
-    once: tuple[date, ...] = ()
-    recurs: bool = False
-
-
 def read(text: str, now: datetime, timezone: str | None) -> Said:
     """`every weekday at 9:00`; what is relative is so to `now` in the zone that is named. Invalid says which word is not understood."""
     tokens = Tokens(text)
@@ -66,6 +54,7 @@ def read(text: str, now: datetime, timezone: str | None) -> Said:
 class Reader:
     def __init__(self, tokens: Tokens, now: datetime) -> None:
         self._tokens = tokens
+        self._list = DayList(tokens)
         self._instant = now
         self._now = now.replace(tzinfo=None)
         self._clause = Clause()
@@ -77,9 +66,9 @@ class Reader:
         self._begin = 0
 
     def read(self) -> Said:
-        if self._tokens.done:
+        if self._tokens.is_done():
             self._tokens.refuse(FORMS)
-        while not self._tokens.done:
+        while not self._tokens.is_done():
             self._phrase()
         self._finish()
         if not self._rules and self._start is not None:
@@ -106,12 +95,15 @@ class Reader:
             self._semicolon()
             return
         word = tokens.peek()
-        phrase = PHRASES.get(word) if isinstance(word, str) else None
+        phrase = self.phrases.get(word) if isinstance(word, str) else None
         if phrase:
             tokens.place += 1
             phrase(self, str(word))
         elif isinstance(word, Minute):
             self._marks()
+        elif tokens.peek(1) == "after":
+            tokens.place += 1
+            self._relative("day")
         elif isinstance(word, Number) and tokens.peek(1) in {"times", "time"}:
             tokens.place += 2
             self._counted(word.number)
@@ -139,7 +131,7 @@ class Reader:
         tokens, begin = self._tokens, self._tokens.place - 1
         self._recurs()
         if tokens.take("other"):
-            self._interval(2, begin)
+            self._interval(2)
         elif tokens.take("fortnight"):
             self._set(step=Step(2, "week"))
         elif tokens.take("half"):
@@ -148,14 +140,14 @@ class Reader:
             tokens.place += 1
             self._set(tick=Step(30, "minute"))
         elif (number := tokens.take_a(Number)) and not isinstance(tokens.peek(), Month):
-            self._interval(number.number, begin)
+            self._interval(number.number)
         elif number:
             tokens.place -= 1
             self._on(word)
         elif isinstance(tokens.peek(), Ordinal) and isinstance(tokens.peek(1), Unit) and not self._is_day_of():
-            self._interval(tokens.take_a(Ordinal).number, begin)  # type: ignore[union-attr]  # just seen
+            self._interval(tokens.take_a(Ordinal).number)  # type: ignore[union-attr]  # just seen
         elif isinstance(tokens.peek(), Unit | Length):
-            self._interval(1, begin)
+            self._interval(1)
         else:
             self._every_day(begin)
 
@@ -169,25 +161,20 @@ class Reader:
         """Weekdays; `every second tuesday` may count weeks, or the Tuesdays of a month."""
         tokens = self._tokens
         ordinal, weekday = tokens.peek(), tokens.peek(1)
-        days = self._days()
-        if (
-            isinstance(ordinal, Ordinal)
-            and isinstance(weekday, Weekday)
-            and ordinal.number > 1
-            and tokens.peek() != "of"
-        ):
-            if len(days.weekdays) == 1 and not self._clause.step:
-                name = tokens.said(begin + 2)
-                often = "every other" if ordinal.number == 2 else f"every {ordinal.number} weeks on"
-                tokens.ambiguous(begin, f"{often} {name}", f"{tokens.said(begin + 1)} of every month")
+        days = self._list.read()
+        alone = isinstance(ordinal, Ordinal) and isinstance(weekday, Weekday) and len(days.weekdays) == 1
+        if alone and isinstance(ordinal, Ordinal) and ordinal.number > 1 and tokens.peek() != "of":
+            name = tokens.said(begin + 2)
+            often = "every other" if ordinal.number == 2 else f"every {ordinal.number} weeks on"
+            tokens.ambiguous(begin, f"{often} {name}", f"{tokens.said(begin + 1)} of every month")
         self._with(days)
 
-    def _interval(self, number: int, begin: int) -> None:
+    def _interval(self, number: int) -> None:
         """The unit after `every 5`, with what adds to it: `every 1 hour 30 minutes`."""
         tokens = self._tokens
         if isinstance(tokens.peek(), Weekday) and number == 2 and tokens.peek(-1) == "other":
             self._set(step=Step(2, "week"))
-            self._with(self._days())
+            self._with(self._list.read())
             return
         if length := tokens.take_a(Length):
             self._length(length.seconds)
@@ -243,118 +230,13 @@ class Reader:
         self._clause = self._clause._replace(recurs=True)
 
     def _on(self, word: str) -> None:  # noqa: ARG002 - one of many alike
-        self._with(self._days())
+        self._with(self._list.read())
 
     def _with(self, days: Days) -> None:
         said = {name: value for name, value in days._asdict().items() if value and name != "recurs"}
         if days.recurs:
             self._recurs()
         self._set(**said)
-
-    def _days(self) -> Days:
-        tokens = self._tokens
-        days = self._day(Days())
-        while True:
-            ahead = 1 if tokens.peek() == "and" else 0
-            ahead += 1 if tokens.peek(ahead) in {"on", "every"} and ahead else 0
-            if not self._is_day(ahead):
-                return days
-            tokens.place += ahead
-            days = self._day(days)
-
-    def _is_day(self, ahead: int) -> bool:
-        value, after = self._tokens.peek(ahead), self._tokens.peek(ahead + 1)
-        if isinstance(value, Number):
-            return isinstance(after, Month)
-        if isinstance(value, Month):
-            return isinstance(after, Number | Ordinal) and not is_year(self._tokens, ahead + 1)
-        return isinstance(value, Ordinal | Weekday | date) or value in {*WORKING_DAYS, "working", "weekend", "weekends"}
-
-    def _day(self, days: Days) -> Days:
-        tokens = self._tokens
-        if tokens.take("every"):
-            days = days._replace(recurs=True)
-        if isinstance(tokens.peek(), Weekday) or tokens.peek() in {*WORKING_DAYS, "working", "weekend", "weekends"}:
-            numbers, many = self._weekdays()
-            return days._replace(
-                weekdays=_merged(days.weekdays, [(0, number) for number in numbers]), recurs=days.recurs or many
-            )
-        if when := tokens.take_a(date):
-            return days._replace(once=(*days.once, self._at_utc(when)))
-        begin = tokens.place
-        named = read_named(tokens)
-        if named and named.day and not (tokens.peek() == "and" and isinstance(tokens.peek(1), Month)):
-            if named.year:
-                return days._replace(once=(*days.once, self._at_utc(_date(tokens, begin, named))))
-            return days._replace(dates=(*days.dates, (named.month, named.day)))
-        tokens.place = begin
-        return self._numbered(days) if isinstance(tokens.peek(), Ordinal) else self._no_day()
-
-    def _no_day(self) -> Days:
-        self._tokens.refuse(A_DAY if self._tokens.place else FORMS)
-
-    def _at_utc(self, day: date) -> date:
-        tokens = self._tokens
-        if not isinstance(day, datetime) and tokens.peek() == "at" and tokens.peek(2) == "utc":
-            tokens.place += 1
-            day = datetime.combine(day, read_times(tokens)[0], UTC)
-            tokens.place += 1
-        return day
-
-    def _weekdays(self) -> tuple[list[int], bool]:
-        """`monday`, `monday to friday`, `weekdays`, `weekend`; and whether the plural says that it recurs."""
-        tokens = self._tokens
-        if word := tokens.take("weekend", "weekends", *WORKING_DAYS, "working"):
-            many = word.endswith("s")
-            if word in {"working", "weekend"} and tokens.peek() == Unit("day"):
-                many = many or tokens.said(tokens.place, tokens.place + 1).lower() == "days"
-                tokens.place += 1
-            if word.startswith("weekend"):
-                return [5, 6], many
-            if (
-                tokens.peek() == Weekday(0, plural=False)
-                and tokens.peek(1) == "to"
-                and tokens.peek(2) == Weekday(4, plural=False)
-            ):
-                tokens.place += 3
-            return [0, 1, 2, 3, 4], many
-        first = tokens.take_a(Weekday) or Weekday(0, plural=False)
-        last = tokens.peek(1)
-        if tokens.peek() != "to" or not isinstance(last, Weekday):
-            return [first.number], first.plural
-        tokens.place += 2
-        return [(first.number + ahead) % 7 for ahead in range((last.number - first.number) % 7 + 1)], True
-
-    def _numbered(self, days: Days) -> Days:
-        """`1st and 15th`, `first and third friday`, `last day`, `last working day`."""
-        tokens, begin, ordinals = self._tokens, self._tokens.place, []
-        while ordinal := tokens.take_a(Ordinal):
-            ordinals.append(ordinal)
-            if isinstance(tokens.peek(1), Ordinal):
-                tokens.take("and")
-        numbers = [ordinal.number for ordinal in ordinals]
-        if weekday := tokens.take_a(Weekday):
-            if (
-                len({ordinal.in_words for ordinal in ordinals}) > 1
-                or max(numbers) > 5
-                or min(numbers) < -5
-                or 0 in numbers
-            ):
-                tokens.place = begin
-                tokens.refuse("first to fifth, or last, all in words or all in digits, before a weekday")
-            return days._replace(weekdays=_merged(days.weekdays, [(number, weekday.number) for number in numbers]))
-        if tokens.take("working"):
-            if tokens.peek() != Unit("day"):
-                tokens.refuse("'day'")
-            tokens.place += 1
-            return days._replace(working=(*days.working, *numbers))
-        if tokens.take("weekday"):
-            return days._replace(working=(*days.working, *numbers))
-        if tokens.peek() == Unit("day"):
-            tokens.place += 1
-        elif any(ordinal.in_words for ordinal in ordinals):
-            tokens.refuse("'day', 'working day' or a weekday")
-        return days._replace(month_days=(*days.month_days, *numbers))
 
     def _at(self, word: str) -> None:  # noqa: ARG002 - one of many alike
         if isinstance(self._tokens.peek(), Minute):
@@ -374,7 +256,7 @@ class Reader:
         if is_time(tokens):
             self._set(window=read_window(tokens))
         elif isinstance(tokens.peek(), Weekday) and tokens.peek(1) == "to":
-            self._with(self._days())
+            self._with(self._list.read())
         elif isinstance(tokens.peek(), Month) and (tokens.peek(1) == "to" and isinstance(tokens.peek(2), Month)):
             self._set(months=self._months())
         else:
@@ -476,7 +358,7 @@ class Reader:
             return
         if not 1 <= number <= MOST_COUNT:
             raise refusal(f"{number} times: must be 1..{MOST_COUNT}")
-        self._set(count=number)
+        self._set(repeats=number)
 
     def _per(self) -> UnitName | None:
         """`a day`, `daily`, `every week` after `twice`."""
@@ -518,8 +400,8 @@ class Reader:
             self._set(but_months=self._months())
             return
         begin = tokens.place
-        if isinstance(tokens.peek(), Weekday | date) or self._is_day(0):
-            days = self._days()
+        if isinstance(tokens.peek(), Weekday | date) or self._list.is_day(0):
+            days = self._list.read()
             if days.weekdays and all(not nth for nth, _ in days.weekdays) and not (days.once or days.dates):
                 self._set(but_weekdays=tuple(number for _, number in days.weekdays))
                 return
@@ -532,7 +414,7 @@ class Reader:
     def _also(self, word: str) -> None:  # noqa: ARG002 - one of many alike
         self._tokens.take("on")
         begin = self._tokens.place
-        days = self._days()
+        days = self._list.read()
         if days._replace(once=()) != Days() or not days.once:
             self._tokens.place = begin
             self._tokens.refuse("dates with their year")
@@ -548,9 +430,9 @@ class Reader:
         if not clause.recurs and not clause.tick and not clause.scope:
             self._once_or_often(clause, begin)
             return
-        if clause.step and clause.step.unit == "month" and clause.weekdays and not clause.scope and not clause.months:
-            if all(nth == 0 for nth, _ in clause.weekdays):
-                raise refusal("a weekday of a month is ambiguous; say every monday, or the first monday of every month")
+        every_one = bool(clause.weekdays) and all(nth == 0 for nth, _ in clause.weekdays)
+        if every_one and clause.step and clause.step.unit == "month" and not clause.scope and not clause.months:
+            raise refusal("a weekday of a month is ambiguous; say every monday, or the first monday of every month")
         if isinstance(clause.until, datetime) and not (clause.times or clause.tick):
             raise refusal(
                 "the time after until is ambiguous; say every day at 9:00 until 24 december 2027, for instance"
@@ -590,50 +472,37 @@ class Reader:
     def _at_once(self, word: str) -> None:  # noqa: ARG002 - one of many alike
         self._set(once=(self._instant.astimezone(UTC),))
 
+    phrases: ClassVar[dict[str, Callable[[Reader, str], None]]] = {
+        "every": _every,
+        **dict.fromkeys(ADVERBS, _adverb),
+        **dict.fromkeys(TWICE_MEANT, _two_meanings),
+        "biweekly": _biweekly,
+        "on": _on,
+        "at": _at,
+        "from": _from,
+        "between": _between,
+        "in": _in,
+        "of": _of,
+        "until": _until,
+        "for": _for,
+        "once": _often,
+        "twice": _often,
+        "starting": _starting,
+        "except": _except,
+        "but": _except,
+        "not": _except,
+        "also": _also,
+        "today": _relative,
+        "tomorrow": _relative,
+        "this": _relative,
+        "next": _relative,
+        "now": _at_once,
+    }
+
 
 def _bare(said: str) -> str:
     return said.lower().removeprefix("on ").removeprefix("the ")
 
 
-def _merged(days: tuple[tuple[int, int], ...], more: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """In the order in which rules have them."""
-    return tuple(sorted({*days, *more}, key=lambda day: (day[0] < 0, day)))
-
-
-def _date(tokens: Tokens, begin: int, named: tuple[int, int, int]) -> date:
-    try:
-        return date(named[2], named[1], named[0])
-    except ValueError as error:
-        raise refusal(f"{tokens.said(begin)!r} is no date") from error
-
-
 def _is_aware(value: date) -> bool:
     return isinstance(value, datetime) and value.tzinfo is not None
-
-
-PHRASES: dict[str, Callable[[Reader, str], None]] = {
-    "every": Reader._every,
-    **dict.fromkeys(ADVERBS, Reader._adverb),
-    **dict.fromkeys(TWICE_MEANT, Reader._two_meanings),
-    "biweekly": Reader._biweekly,
-    "on": Reader._on,
-    "at": Reader._at,
-    "from": Reader._from,
-    "between": Reader._between,
-    "in": Reader._in,
-    "of": Reader._of,
-    "until": Reader._until,
-    "for": Reader._for,
-    "once": Reader._often,
-    "twice": Reader._often,
-    "starting": Reader._starting,
-    "except": Reader._except,
-    "but": Reader._except,
-    "not": Reader._except,
-    "also": Reader._also,
-    "today": Reader._relative,
-    "tomorrow": Reader._relative,
-    "this": Reader._relative,
-    "next": Reader._relative,
-    "now": Reader._at_once,
-}

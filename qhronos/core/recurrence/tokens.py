@@ -16,7 +16,7 @@ MOST_CHARACTERS = 1000
 FORMS = (
     "every 15 minutes, every weekday at 9:00, the last friday of every month at 17:00, tomorrow at 9:00 or in 2 hours"
 )
-AMBIGUOUS_ZONES = frozenset("est edt cst cdt mst mdt pst pdt hst bst cet cest eet eest ist jst".split())
+AMBIGUOUS_ZONES = frozenset("est edt cst cdt mst mdt pst pdt hst bst cet cest eet eest ist jst".split())  # noqa: SIM905 - a list of words
 
 UnitName: TypeAlias = Literal["second", "minute", "hour", "day", "week", "month", "quarter", "year"]
 T = TypeVar("T")
@@ -69,10 +69,10 @@ class Token(NamedTuple):
 
 
 WEEKDAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTH_NAMES = "january february march april may june july august september october november december".split()
+MONTH_NAMES = "january february march april may june july august september october november december".split()  # noqa: SIM905 - a list of words
 UNIT_NAMES: tuple[UnitName, ...] = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
-NUMBER_NAMES = "one two three four five six seven eight nine ten eleven twelve".split()
-ORDINAL_NAMES = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
+NUMBER_NAMES = "one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - a list of words
+ORDINAL_NAMES = "first second third fourth fifth sixth seventh eighth ninth tenth".split()  # noqa: SIM905 - a list of words
 SHORT_UNITS: dict[str, UnitName] = {
     "s": "second",
     "sec": "second",
@@ -126,7 +126,7 @@ def _vocabulary() -> dict[str, Value]:
         words |= {unit: Unit(unit), f"{unit}s": Unit(unit)}
     words |= {name: Unit(unit) for name, unit in SHORT_UNITS.items()}
     words |= {name: Number(number) for number, name in enumerate(NUMBER_NAMES, 1)}
-    words |= {name: Ordinal(number, in_words=True) for number, name in enumerate(ORDINAL_NAMES, 1)}
+    words |= {name: Ordinal(number, in_words=True) for number, name in enumerate(ORDINAL_NAMES, 1) if number != 2}
     return words
 
 
@@ -140,7 +140,7 @@ TOKEN = re.compile(
     | (?P<minute>:\d\d(?::\d\d)?)(?![\w:])
     | (?P<length>(?:\d{1,9}[smhdw])+)(?!\w)
     | (?P<ordinal>\d{1,3}(?:st|nd|rd|th))(?!\w)
-    | (?P<number>\d{1,9})(?!\w)
+    | (?P<number>\d{1,10})(?!\w)
     | (?P<zone>[a-z_]+(?:/[a-z0-9_+-]+)+)
     | (?P<word>[a-z]+|[-–—&;])
     | (?P<unknown>\S+)
@@ -163,8 +163,7 @@ class Tokens:
         self.timezone, self._tokens = _cut(text)
         self.place = 0
 
-    @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         return self.place == len(self._tokens)
 
     def peek(self, ahead: int = 0) -> Value:
@@ -206,7 +205,7 @@ class Tokens:
 
     def refuse(self, expected: str) -> NoReturn:
         """The next token cannot stand where it stands."""
-        if not self.done:
+        if not self.is_done():
             word = self.said(self.place, self.place + 1)
             raise refusal(f"{word!r} (word {self.place + 1}) cannot be read here; expected {expected}")
         raise refusal(f"ends too soon; expected {expected}" if self._tokens else f"empty; say, for instance, {FORMS}")
@@ -281,15 +280,9 @@ def _is_ordinal(tokens: list[Token], index: int, made: list[Token]) -> bool:
 
 def _value(kind: str, word: str) -> Value:
     text = word.lower()
+    if kind in {"iso", "numeric", "time", "minute"}:
+        return _clock(kind, word)
     match kind:
-        case "iso":
-            return _iso(word)
-        case "numeric":
-            return _numeric(word)
-        case "time":
-            return _time(text)
-        case "minute":
-            return Minute(*_sixtieths(word, [*map(int, text[1:].split(":")), 0][:2]))
         case "length":
             return Length(sum(int(count) * SECONDS[SHORT_UNITS[unit]] for count, unit in LENGTHS.findall(text)))
         case "ordinal":
@@ -298,6 +291,16 @@ def _value(kind: str, word: str) -> Value:
             return Number(int(text))
         case _:
             return _word(text)
+
+
+def _clock(kind: str, word: str) -> date | time | Minute:
+    if kind == "iso":
+        return _iso(word)
+    if kind == "numeric":
+        return _numeric(word)
+    if kind == "time":
+        return _time(word.lower())
+    return Minute(*_sixtieths(word, [*map(int, word[1:].split(":")), 0][:2]))
 
 
 def _word(text: str) -> Value:
