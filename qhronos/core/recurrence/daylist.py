@@ -60,7 +60,7 @@ class DayList:
             return days._replace(once=(*days.once, self._at_utc(when)))
         begin = tokens.place
         named = read_named(tokens)
-        if named and named.day and not (tokens.peek() == "and" and isinstance(tokens.peek(1), Month)):
+        if named and named.day and not isinstance(tokens.peek(tokens.peek() in {"and", "to"}), Month):
             if named.year:
                 return days._replace(once=(*days.once, self._at_utc(_date(tokens, begin, named))))
             return days._replace(dates=(*days.dates, (named.month, named.day)))
