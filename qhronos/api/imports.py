@@ -77,7 +77,7 @@ async def import_events(
 ) -> ImportView:
     """A calendar (`ics`), a crontab or what an export gave (`json`). Importing a file again edits what it made."""
     _check(data, request)
-    pieces = await asyncio.to_thread(take_apart, data)
+    pieces = await asyncio.to_thread(take_apart, data, deps.clock.now())
     if len(pieces.items) > MOST:
         raise TooLarge(f"text: {len(pieces.items)} events; up to {MOST} are taken at once", field="text")
     actor = actor_of(caller, request)

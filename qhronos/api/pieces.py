@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -52,9 +53,15 @@ class Pieces(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def take_apart(data: Import) -> Pieces:
+def take_apart(data: Import, now: datetime) -> Pieces:
     """May take a moment. Raises Invalid and Malformed for a file that is not of its format."""
-    return READERS[data.format](data)
+    match data.format:
+        case "crontab":
+            return _crontab(data)
+        case "ics":
+            return _ics(data, now)
+        case "json":
+            return _json(data, now)
 
 
 def _crontab(data: Import) -> Pieces:
@@ -78,17 +85,17 @@ def _line_piece(line: crontab.Line, data: Import) -> Piece:
     return Piece(body["name"], body)
 
 
-def _ics(data: Import) -> Pieces:
+def _ics(data: Import, now: datetime) -> Pieces:
     found = split(data.text)
     if not found and "BEGIN:VCALENDAR" not in data.text.upper():
         raise Invalid("text: no calendar; one begins with BEGIN:VCALENDAR", field="text")
     notes = [one for one in found if one.problem is None and not one.schedule]
-    pieces = [_calendar_piece(one, data) for one in found if one not in notes]
+    pieces = [_calendar_piece(one, data, now) for one in found if one not in notes]
     said = [f"{one.name}: {text}" if one.name else text for one in notes for text in one.warnings]
     return Pieces(pieces, tuple(said))
 
 
-def _calendar_piece(one: Imported, data: Import) -> Piece:
+def _calendar_piece(one: Imported, data: Import, now: datetime) -> Piece:
     name = _fitting(one.name, LONGEST_NAME)
     if one.problem is not None:
         return Piece(name, {}, one.warnings, one.problem)
@@ -101,7 +108,7 @@ def _calendar_piece(one: Imported, data: Import) -> Piece:
         "tags": tags,
         **_action(data),
     }
-    return Piece(name, _placed(body, data), (*one.warnings, *warnings))
+    return Piece(name, _placed(body, data, now), (*one.warnings, *warnings))
 
 
 def _uid_key(one: Imported) -> str:
@@ -110,29 +117,29 @@ def _uid_key(one: Imported) -> str:
     return one.uid if len(one.uid) <= LONGEST_KEY else _digest("ics", one.uid)
 
 
-def _json(data: Import) -> Pieces:
+def _json(data: Import, now: datetime) -> Pieces:
     """What an export holds, or the list in it alone."""
     kind = list[dict[str, Any]] if data.text.lstrip().startswith("[") else Listed
     read = decode(data.text.encode(), kind)
-    return Pieces([_body_piece(body, data) for body in (read.events if isinstance(read, Listed) else read)])
+    return Pieces([_body_piece(body, data, now) for body in (read.events if isinstance(read, Listed) else read)])
 
 
-def _body_piece(body: dict[str, Any], data: Import) -> Piece:
+def _body_piece(body: dict[str, Any], data: Import, now: datetime) -> Piece:
     own = body.get("tags")
     said = {**body}
     if data.tags:
         said["tags"] = list(dict.fromkeys([*own, *data.tags])) if isinstance(own, list) else list(data.tags)
     if body.get("action") is None and body.get("webhook") is None:
         said |= _action(data)
-    return Piece(str(body.get("name", "")), _placed(said, data))
+    return Piece(str(body.get("name", "")), _placed(said, data, now))
 
 
-def _placed(body: dict[str, Any], data: Import) -> dict[str, Any]:
+def _placed(body: dict[str, Any], data: Import, now: datetime) -> dict[str, Any]:
     """With the zone of the request, where neither the event nor its schedule names one."""
     if data.timezone is None or body.get("timezone") is not None:
         return body
     try:
-        names_one = "timezone" in brings(body.get("schedule"))
+        names_one = "timezone" in brings(body.get("schedule"), now=now, timezone=data.timezone)
     except Invalid:
         names_one = True  # refused when it is judged, with its reason
     return body if names_one else {**body, "timezone": data.timezone}
@@ -158,6 +165,3 @@ def _fitting(text: str, longest: int) -> str:
 def _digest(kind: str, *parts: str) -> str:
     """A key that stays the same as long as the parts do."""
     return f"{kind}:{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
-
-
-READERS: dict[Format, Callable[[Import], Pieces]] = {"ics": _ics, "crontab": _crontab, "json": _json}

@@ -226,7 +226,8 @@ def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: date
         "timezone": event.timezone,
     }
     if fields.schedule is not UNSET:
-        stays = {name: value for name, value in stays.items() if name not in brings(fields.schedule)}
+        brought = brings(fields.schedule, now=now, timezone=or_none(fields.timezone) or event.timezone)
+        stays = {name: value for name, value in stays.items() if name not in brought}
     unsaid = {name: value for name, value in stays.items() if getattr(fields, name) is UNSET}
     return _recurrence(msgspec.structs.replace(fields, **unsaid), now)
 

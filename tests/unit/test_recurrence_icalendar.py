@@ -406,7 +406,7 @@ def test_an_instance_that_says_the_same_or_is_cancelled_loses_nothing():
 
 
 def test_what_the_text_names_is_known_before_it_is_read_for_good():
-    assert {"start_time", "timezone"} == brings(OWN)
+    assert {"start_time", "timezone"} == brings(OWN, now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
 """What callers write, read into the one canonical recurrence.
 
 A schedule is the JSON object of the first Qhronos (`{"frequency": "weekly", "by_day": ["MO"]}`), RRULE text of one or
-several lines, `{"rrule": […], "rdate": […], "exdate": […]}`, a VEVENT or VCALENDAR, cron, an interval (`5m`,
-`{"every": "5m"}`, `{"interval_seconds": 300}`), or None: once.
+several lines, plain words, `{"rrule": […], "rdate": […], "exdate": […]}`, a VEVENT or VCALENDAR, cron, an interval
+(`5m`, `{"every": "5m"}`, `{"interval_seconds": 300}`), or None: once.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence import cron, intervals, lines, stamps, vevents
+from qhronos.core.recurrence import cron, intervals, lines, phrases, stamps, vevents
 from qhronos.core.recurrence.business import refuse_what_cannot_roll
 from qhronos.core.recurrence.model import USUAL_DST, Business, Dst, Fold, Recurrence, Subdaily
 from qhronos.core.recurrence.rule import FIELDS, Fault, Rule, from_parts, from_text, to_text
@@ -28,11 +29,12 @@ from qhronos.core.recurrence.said import (
 )
 from qhronos.core.recurrence.stamps import FIRST_YEAR
 from qhronos.core.recurrence.vtimezones import face_of
-from qhronos.core.recurrence.zones import EPOCH, LAST, Face, instant, seconds, wall_seconds, zone
+from qhronos.core.recurrence.zones import LAST, Face, instant, seconds, wall_seconds, zone
 from qhronos.errors import Invalid
 
 PARTS = {"frequency": "FREQ"} | {field: part for part, field in FIELDS.items() if part != "FREQ"}
 KEYS = {part: key for key, part in PARTS.items()}
+LINES = re.compile(r"FREQ=|^\s*(?:DTSTART|RRULE|RDATE|EXDATE|EXRULE)\b|^\s*[A-Z-]+[:;=]", re.IGNORECASE | re.MULTILINE)
 SETS = ("rrule", "rdate", "exdate")
 INTERVALS = frozenset({"every", "interval_seconds"})
 
@@ -53,7 +55,7 @@ def parse(
     `timezone`; both may come from a DTSTART line instead. Without either it starts `now`, or with the first `rdate` if
     there is no rule. The zone is UTC if nothing names one.
     """
-    said = _read(schedule, now)
+    said = _read(schedule, now, timezone)
     name, vtimezone = _zone(said, timezone)
     face = face_of(name, vtimezone)
     rdate = _canonical(said.rdate, name)
@@ -75,9 +77,9 @@ def parse(
     return recurrence
 
 
-def brings(schedule: object) -> frozenset[str]:
+def brings(schedule: object, *, now: datetime, timezone: str | None = None) -> frozenset[str]:
     """Which of `start_time` and `timezone` the schedule names itself."""
-    said = _read(schedule, EPOCH)
+    said = _read(schedule, now, timezone)
     names = {"start_time": said.dtstart, "timezone": said.timezone}
     return frozenset(name for name, value in names.items() if value is not None)
 
@@ -138,14 +140,14 @@ def _canonical(times: Iterable[Stamp], name: str) -> tuple[str, ...]:
     return tuple(sorted(values))
 
 
-def _read(schedule: object, now: datetime) -> Said:
+def _read(schedule: object, now: datetime, timezone: str | None) -> Said:
     match schedule:
         case None | Said():
             return schedule or Said()
         case str() if schedule.lstrip("\ufeff \r\n\t")[:6].upper() == "BEGIN:":
             return vevents.read(schedule, now)
         case str():
-            return _text(schedule)
+            return _text(schedule, now, timezone)
         case Mapping() if not INTERVALS.isdisjoint(schedule):
             return Said((_interval(schedule),))
         case Mapping() if "rrule" in schedule or (schedule and schedule.keys() <= {"rdate", "exdate"}):
@@ -153,17 +155,20 @@ def _read(schedule: object, now: datetime) -> Said:
         case Mapping():
             return _object(schedule)
         case _:
-            raise Invalid("schedule: must be an object, RRULE text or null", field="schedule")
+            raise Invalid("schedule: must be an object, text or null", field="schedule")
 
 
-def _text(text: str) -> Said:
+def _text(text: str, now: datetime, timezone: str | None) -> Said:
+    """One notation of many; words are what is none of the others."""
     if len(text.encode()) > MOST_TEXT:
         raise Invalid(f"schedule: longer than {MOST_TEXT} bytes", field="schedule")
     if cron.is_meant(text):
         return cron.read(text)
     if intervals.is_meant(text):
         return Said((intervals.read(text, "schedule"),))
-    return lines.read(text)
+    if LINES.search(text) or not text.strip():
+        return lines.read(text)
+    return phrases.read(text, now, timezone)
 
 
 def _interval(schedule: Mapping[str, object]) -> Rule:
