@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -47,9 +47,15 @@ def date_of(day: int) -> date:
     return date.fromordinal(day + EPOCH_ORDINAL)
 
 
+@cache
 def first_of(year: int) -> int:
     """The first of January; of year 10000 too."""
     return 365 * (year - 1) + (year - 1) // 4 - (year - 1) // 100 + (year - 1) // 400 + 1 - EPOCH_ORDINAL
+
+
+def next_year(day: int) -> int:
+    """The first of January after the day."""
+    return first_of(date_of(day).year + 1)
 
 
 def first_of_month(year: int, month: int) -> int:
@@ -178,13 +184,12 @@ class Days:
             self._asked = day, answer
         return answer
 
-    def within(self, first: int, end: int) -> list[int]:
+    def within(self, first: int, end: int) -> Iterator[int]:
         """The allowed days from `first` until before `end`."""
-        found = []
         for year in range(date_of(first).year, date_of(min(end - 1, LAST_DAY)).year + 1):
             base, allowed = first_of(year), self.of_year(year)
-            found += [base + i for i in allowed[bisect_left(allowed, first - base) : bisect_left(allowed, end - base)]]
-        return found
+            for index in range(bisect_left(allowed, first - base), bisect_left(allowed, end - base)):
+                yield base + allowed[index]
 
 
 @lru_cache(maxsize=256)

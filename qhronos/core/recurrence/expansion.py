@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from qhronos.core.recurrence import stamps
-from qhronos.core.recurrence.business import Days, Given, Rolling, days_of, without_closed
+from qhronos.core.recurrence.business import Days, Rolling, days_of, without_closed
 from qhronos.core.recurrence.days import day_of
 from qhronos.core.recurrence.model import Counted, Dst, Expansion, Instant, Mark, Recurrence
 from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Stream
@@ -45,10 +45,9 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     if not recurrence.rrule and not recurrence.rdate and not recurrence.exrule:
         return _single(recurrence, compiled, since, until)
     first, end = _window(compiled, since, until)
-    face = compiled.face
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
-    moments, origins = _moments(recurrence, compiled, first, end, face, steps)
+    moments, origins = _moments(recurrence, compiled, first, end, steps)
     for at, wall, mark in moments:
         if mark is None:
             streams_ended += at == NEVER
@@ -72,26 +71,30 @@ def _window(compiled: Compiled, since: datetime, until: datetime | None) -> tupl
 
 
 def _moments(
-    recurrence: Recurrence, compiled: Compiled, since: int, until: int, face: Face, steps: Steps
+    recurrence: Recurrence, compiled: Compiled, since: int, until: int, steps: Steps
 ) -> tuple[Iterator[Moment], dict[int, date]]:
     """What happens, and from which day what was rolled comes."""
-
-    def given(since: int, until: int) -> Iterator[Moment]:
-        return _given(compiled, since, until, face, steps)
-
     if recurrence.business is None:
-        return given(since, until), {}
-    return _open(recurrence, days_of(recurrence.business), given, since, until, face)
+        return _given(compiled, since, until, steps), {}
+    return _open(recurrence, days_of(recurrence.business), compiled, Span(since, until), steps)
+
+
+class Span(NamedTuple):
+    since: int
+    until: int
 
 
 def _open(
-    recurrence: Recurrence, days: Days, given: Given, since: int, until: int, face: Face
+    recurrence: Recurrence, days: Days, compiled: Compiled, span: Span, steps: Steps
 ) -> tuple[Iterator[Moment], dict[int, date]]:
+    def given(since: int, until: int) -> Iterator[Moment]:
+        return _given(compiled, since, until, steps)
+
+    face = compiled.face
     if days.skips:
-        return without_closed(given, days, since, until, face), {}
-    begins = compiled_of(recurrence).start
-    rolling = Rolling(days, lambda wall: resolve(wall, begins, _policy(recurrence), face), face)
-    return rolling.moments(given, since, until), rolling.origins
+        return without_closed(given, days, *span, face), {}
+    rolling = Rolling(days, lambda wall: resolve(wall, compiled.start, _policy(recurrence), face), face)
+    return rolling.moments(given, *span), rolling.origins
 
 
 def _policy(recurrence: Recurrence) -> Dst:
@@ -99,10 +102,10 @@ def _policy(recurrence: Recurrence) -> Dst:
     return recurrence.dst if recurrence.rrule or recurrence.rdate else Dst(gap=recurrence.dst.gap)
 
 
-def _given(compiled: Compiled, since: int, until: int, face: Face, steps: Steps) -> Iterator[Moment]:
-    merged = _merged(compiled.streams, since, until, face, steps)
+def _given(compiled: Compiled, since: int, until: int, steps: Steps) -> Iterator[Moment]:
+    merged = _merged(compiled.streams, since, until, compiled.face, steps)
     if compiled.against:
-        merged = _without(merged, _merged(compiled.against, since, until, face, steps), steps)
+        merged = _without(merged, _merged(compiled.against, since, until, compiled.face, steps), steps)
     if not compiled.excluded and not compiled.excluded_days:
         return merged
     return (
@@ -135,7 +138,7 @@ def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: 
     """A recurrence that is one instant, to the microsecond."""
     covered = until or instant(_window(compiled, since, until)[1])
     fraction = recurrence.dtstart.microsecond * MICROSECOND
-    moments, origins = _moments(recurrence, compiled, FIRST, LAST, compiled.face, Steps(0))
+    moments, origins = _moments(recurrence, compiled, FIRST, LAST, Steps(0))
     everything = [
         Instant(instant(at) + fraction, wall_time(wall) + fraction, mark, origins.get(at))
         for at, wall, mark in moments

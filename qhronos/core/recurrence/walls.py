@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence.days import Periods, allowed_days
+from qhronos.core.recurrence.days import Periods, allowed_days, next_year
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import Rule
 from qhronos.core.recurrence.times import Times
@@ -20,6 +20,8 @@ class Walls:
         self._periods = Periods(rule, dtstart)
         self._times = Times(rule.by_hour, rule.by_minute, rule.by_second)
         self._positions = rule.by_set_pos
+        # Where every period counts and none is chosen from, a year is as good a period as any.
+        self._all_count = rule.interval == 1 and not rule.by_set_pos
 
     def between(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
         """Wall times and true; or a time and false: none comes before it."""
@@ -28,7 +30,7 @@ class Walls:
             steps.take(7)
             day, allowed = self._days.first_from(day)
             if allowed:
-                first, end = self._periods.around(day)
+                first, end = (day, next_year(day)) if self._all_count else self._periods.around(day)
                 if first <= day:
                     for wall in self._of_period(first, end, max(since, day * DAY), until, steps):
                         yield wall, True
@@ -38,20 +40,20 @@ class Walls:
 
     def _of_period(self, first: int, end: int, since: int, until: int, steps: Steps) -> Iterator[int]:
         if self._positions:
-            days = self._days.within(first, end)
+            days = list(self._days.within(first, end))
             steps.take(len(days) + 3 * len(self._positions))
             return (wall for wall in at_positions(self._positions, days, self._times) if since <= wall < until)
-        one = end - first == 1
-        days = [first] if one else self._days.within(max(first, since // DAY), min(end, -(-until // DAY)))
-        return at_times(self._times, days, since, until, steps)
+        near = self._days.within(max(first, since // DAY), min(end, -(-until // DAY)))
+        return at_times(self._times, near, since, until, steps)
 
 
-def at_times(times: Times, days: Sequence[int], since: int, until: int, steps: Steps) -> Iterator[int]:
+def at_times(times: Times, days: Iterable[int], since: int, until: int, steps: Steps) -> Iterator[int]:
     """The wall times of these days, as far as they lie in the window."""
     for day in days:
-        for index in range(times.index(max(0, since - day * DAY)), times.count):
-            steps.take(3)
-            wall = day * DAY + times[index]
+        midnight = day * DAY
+        for index in range(times.index(since - midnight) if since > midnight else 0, times.count):
+            steps.take(5)
+            wall = midnight + times[index]
             if wall >= until:
                 return
             yield wall

@@ -73,11 +73,12 @@ def _suggestion(name: str) -> str:
 
 def seconds(instant: datetime) -> int:
     """Whole seconds since 1970, rounded up, from FIRST to LAST."""
-    return max(FIRST, min(-((EPOCH - instant) // SECOND), LAST))
+    since = instant - EPOCH
+    return max(FIRST, min(since.days * DAY + since.seconds + (since.microseconds > 0), LAST))
 
 
 def instant(utc: int) -> datetime:
-    return EPOCH + timedelta(seconds=utc)
+    return EPOCH + timedelta(0, utc)
 
 
 def wall_seconds(wall: datetime) -> int:
@@ -86,7 +87,7 @@ def wall_seconds(wall: datetime) -> int:
 
 
 def wall_time(wall: int) -> datetime:
-    return WALL_EPOCH + timedelta(seconds=wall)
+    return WALL_EPOCH + timedelta(0, wall)
 
 
 @cache
