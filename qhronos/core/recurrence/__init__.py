@@ -6,6 +6,9 @@
     expand(recurrence, since, until, limit)            the instants of a window
     explain(recurrence, instant)                       why it is in the set, or not
     describe(recurrence)                               plain words, or the rule itself
+    diff(old, new, since, until, limit)                what another rule would change
+    split(recurrence, instant)                         what is before the instant, and what follows from it on
+    refuse_crowded(recurrence, now, least)             refuses what fires too often
 
 Nothing here runs long. Work is counted in steps, and what STEPS do not finish says how far it came and is resumed.
 
@@ -23,6 +26,7 @@ What RFC 5545 leaves open is decided so:
 Not taken: RSCALE and SKIP (RFC 7529), EXRULE, RDATE periods, VTIMEZONE.
 """
 
+from qhronos.core.recurrence.diffs import Diff, diff
 from qhronos.core.recurrence.expansion import STEPS, expand, is_settled, local, settle, start
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
@@ -40,6 +44,8 @@ from qhronos.core.recurrence.model import (
 )
 from qhronos.core.recurrence.reasons import check, explain
 from qhronos.core.recurrence.schedule import brings, parse, restated
+from qhronos.core.recurrence.spacing import refuse_crowded
+from qhronos.core.recurrence.splitting import split
 from qhronos.core.recurrence.words import describe
 from qhronos.core.recurrence.zones import clock_changes, timezones, tzdata_version, zone
 
@@ -47,6 +53,7 @@ __all__ = [
     "STEPS",
     "ClockChange",
     "Counted",
+    "Diff",
     "Dst",
     "Expansion",
     "Explanation",
@@ -60,13 +67,16 @@ __all__ = [
     "check",
     "clock_changes",
     "describe",
+    "diff",
     "expand",
     "explain",
     "is_settled",
     "local",
     "parse",
+    "refuse_crowded",
     "restated",
     "settle",
+    "split",
     "start",
     "timezones",
     "to_text",
