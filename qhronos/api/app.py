@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from qhronos.api import audit, bulk, docs, events, health, occurrences, recurrences, stats, tokens
+from qhronos.api import audit, bulk, docs, events, health, occurrences, recurrences, series, stats, tokens
 from qhronos.api.access import Gate, access_of, needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
@@ -26,6 +26,7 @@ HANDLERS: list[Any] = [
     *events.HANDLERS,
     *bulk.HANDLERS,
     *occurrences.HANDLERS,
+    *series.HANDLERS,
     *recurrences.HANDLERS,
     *tokens.HANDLERS,
     *audit.HANDLERS,

@@ -58,7 +58,9 @@ def _before(recurrence: Recurrence, at: datetime) -> Recurrence | None:
     dates = [half for text in recurrence.rdate for half in _divided(recurrence, text, at)[0]]
     half = Half(tuple(rules), _sorted(dates), _excluded(recurrence, at)[0])
     if not rules and not dates:
-        return _with(recurrence, half) if not recurrence.rrule and start(recurrence) < at else None
+        # A start that stands alone is named as a date: it stays one instant of a series.
+        alone = half._replace(rdate=(stamps.iso(start(recurrence)),))
+        return _with(recurrence, alone) if not recurrence.rrule and start(recurrence) < at else None
     if recurrence.rrule and not rules:
         # Without a rule DTSTART itself counts, so it must be one of the dates.
         first = min((found for text in dates for found in resolved(recurrence, text)), key=lambda found: found.at)
