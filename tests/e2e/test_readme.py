@@ -17,6 +17,7 @@ TOURS = {
     "README.md": ["signature ok", "completed", "delivered", "02:30 does not exist that day", "paused", "active:"],
     "docs/tutorial/first-event.md": ["signature ok", "attempt 3", "HTTP 503", " delivered  200", "last Friday"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
+    "docs/howto/change-one-occurrence.md": ["moved to:", "report, weekly", "UNTIL", "18:30:00Z", " stay"],
 }
 
 

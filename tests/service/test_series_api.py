@@ -10,9 +10,11 @@ import pytest
 
 from qhronos.api.auth import Access
 from qhronos.broadcast import Revoke
+from qhronos.config import Scheduler
 from qhronos.core.occurrence import Identity, occurrence_id
 from qhronos.engine import single
 from qhronos.expander import Expander
+from tests.service.api import CONFIG, open_api, open_deps
 from tests.service.events import (
     audit_of,
     create,
@@ -204,10 +206,9 @@ class TestMove:
         assert ["12:10:00", "12:50:00"] == [due[11:19] for due, *_ in await closed(api, event)]
 
     async def test_what_was_moved_takes_no_room_from_the_others(self, api, clock, daily):
-        config = api.deps.config.scheduler
         await override(api, daily, "2026-03-05T12:00:00Z", metadata={})
         clock.advance(24 * 3600)
-        await Expander(api.deps.changes.stores, clock, type(config)(max_open=1)).tick()
+        await Expander(api.deps.changes.stores, clock, Scheduler(max_open=1)).tick()
 
         assert [(0, 0), (3 * 1440, 3 * 1440)] == await standing(api, daily, clock)
 
@@ -559,3 +560,31 @@ class TestDiff:
         answer = await self.diff(api, daily, **said)
 
         assert (422, field) == (answer.status_code, answer.json()["field"])
+
+
+class TestMinPeriod:
+    TOLD = "schedule: fires at 2026-03-01T12:00:00Z and 2026-03-01T12:00:30Z, 30 s apart; at least 60 s are required"
+
+    @pytest.fixture
+    async def strict(self, database, redis_url, redis_prefix, clock):
+        config = msgspec.structs.replace(CONFIG, scheduler=Scheduler(min_period=MINUTE))
+        async with open_deps(database, redis_url, redis_prefix, clock, config) as deps, open_api(deps) as api:
+            yield api
+
+    async def test_what_fires_more_often_is_refused_wherever_it_is_said(self, strict):
+        often = {"schedule": "FREQ=SECONDLY;INTERVAL=30"}
+        event = await create(strict, schedule="FREQ=MINUTELY")
+        answers = [
+            await strict.post("/events", {"name": "n", "webhook": "https://example.com/"} | often),
+            await strict.patch(f"/events/{event['id']}", often),
+            await strict.post(f"/events/{event['id']}/diff", often),
+        ]
+
+        assert {(422, "schedule", self.TOLD)} == {
+            (answer.status_code, *picked(answer.json(), "field", "error")) for answer in answers
+        }
+
+    async def test_a_preview_only_warns(self, strict):
+        answer = await strict.post("/recurrences/preview", {"schedule": "FREQ=SECONDLY;INTERVAL=30"})
+
+        assert (200, [self.TOLD]) == (answer.status_code, answer.json()["warnings"])
