@@ -23,6 +23,7 @@ from qhronos.api import (
     imports,
     occurrences,
     recurrences,
+    series,
     stats,
     tokens,
 )
@@ -42,6 +43,7 @@ HANDLERS: list[Any] = [
     *exports.HANDLERS,
     *feeds.HANDLERS,
     *occurrences.HANDLERS,
+    *series.HANDLERS,
     *recurrences.HANDLERS,
     *tokens.HANDLERS,
     *audit.HANDLERS,

@@ -88,7 +88,7 @@ class EventEdit(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-def fields_of(body: NewEvent | EventEdit, egress: Egress) -> Fields:
+def fields_of(body: Said, egress: Egress) -> Fields:
     """The same, vetted, in the words of the engine. Raises Invalid with the field."""
     if isinstance(body.start_time, datetime) and body.start_time.year not in YEARS:
         raise Invalid(f"start_time: must lie between {YEARS[0]} and {YEARS[-1]}", field="start_time")
@@ -97,7 +97,7 @@ def fields_of(body: NewEvent | EventEdit, egress: Egress) -> Fields:
     if not isinstance(body.schedule, UnsetType | None):
         encode_bounded(body.schedule, "schedule")
     return Fields(
-        name=body.name,
+        name=getattr(body, "name", UNSET),
         description="" if body.description is None else body.description,
         key=body.key,
         start_time=body.start_time,
@@ -137,7 +137,7 @@ def encode_bounded(value: object, field: str) -> msgspec.Raw:
     return msgspec.Raw(encoded)
 
 
-def _action(body: NewEvent | EventEdit, egress: Egress) -> msgspec.Raw | UnsetType:
+def _action(body: Said, egress: Egress) -> msgspec.Raw | UnsetType:
     if body.action is not UNSET and bytes(body.action) != b"null":
         return msgspec.Raw(actions.encode(actions.parse(body.action, egress)))
     if isinstance(body.webhook, str):

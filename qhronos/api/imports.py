@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, TypeAlias
 from uuid import UUID
@@ -143,10 +143,17 @@ async def _foresee(deps: Deps, actor: Actor, items: Sequence[Item], seen: set[st
         there = await events.find_keys(conn, keys, actor.scope)
         now = deps.clock.now()
         held = {key: await events.get(conn, event_id, actor.scope, now) for key, (event_id, _) in there.items()}
-    return await asyncio.to_thread(lambda: [_foreseen(item, held, seen, now) for item in items])
+    least = deps.config.scheduler.min_period
+
+    def edited(event: Event, item: Item) -> Event:
+        return merge(event, item.fields, now, least)[0]
+
+    return await asyncio.to_thread(lambda: [_foreseen(item, held, seen, edited) for item in items])
 
 
-def _foreseen(item: Item, held: Mapping[str, Event | None], seen: set[str], now: datetime) -> Fate:
+def _foreseen(
+    item: Item, held: Mapping[str, Event | None], seen: set[str], edited: Callable[[Event, Item], Event]
+) -> Fate:
     event = item.creation.prepared.event
     before = held.get(event.key) if event.key else None
     if event.key in held and before is None:
@@ -154,7 +161,7 @@ def _foreseen(item: Item, held: Mapping[str, Event | None], seen: set[str], now:
     again = before is not None or event.key in seen
     seen |= {event.key} if event.key else set()
     try:
-        return (200 if again else 201, merge(before, item.fields, now)[0] if before else event)
+        return (200 if again else 201, edited(before, item) if before else event)
     except Refusal as error:
         return error
 

@@ -74,6 +74,7 @@ class OccurrenceView(Struct, frozen=True, kw_only=True):
     version: Annotated[int, Meta(description="Of the event that it is bound to.")]
     attempt: Annotated[int, Meta(description="The number of the last attempt; 0 before the first.")]
     next_attempt_at: datetime | None
+    move_to: Annotated[datetime | None, Meta(description="When it happens instead, if it was moved.")]
     local: Annotated[str | None, Meta(description="The local time that the rule asked for.")]
     finished_at: datetime | None
 
@@ -148,7 +149,7 @@ async def replay_occurrence(
     deps: Given[Deps], caller: Given[Caller], request: Request, occurrence_id: FromPath[str]
 ) -> OccurrenceView:
     """With the same id and the next attempt number, now, as its event stands today."""
-    return view_of(await deps.replays.replay(actor_of(caller, request), _identity(occurrence_id)))
+    return view_of(await deps.replays.replay(actor_of(caller, request), identity_of(occurrence_id)))
 
 
 @post("/occurrences/{occurrence_id:str}/cancel", **WRITE, opt=CHANGES, summary="Cancel an occurrence")
@@ -156,7 +157,7 @@ async def cancel_occurrence(
     deps: Given[Deps], caller: Given[Caller], request: Request, occurrence_id: FromPath[str]
 ) -> OccurrenceView:
     """As long as it has not started."""
-    return view_of(await deps.replays.cancel(actor_of(caller, request), _identity(occurrence_id)))
+    return view_of(await deps.replays.cancel(actor_of(caller, request), identity_of(occurrence_id)))
 
 
 @post("/occurrences/replay", **WRITE, opt=CHANGES, summary="Make many closed occurrences happen again")
@@ -185,6 +186,7 @@ def view_of(occurrence: Occurrence) -> OccurrenceView:
         version=occurrence.version,
         attempt=occurrence.attempt,
         next_attempt_at=occurrence.fire_at if occurrence.status == Status.SCHEDULED else None,
+        move_to=occurrence.move_to,
         local=occurrence.wall.isoformat() if occurrence.wall else None,
         finished_at=occurrence.finished_at,
     )
@@ -216,13 +218,13 @@ async def _page(deps: Deps, caller: Caller, paging: Paging, wanted: Filter) -> P
 
 async def _find(deps: Deps, caller: Caller, text: str) -> Occurrence:
     async with deps.database.connection() as conn:
-        found = await occurrences.get(conn, _identity(text), caller.visible, deps.clock.now())
+        found = await occurrences.get(conn, identity_of(text), caller.visible, deps.clock.now())
     if found is None:
         raise NotFound(NO_OCCURRENCE)
     return found
 
 
-def _identity(text: str) -> Identity:
+def identity_of(text: str) -> Identity:
     try:
         return parse_occurrence_id(text)
     except NotFound as error:

@@ -118,7 +118,7 @@ EXPLAIN = needs(Access.READ, example={**RULE, "instant": "2027-03-14T07:30:00Z"}
 async def preview_recurrence(deps: Given[Deps], data: JSONBody[PreviewRequest]) -> Preview:
     """What creating an event would refuse is answered with a warning, as long as the rule can be read at all."""
     # Apart from the event loop: hostile rules use up their whole budget of steps, and others are waiting.
-    return await asyncio.to_thread(_preview, data, deps.clock.now())
+    return await asyncio.to_thread(_preview, data, deps.clock.now(), deps.config.scheduler.min_period)
 
 
 @post(
@@ -137,8 +137,9 @@ async def list_timezones() -> Timezones:
     return Timezones(list(rec.timezones()), rec.tzdata_version())
 
 
-def _preview(data: PreviewRequest, now: datetime) -> Preview:
-    recurrence, warnings = _read(data, now)
+def _preview(data: PreviewRequest, now: datetime, min_period: timedelta) -> Preview:
+    recurrence = _read(data, now)
+    warnings = _refusals(recurrence, now, min_period)
     since = data.since or rec.earliest(recurrence)
     if data.until is not None and data.until <= since:
         raise Invalid("until: must be later than since", field="until")
@@ -148,7 +149,7 @@ def _preview(data: PreviewRequest, now: datetime) -> Preview:
     return Preview(
         recurrence=canonical(recurrence),
         words=rec.describe(recurrence),
-        occurrences=[_view(recurrence, instant) for instant in found.instants],
+        occurrences=[instant_view_of(recurrence, instant) for instant in found.instants],
         complete=found.complete,
         warnings=warnings,
         clock_changes=_clock_changes(recurrence, since, data.until, found),
@@ -156,7 +157,7 @@ def _preview(data: PreviewRequest, now: datetime) -> Preview:
 
 
 def _explain(data: ExplainRequest, now: datetime) -> ExplanationView:
-    recurrence, _ = _read(data, now)
+    recurrence = _read(data, now)
     explanation = rec.explain(recurrence, data.instant)
     return ExplanationView(
         recurrence=canonical(recurrence),
@@ -168,9 +169,8 @@ def _explain(data: ExplainRequest, now: datetime) -> ExplanationView:
     )
 
 
-def _read(rule: Rule, now: datetime) -> tuple[Recurrence, list[str]]:
-    """The recurrence, and why an event would not be created with it."""
-    recurrence = rec.parse(
+def _read(rule: Rule, now: datetime) -> Recurrence:
+    return rec.parse(
         rule.schedule,
         now=now,
         start_time=rule.start_time,
@@ -178,11 +178,16 @@ def _read(rule: Rule, now: datetime) -> tuple[Recurrence, list[str]]:
         dst=rule.dst,
         subdaily=rule.subdaily,
     )
+
+
+def _refusals(recurrence: Recurrence, now: datetime, min_period: timedelta) -> list[str]:
+    """Why an event would not be created with it."""
     try:
         rec.check(recurrence, now)
+        rec.refuse_crowded(recurrence, now, min_period)
     except Invalid as refusal:
-        return recurrence, [str(refusal)]
-    return recurrence, []
+        return [str(refusal)]
+    return []
 
 
 def _expand(recurrence: Recurrence, window: Window) -> Expansion:
@@ -211,7 +216,7 @@ def _change(change: ClockChange) -> ChangeView:
     return ChangeView(at=change.at, before=_offset(change.before), after=_offset(change.after))
 
 
-def _view(recurrence: Recurrence, instant: Instant) -> OccurrenceView:
+def instant_view_of(recurrence: Recurrence, instant: Instant) -> OccurrenceView:
     local = rec.local(recurrence, instant.at)
     return OccurrenceView(at=instant.at, local=local, mark=instant.mark, note=_note(instant, local))
 

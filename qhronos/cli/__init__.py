@@ -26,7 +26,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Events and what becomes of them": {
         "event": ("qhronos.cli.event:event", "Create, list and change events."),
-        "occurrence": ("qhronos.cli.occurrence:occurrence", "See, replay and cancel occurrences."),
+        "occurrence": ("qhronos.cli.occurrence:occurrence", "See, change, replay and cancel occurrences."),
         "preview": ("qhronos.cli.preview:preview", "Show when a schedule fires, without creating anything."),
         "import": ("qhronos.cli.files:import_file", "Import a calendar, a crontab or an export."),
         "export": ("qhronos.cli.files:export", "Export events, as JSON or as a calendar."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -172,6 +173,52 @@ def run(*, api: Api, event_id: str, form: str) -> None:
 def skip(*, api: Api, event_id: str, instant: str, form: str) -> None:
     """Leave out the occurrence of an event at INSTANT."""
     _show(api.post(f"/events/{segment(event_id)}/skip", {"scheduled_at": instant}), form)
+
+
+@event.command()
+@click.argument("event_id")
+@click.argument("instant", type=Time(aware=True))
+@with_content
+@click.option("--name")
+@output.choice
+@uses_api
+def split(*, api: Api, event_id: str, instant: str, name: str | None, form: str, **content: Any) -> None:
+    """End an event before INSTANT, and go on with a new one from there.
+
+    The new event is like the old one but for what is named; INSTANT is one of the old event's, and the first of the new.
+    """
+    body = {"scheduled_at": instant, **_body(content), **({"name": name} if name else {})}
+    _show(api.post(f"/events/{segment(event_id)}/split", body), form)
+
+
+@event.command()
+@click.argument("event_id")
+@click.option("--schedule", type=Schedule(), metavar="RULE", help="How it would repeat: an RRULE or a JSON object.")
+@click.option("--at", "start_time", type=Time(), metavar="TIME", help="When it would begin.")
+@click.option("--tz", "timezone", metavar="ZONE", help="The time zone that it would have.")
+@click.option("--since", type=Time(aware=True), metavar="TIME", help="Compare from here on.  [default: now]")
+@click.option(
+    "--until", type=Time(aware=True), metavar="TIME", help="Compare what is before this.  [default: 30 days on]"
+)
+@click.option("--limit", "-n", type=int, default=100, show_default=True)
+@output.table_or_json
+@uses_api
+def diff(*, api: Api, event_id: str, form: str, **said: Any) -> None:
+    """Show what another schedule would change: + what comes, - what goes.
+
+    Nothing is changed; `event update` does that.
+    """
+    given = {field: value for field, value in said.items() if value is not None}
+    answer = api.post(f"/events/{segment(event_id)}/diff", given)
+    if form == "json":
+        output.plain(answer, [], form)
+        return
+    marked = [(sign, one) for sign, side in (("-", "removed"), ("+", "added")) for one in answer[side]]
+    for sign, one in sorted(marked, key=lambda pair: datetime.fromisoformat(pair[1]["at"])):
+        click.echo(f"{sign} {when(one['at'])}  {one['local'].replace('T', ' ', 1)}")
+    click.echo(f"{len(answer['kept'])} stay", err=True)
+    if not answer["complete"]:
+        click.echo("there are more: raise --limit, or name --since and --until", err=True)
 
 
 @event.command()

@@ -9,7 +9,7 @@ import click
 from qhronos.cli import output
 from qhronos.cli.client import Api, segment, uses_api
 from qhronos.cli.output import when, words
-from qhronos.cli.params import Time
+from qhronos.cli.params import Json, Time
 
 LIST: output.Columns = {
     "ID": lambda occurrence: occurrence["id"],
@@ -28,6 +28,7 @@ SHOW: output.Columns = {
     "attempts": lambda occurrence: str(occurrence["attempt"]),
     "local time": lambda occurrence: words(occurrence["local"]),
     "origin": lambda occurrence: occurrence["origin"],
+    "moved to": lambda occurrence: when(occurrence["move_to"]),
     "next try": lambda occurrence: when(occurrence["next_attempt_at"]),
     "finished": lambda occurrence: when(occurrence["finished_at"]),
 }
@@ -44,7 +45,7 @@ ATTEMPTS: output.Columns = {
 
 @click.group()
 def occurrence() -> None:
-    """See, replay and cancel occurrences."""
+    """See, change, replay and cancel occurrences."""
 
 
 @occurrence.command("list")
@@ -124,3 +125,42 @@ def replay_failed(*, api: Api, form: str, dry_run: bool, limit: int, **wanted: A
 def cancel(*, api: Api, occurrence_id: str, form: str) -> None:
     """Call off an occurrence that is still waiting."""
     output.one(api.post(f"/occurrences/{segment(occurrence_id)}/cancel"), SHOW, form)
+
+
+@occurrence.command()
+@click.argument("occurrence_id")
+@click.argument("time", type=Time(aware=True), required=False)
+@click.option("--back", is_flag=True, help="To its own instant.")
+@output.choice
+@uses_api
+def move(*, api: Api, occurrence_id: str, time: str | None, back: bool, form: str) -> None:
+    """Let an occurrence that is waiting happen at TIME instead; its id stays."""
+    if bool(time) is back:
+        raise click.UsageError("name either TIME or --back")
+    output.one(api.patch(f"/occurrences/{segment(occurrence_id)}", {"move_to": time}), SHOW, form)
+
+
+@occurrence.command()
+@click.argument("occurrence_id")
+@click.argument("metadata", type=Json())
+@output.choice
+@uses_api
+def payload(*, api: Api, occurrence_id: str, metadata: Any, form: str) -> None:
+    """Let an occurrence that is waiting carry METADATA (JSON) instead of those of its event; null: those again."""
+    output.one(api.patch(f"/occurrences/{segment(occurrence_id)}", {"metadata": metadata}), SHOW, form)
+
+
+@occurrence.command()
+@click.argument("event_id")
+@click.argument("instant", type=Time(aware=True))
+@click.option("--move-to", type=Time(aware=True), metavar="TIME", help="When it happens instead.")
+@click.option("--metadata", type=Json(), metavar="JSON", help="Goes out instead of the metadata of the event.")
+@output.choice
+@uses_api
+def override(*, api: Api, event_id: str, instant: str, move_to: str | None, metadata: Any, form: str) -> None:
+    """Move or change the occurrence of an event at INSTANT, also one that is too far ahead to be listed."""
+    said = {field: value for field, value in (("move_to", move_to), ("metadata", metadata)) if value is not None}
+    if not said:
+        raise click.UsageError("nothing to change; name --move-to or --metadata")
+    body = {"scheduled_at": instant, **said}
+    output.one(api.post(f"/events/{segment(event_id)}/override", body), SHOW, form)

@@ -28,6 +28,7 @@ from qhronos.engine.backlog import Backlog, pass_cursor
 from qhronos.engine.draft import EXPIRED, ROOM, Fields, merge, policies_of, reach, recurrence_of
 from qhronos.engine.expand import open_rows
 from qhronos.engine.notify import announce, recall
+from qhronos.engine.overrides import reapply
 from qhronos.engine.stores import Stores
 from qhronos.errors import Conflict, NotFound, Outdated
 from qhronos.store import Connection, audit, changes, events, expansion, idempotency, pending
@@ -95,6 +96,7 @@ class Changes:
     def __init__(self, stores: Stores, clock: Clock, scheduler: Scheduler) -> None:
         self.stores = stores
         self.clock = clock
+        self.min_period = scheduler.min_period
         self._scheduler = scheduler
 
     async def edit(
@@ -157,7 +159,19 @@ class Changes:
         """An edit. Only another recurrence moves instants; everything else binds what is open to the new version."""
         conn, event_id, now = change.conn, change.event.id, change.now
         # In a thread: a hostile rule may use up its whole step budget.
-        merged, recurrence = await asyncio.to_thread(merge, change.event, fields, now)
+        merged, recurrence = await asyncio.to_thread(merge, change.event, fields, now, self.min_period)
+        dropped = await self.become(change, merged, recurrence)
+        if not isinstance(fields.hmac_secret, msgspec.UnsetType):
+            await events.set_secret(conn, event_id, fields.hmac_secret)
+        details = {"overrides_dropped": dropped} if dropped else {}
+        await change.record("event.updated", version=merged.version, fields=fields.given(), **details)
+        await change.save()
+
+    async def become(self, change: Change, merged: Event, recurrence: Recurrence | None) -> list[datetime]:
+        """The held event in its next version, with `recurrence` if that is another: which instants were changed by hand
+        and are none any more. Not saved yet."""
+        conn, event_id, now = change.conn, change.event.id, change.now
+        dropped: list[datetime] = []
         if recurrence is not None:
             await self._finish_past(change)
             change.touched(await changes.remove_future(conn, event_id, now), plan=False)
@@ -165,12 +179,20 @@ class Changes:
         paused = merged.status == EventStatus.PAUSED
         change.touched(await changes.rebind(conn, event_id, merged.version, now), plan=not paused)
         if recurrence is not None:
+            dropped = await self.reapply(change, recurrence)
             await self._expand_anew(change, recurrence)
         await events.next_version(conn, change.event, now)
-        if not isinstance(fields.hmac_secret, msgspec.UnsetType):
-            await events.set_secret(conn, event_id, fields.hmac_secret)
-        await change.record("event.updated", version=merged.version, fields=fields.given())
-        await change.save()
+        return dropped
+
+    async def reapply(self, change: Change, recurrence: Recurrence) -> list[datetime]:
+        """Open what was changed by hand and is still of the recurrence; which instants are not. Before `expand`."""
+        event = change.event
+        opened, dropped = await reapply(change.conn, event.id, event.version, recurrence, change.now)
+        if event.status == EventStatus.PAUSED:
+            await changes.block(change.conn, event.id, change.now)
+        else:
+            change.opened += opened
+        return dropped
 
     async def pause_held(self, change: Change, reason: str | None) -> None:
         """Keep what is open, but from being claimed; what is held for later is handed back."""
@@ -192,11 +214,11 @@ class Changes:
 
     async def expand(self, change: Change, recurrence: Recurrence) -> None:
         """Make what is near, from the cursor of the event on; the cursor moves. Not saved yet."""
-        conn, event, now = change.conn, change.event, change.now
+        event, now = change.event, change.now
         if event.status == EventStatus.PAUSED:
             await self._look_ahead(change, recurrence)
             return
-        room = max(0, ROOM - len(await changes.list_open(conn, event.id, now)))
+        room = max(0, ROOM - await self._count_open(change))
         policies = policies_of(event)
         step = await asyncio.to_thread(reach, recurrence, event.expanded_until, policies, room, now, self._scheduler)
         await self._write(change, recurrence, step)
@@ -209,12 +231,16 @@ class Changes:
         cursor = {name: getattr(step, name) for name in ("expanded_until", "next_due_at", "next_expand_at")}
         change.event = msgspec.structs.replace(event, **cursor)
 
+    async def _count_open(self, change: Change) -> int:
+        counts = await pending.count_open(change.conn, [change.event.id])
+        return counts.get(change.event.id, 0)
+
     async def _finish_past(self, change: Change) -> None:
         """What the rule gave until now is recorded before another takes over, however late the expander is: made as far
         as there is room, counted beyond."""
-        conn, now, recurrence = change.conn, change.now, recurrence_of(change.event)
+        now, recurrence = change.now, recurrence_of(change.event)
         catchup = in_catchup(policies_of(change.event).misfire, now)
-        room = self._scheduler.max_open - len(await changes.list_open(conn, change.event.id, now))
+        room = self._scheduler.max_open - await self._count_open(change)
         while change.event.status == EventStatus.ACTIVE and is_behind(change) and room > 0:
             since = change.event.expanded_until
             step = await asyncio.to_thread(

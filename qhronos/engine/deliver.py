@@ -51,7 +51,7 @@ async def attempt(row: Claimed, perform: Perform, defaults: Defaults, clock: Clo
     started_at = clock.now()
     delivery = _delivery(row, retry, defaults.secret, started_at)
     if not row.attempt:
-        metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.due_at).total_seconds()))
+        metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.fire_at).total_seconds()))
     try:
         outcome = await perform(row.action, delivery)
     except Exception as error:  # the guard around a plug-in; logged here once, with its traceback

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from qhronos.core.recurrence import (
     check,
     is_settled,
     parse,
+    refuse_crowded,
     restated,
     settle,
     start,
@@ -89,7 +90,7 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
 
     May take as long as the recurrence's budget of steps: see `is_quick`.
     """
-    recurrence = _recurrence(fields, now)
+    recurrence = _recurrence(fields, now, scheduler.min_period)
     policies = Policies(retry=or_none(fields.retry), misfire=or_none(fields.misfire) or Misfire())
     began = start(recurrence)
     since = begin(recurrence, now, scheduler.grace_period)
@@ -120,7 +121,7 @@ def is_quick(fields: Fields) -> bool:
     return or_none(fields.schedule) is None
 
 
-def merge(event: Event, fields: Fields, now: datetime) -> tuple[Event, Recurrence | None]:
+def merge(event: Event, fields: Fields, now: datetime, min_period: timedelta) -> tuple[Event, Recurrence | None]:
     """The event as `fields` change it, in its next version; and its recurrence, if that is another. Raises Invalid."""
     changes = {name: getattr(fields, name) for name in PLAIN if getattr(fields, name) is not UNSET}
     merged = msgspec.structs.replace(
@@ -131,16 +132,19 @@ def merge(event: Event, fields: Fields, now: datetime) -> tuple[Event, Recurrenc
         version=event.version + 1,
         updated_at=now,
     )
-    if not fields.says_when:
-        return merged, None
-    before = recurrence_of(event)
-    after = _next_recurrence(event, before, fields, now)
+    before, after = reschedule(event, fields, now, min_period)
     if fields.schedule is not UNSET:
         merged = msgspec.structs.replace(merged, schedule=_schedule(fields.schedule))
     if after == before:
         return merged, None
     when = {"start_time": start(after), "timezone": after.timezone, "tzdata": tzdata_version()}
-    return msgspec.structs.replace(merged, **when, recurrence=_encode(after)), after
+    return msgspec.structs.replace(merged, **when, recurrence=encode(after)), after
+
+
+def reschedule(event: Event, fields: Fields, now: datetime, min_period: timedelta) -> tuple[Recurrence, Recurrence]:
+    """The recurrence of the event, and the one that `fields` make of it. Raises Invalid."""
+    before = recurrence_of(event)
+    return before, _next_recurrence(event, before, fields, now, min_period) if fields.says_when else before
 
 
 PLAIN = ("name", "description", "key", "action", "metadata", "tags")
@@ -176,11 +180,11 @@ def _new_event(
         start_time=began,
         timezone=recurrence.timezone,
         schedule=_schedule(or_none(fields.schedule)),
-        recurrence=_encode(recurrence),
+        recurrence=encode(recurrence),
         action=_given(fields.action),
         metadata=or_none(fields.metadata) or msgspec.Raw(b"{}"),
         tags=or_none(fields.tags) or (),
-        policies=_encode(policies),
+        policies=encode(policies),
         has_hmac_secret=or_none(fields.hmac_secret) is not None,
         status=EventStatus.COMPLETED if nothing_left else EventStatus.ACTIVE,
         reason=None,
@@ -195,7 +199,7 @@ def _new_event(
     )
 
 
-def _recurrence(fields: Fields, now: datetime) -> Recurrence:
+def _recurrence(fields: Fields, now: datetime, min_period: timedelta) -> Recurrence:
     recurrence = parse(
         or_none(fields.schedule),
         now=now,
@@ -207,12 +211,15 @@ def _recurrence(fields: Fields, now: datetime) -> Recurrence:
     )
     if not is_once(recurrence) or recurrence.business:
         check(recurrence, now)
+        refuse_crowded(recurrence, now, min_period)
         while not is_settled(recurrence):
             recurrence = settle(recurrence)
     return recurrence
 
 
-def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: datetime) -> Recurrence:
+def _next_recurrence(
+    event: Event, before: Recurrence, fields: Fields, now: datetime, min_period: timedelta
+) -> Recurrence:
     """What was not said stays as it is: the instant of the start, the zone, the rule.
 
     The rule is not read anew as it was written: `in 90 minutes` would be another time by now.
@@ -229,7 +236,7 @@ def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: date
         brought = brings(fields.schedule, now=now, timezone=or_none(fields.timezone) or event.timezone)
         stays = {name: value for name, value in stays.items() if name not in brought}
     unsaid = {name: value for name, value in stays.items() if getattr(fields, name) is UNSET}
-    return _recurrence(msgspec.structs.replace(fields, **unsaid), now)
+    return _recurrence(msgspec.structs.replace(fields, **unsaid), now, min_period)
 
 
 def _policies(event: Event, fields: Fields) -> msgspec.Raw:
@@ -238,14 +245,14 @@ def _policies(event: Event, fields: Fields) -> msgspec.Raw:
     before = policies_of(event)
     retry = before.retry if isinstance(fields.retry, UnsetType) else fields.retry
     misfire = before.misfire if isinstance(fields.misfire, UnsetType) else fields.misfire or Misfire()
-    return _encode(Policies(retry=retry, misfire=misfire))
+    return encode(Policies(retry=retry, misfire=misfire))
 
 
 def _schedule(schedule: object) -> msgspec.Raw | None:
-    return None if schedule is None else _encode(schedule)
+    return None if schedule is None else encode(schedule)
 
 
-def _encode(value: object) -> msgspec.Raw:
+def encode(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 

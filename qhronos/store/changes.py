@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from qhronos.core.occurrence import Identity, Status
@@ -30,8 +31,20 @@ class Changed(NamedTuple):
 
 class OpenRow(NamedTuple):
     due_at: datetime
-    fire_at: datetime
     started: bool
+    meant_at: datetime  # its own instant, or where it was moved to
+
+
+class Override(NamedTuple):
+    """What differs for one occurrence; `payload` is JSON and stands in for the event's metadata."""
+
+    due_at: datetime
+    move_to: datetime | None
+    payload: msgspec.Raw | None
+
+    @property
+    def fire_at(self) -> datetime:
+        return self.move_to or self.due_at
 
 
 async def remove_future(conn: Connection, event_id: UUID, now: datetime) -> list[Changed]:
@@ -64,7 +77,7 @@ async def close(
     until: datetime | None = None,
     spare: datetime | None = None,
 ) -> list[Changed]:
-    """Close what has not started as skipped or cancelled: all of it, the one due at `only`, or what is due until `until`."""
+    """Close what has not started as skipped or cancelled: all of it, the one due at `only`, or what is meant until `until`."""
     params = {
         "event_id": event_id,
         "status": str(status),
@@ -109,9 +122,53 @@ async def reopen(conn: Connection, identities: Sequence[Identity], now: datetime
     return [Entry(*row) for row in await cursor.fetchall()]
 
 
-async def override_payload(conn: Connection, identity: Identity, payload: str, now: datetime) -> None:
-    """This occurrence carries `payload` (JSON) instead of the event's metadata."""
-    await conn.execute(SQL["override_payload"], identity._asdict() | {"payload": payload, "now": now})
+async def write_override(conn: Connection, event_id: UUID, override: Override, now: datetime) -> None:
+    """One that says nothing any more is none."""
+    if override.move_to is None and override.payload is None:
+        await delete_overrides(conn, event_id, [override.due_at])
+        return
+    payload = None if override.payload is None else bytes(override.payload).decode()
+    params = override._asdict() | {"event_id": event_id, "payload": payload, "now": now}
+    await conn.execute(SQL["write_override"], params)
+
+
+async def delete_overrides(conn: Connection, event_id: UUID, due_ats: Sequence[datetime]) -> None:
+    await conn.execute(SQL["delete_overrides"], {"event_id": event_id, "due_ats": list(due_ats)})
+
+
+async def get_override(conn: Connection, identity: Identity) -> Override:
+    """What was said of this occurrence, perhaps nothing."""
+    row = await (await conn.execute(SQL["get_override"], identity._asdict())).fetchone()
+    return Override(*row) if row else Override(identity.due_at, None, None)
+
+
+async def list_loose_overrides(conn: Connection, event_id: UUID, now: datetime) -> list[Override]:
+    """Those after `now` whose occurrence is neither open nor closed."""
+    cursor = await conn.execute(SQL["list_loose_overrides"], {"event_id": event_id, "now": now})
+    return [Override(*row) for row in await cursor.fetchall()]
+
+
+async def hand_over_overrides(conn: Connection, event_id: UUID, heir: UUID, since: datetime, now: datetime) -> None:
+    """Those of instants from `since` on become those of `heir`, as far as nothing has come of them."""
+    params = {"event_id": event_id, "heir": heir, "since": since, "now": now}
+    await conn.execute(SQL["hand_over_overrides"], params)
+
+
+async def list_done_ahead(conn: Connection, event_id: UUID, since: datetime) -> list[tuple[datetime, str | None]]:
+    """Instants of the rule from `since` on that have a row, with the reason of those that were called off."""
+    cursor = await conn.execute(SQL["list_done_ahead"], {"event_id": event_id, "since": since})
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def count_overridden(conn: Connection, event_id: UUID) -> int:
+    """How many open occurrences of the event were changed by hand."""
+    row = await (await conn.execute(SQL["count_overridden"], {"event_id": event_id})).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def move(conn: Connection, identity: Identity, fire_at: datetime, now: datetime) -> list[Changed]:
+    """Act on it at `fire_at`; nothing if it is not open or has started."""
+    return await _changed(conn, "move", identity._asdict() | {"fire_at": fire_at, "now": now})
 
 
 async def has_day(conn: Connection, due_at: datetime) -> bool:

@@ -44,12 +44,16 @@ WHERE event_id = %(event_id)s AND lease_until IS NULL
 RETURNING due_at, fire_at, false AS held;
 
 -- name: close
--- Whatever has not started, or one of them, or those due until an instant, moves to the ledger without an attempt.
+-- Whatever has not started, or one of them, or those meant for an instant until then, moves to the ledger without an
+-- attempt. What was moved is meant for where it was moved to; a retry for its own instant.
 WITH gone AS (
     DELETE FROM pending
     WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
         AND (%(only)s::timestamptz IS NULL OR due_at = %(only)s::timestamptz)
-        AND (%(until)s::timestamptz IS NULL OR due_at <= %(until)s::timestamptz)
+        AND (
+            %(until)s::timestamptz IS NULL
+            OR CASE WHEN starts = 0 THEN fire_at ELSE due_at END <= %(until)s::timestamptz
+        )
         AND (%(spare)s::timestamptz IS NULL OR due_at <> %(spare)s::timestamptz)
     RETURNING event_id, due_at, fire_at, origin, version, attempt, wall, lease_until IS NOT NULL AS held
 ), ledger AS (
@@ -71,7 +75,9 @@ WITH ledger AS (
 INSERT INTO tallies (at, status, count) SELECT %(now)s, 'skipped', 1 FROM ledger;
 
 -- name: list_open
-SELECT due_at, fire_at, lease_until IS NOT NULL AND fire_at <= %(now)s AS started FROM pending
+SELECT due_at, lease_until IS NOT NULL AND fire_at <= %(now)s AS started,
+    CASE WHEN starts = 0 THEN fire_at ELSE due_at END AS meant_at
+FROM pending
 WHERE event_id = %(event_id)s
 ORDER BY due_at;
 
@@ -88,9 +94,62 @@ INSERT INTO pending (event_id, due_at, fire_at, version, origin, attempt, blocke
 SELECT event_id, due_at, %(now)s, version, origin, attempt, CASE status WHEN 'paused' THEN 'paused' END, wall FROM back
 RETURNING event_id, due_at, fire_at;
 
--- name: override_payload
-INSERT INTO occurrence_overrides (event_id, due_at, payload, created_at)
-VALUES (%(event_id)s, %(due_at)s, %(payload)s::jsonb, %(now)s);
+-- name: write_override
+-- The whole of it: what was said before of this occurrence and is to stay is said again.
+INSERT INTO occurrence_overrides (event_id, due_at, move_to, payload, created_at)
+VALUES (%(event_id)s, %(due_at)s, %(move_to)s, %(payload)s::jsonb, %(now)s)
+ON CONFLICT (event_id, due_at) DO UPDATE SET move_to = EXCLUDED.move_to, payload = EXCLUDED.payload;
+
+-- name: delete_overrides
+DELETE FROM occurrence_overrides WHERE event_id = %(event_id)s AND due_at = ANY(%(due_ats)b::timestamptz[]);
+
+-- name: get_override
+SELECT due_at, move_to, payload FROM occurrence_overrides WHERE event_id = %(event_id)s AND due_at = %(due_at)s;
+
+-- name: list_loose_overrides
+-- Those of instants to come that have no row, open or closed: an edit has removed it, or it is yet to be made.
+SELECT o.due_at, o.move_to, o.payload FROM occurrence_overrides AS o
+WHERE o.event_id = %(event_id)s AND o.due_at > %(now)s
+    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = o.event_id AND p.due_at = o.due_at)
+    AND NOT EXISTS (SELECT FROM occurrences AS l WHERE l.event_id = o.event_id AND l.due_at = o.due_at)
+ORDER BY o.due_at;
+
+-- name: hand_over_overrides
+-- To the event that goes on from an instant on; not those of what is done or begun already, having been moved to before it.
+UPDATE occurrence_overrides AS o SET event_id = %(heir)s
+WHERE o.event_id = %(event_id)s AND o.due_at >= %(since)s
+    AND NOT EXISTS (SELECT FROM occurrences AS l WHERE l.event_id = o.event_id AND l.due_at = o.due_at)
+    AND NOT EXISTS (
+        SELECT FROM pending AS p
+        WHERE p.event_id = o.event_id AND p.due_at = o.due_at AND (p.starts > 0 OR p.fire_at <= %(now)s)
+    );
+
+-- name: list_done_ahead
+-- Of a rule's instants to come: what is closed, and what is begun, having been moved to an earlier time.
+SELECT due_at, CASE WHEN status IN ('skipped', 'cancelled') THEN reason END FROM occurrences
+WHERE event_id = %(event_id)s AND due_at >= %(since)s AND origin IN ('rule', 'once')
+UNION ALL
+SELECT due_at, NULL FROM pending
+WHERE event_id = %(event_id)s AND due_at >= %(since)s AND origin IN ('rule', 'once');
+
+-- name: count_overridden
+-- What is open and changed by hand: each of them may wait for long.
+SELECT count(*) FROM occurrence_overrides AS o JOIN pending AS p USING (event_id, due_at)
+WHERE o.event_id = %(event_id)s AND p.origin <> 'manual';
+
+-- name: move
+-- Nothing comes back if its request has started meanwhile.
+WITH free AS (
+    SELECT event_id, due_at, lease_until IS NOT NULL AS held FROM pending
+    WHERE event_id = %(event_id)s AND due_at = %(due_at)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    FOR UPDATE
+)
+UPDATE pending AS p
+SET fire_at = %(fire_at)s, lease_until = NULL, worker = NULL,
+    fence = CASE WHEN f.held THEN nextval('fences') ELSE p.fence END
+FROM free AS f
+WHERE p.event_id = f.event_id AND p.due_at = f.due_at
+RETURNING p.due_at, p.fire_at, f.held;
 
 -- name: has_day
 -- Whether the ledger keeps the day of an instant: it may have been dropped.

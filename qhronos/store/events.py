@@ -144,6 +144,10 @@ async def set_secret(conn: Connection, event_id: UUID, secret: str | None) -> No
     await conn.execute(SQL["set_secret"], {"id": event_id, "hmac_secret": secret})
 
 
+async def copy_secret(conn: Connection, source: UUID, event_id: UUID) -> None:
+    await conn.execute(SQL["copy_secret"], {"source": source, "id": event_id})
+
+
 async def delete(conn: Connection, event_id: UUID, now: datetime) -> None:
     """Softly: the row and its history stay until retention takes them."""
     await conn.execute(SQL["delete_event"], {"id": event_id, "now": now})

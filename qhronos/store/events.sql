@@ -51,11 +51,11 @@ FOR UPDATE;
 
 -- name: get_event
 -- `upcoming` is what a list promises to show truly: the first instant that is open and not begun, or the first that is
--- not yet expanded.
+-- not yet expanded; one that was moved may be open far beyond that.
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
     e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
     e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
-    CASE WHEN e.status <> 'deleted' THEN coalesce(open.due_at, e.next_due_at) END AS upcoming
+    CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming
 FROM events AS e
 LEFT JOIN LATERAL (
     SELECT p.due_at FROM pending AS p
@@ -71,7 +71,7 @@ WHERE e.id = %(id)s AND e.status <> 'deleted' AND (%(scope)s::text[] IS NULL OR 
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
     e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
     e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
-    CASE WHEN e.status <> 'deleted' THEN coalesce(open.due_at, e.next_due_at) END AS upcoming
+    CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming
 FROM events AS e
 LEFT JOIN LATERAL (
     SELECT p.due_at FROM pending AS p
@@ -106,6 +106,10 @@ WHERE id = %(id)s;
 
 -- name: set_secret
 UPDATE events SET hmac_secret = %(hmac_secret)s WHERE id = %(id)s;
+
+-- name: copy_secret
+-- From row to row: it is not read to be written.
+UPDATE events SET hmac_secret = (SELECT hmac_secret FROM events WHERE id = %(source)s) WHERE id = %(id)s;
 
 -- name: delete_event
 -- Softly: its history stays, its key is free again.

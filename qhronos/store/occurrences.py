@@ -25,6 +25,7 @@ class Occurrence(Struct, frozen=True, kw_only=True):
     version: int
     attempt: int
     fire_at: datetime | None  # None once it is closed
+    move_to: datetime | None  # instead of its own instant
     wall: datetime | None
     finished_at: datetime | None
 

@@ -59,28 +59,37 @@ WITH open AS (
     ORDER BY o.due_at DESC, o.event_id DESC
     LIMIT %(limit)s
 )
-SELECT * FROM open UNION ALL SELECT * FROM closed
-ORDER BY due_at DESC, event_id DESC
-LIMIT %(limit)s;
+SELECT page.*, v.move_to
+FROM (
+    SELECT * FROM open UNION ALL SELECT * FROM closed
+    ORDER BY due_at DESC, event_id DESC
+    LIMIT %(limit)s
+) AS page
+LEFT JOIN occurrence_overrides AS v USING (event_id, due_at)
+ORDER BY page.due_at DESC, page.event_id DESC;
 
 -- name: get_occurrence
-SELECT p.event_id, p.due_at,
-    CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
-    p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at
-FROM pending AS p
-WHERE p.event_id = %(event_id)s AND p.due_at = %(due_at)s
-    AND (
-        %(scope)s::text[] IS NULL
-        OR EXISTS (SELECT FROM events AS e WHERE e.id = p.event_id AND e.tags && %(scope)s::text[])
-    )
-UNION ALL
-SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at
-FROM occurrences AS o
-WHERE o.event_id = %(event_id)s AND o.due_at = %(due_at)s
-    AND (
-        %(scope)s::text[] IS NULL
-        OR EXISTS (SELECT FROM events AS e WHERE e.id = o.event_id AND e.tags && %(scope)s::text[])
-    );
+SELECT found.*, v.move_to
+FROM (
+    SELECT p.event_id, p.due_at,
+        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
+        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at
+    FROM pending AS p
+    WHERE p.event_id = %(event_id)s AND p.due_at = %(due_at)s
+        AND (
+            %(scope)s::text[] IS NULL
+            OR EXISTS (SELECT FROM events AS e WHERE e.id = p.event_id AND e.tags && %(scope)s::text[])
+        )
+    UNION ALL
+    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at
+    FROM occurrences AS o
+    WHERE o.event_id = %(event_id)s AND o.due_at = %(due_at)s
+        AND (
+            %(scope)s::text[] IS NULL
+            OR EXISTS (SELECT FROM events AS e WHERE e.id = o.event_id AND e.tags && %(scope)s::text[])
+        )
+) AS found
+LEFT JOIN occurrence_overrides AS v USING (event_id, due_at);
 
 -- name: list_attempts
 SELECT attempt, outcome, status_code, reason, excerpt, version, started_at, finished_at

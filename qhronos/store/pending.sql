@@ -45,12 +45,14 @@ RETURNING
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
 
 -- name: find_later_due
--- Which of these have a later occurrence of their event that is due as well; asked only for those that were missed.
+-- Which of these have a later occurrence of their event that is due as well, and was not moved to a time to come; asked
+-- only for those that were missed.
 SELECT t.event_id, t.due_at
 FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
 WHERE EXISTS (
     SELECT FROM pending AS p
     WHERE p.event_id = t.event_id AND p.due_at > t.due_at AND p.due_at <= %(now)s AND p.origin = 'rule'
+        AND (p.starts > 0 OR p.fire_at <= %(now)s)
 );
 
 -- name: find_free_later
@@ -169,7 +171,11 @@ ORDER BY event_id, due_at
 LIMIT %(limit)s;
 
 -- name: count_open
-SELECT event_id, count(*) FROM pending WHERE event_id = ANY(%(event_ids)b::uuid[]) GROUP BY event_id;
+-- What was changed by hand has a limit of its own: it may be open far ahead, and must not take the room of the others.
+SELECT p.event_id, count(*) FROM pending AS p
+WHERE p.event_id = ANY(%(event_ids)b::uuid[])
+    AND NOT EXISTS (SELECT FROM occurrence_overrides AS o WHERE o.event_id = p.event_id AND o.due_at = p.due_at)
+GROUP BY p.event_id;
 
 -- name: ensure_day
 SELECT ensure_ledger_day(day) FROM unnest(%(days)b::date[]) AS t (day);

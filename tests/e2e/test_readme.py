@@ -24,6 +24,7 @@ TOURS = {
     ],
     "docs/howto/subscribe-to-a-calendar.md": ["Tea times", "deleted"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
+    "docs/howto/change-one-occurrence.md": ["moved to:", "report, weekly", "UNTIL", "18:30:00Z", " stay"],
 }
 
 

@@ -37,9 +37,13 @@ ROUTES = {
     "POST /events/{event_id}/resume": WRITE,
     "POST /events/{event_id}/run": WRITE,
     "POST /events/{event_id}/skip": WRITE,
+    "POST /events/{event_id}/override": WRITE,
+    "POST /events/{event_id}/split": WRITE,
+    "POST /events/{event_id}/diff": READ,
     "GET /events/{event_id}/occurrences": READ,
     "GET /occurrences": READ,
     "GET /occurrences/{occurrence_id}": READ,
+    "PATCH /occurrences/{occurrence_id}": WRITE,
     "GET /occurrences/{occurrence_id}/attempts": READ,
     "POST /occurrences/{occurrence_id}/replay": WRITE,
     "POST /occurrences/{occurrence_id}/cancel": WRITE,
@@ -70,6 +74,10 @@ BODIES = {
     "PUT /events/{event_id}": {"name": "changed"},
     "PATCH /events/{event_id}": {"name": "changed"},
     "POST /events/{event_id}/skip": {"scheduled_at": "2026-03-01T13:00:00Z"},
+    "POST /events/{event_id}/override": {"scheduled_at": "2026-03-01T13:00:00Z", "metadata": {}},
+    "POST /events/{event_id}/split": {"scheduled_at": "2026-03-01T13:00:00Z"},
+    "POST /events/{event_id}/diff": {},
+    "PATCH /occurrences/{occurrence_id}": {"metadata": {}},
 }
 EVENT = {"name": "bill", "webhook": "https://example.com/hook", "start_time": "2026-03-01T12:30:00Z"}
 

@@ -63,6 +63,7 @@ async def test_an_occurrence_waits_and_then_completes_under_the_same_id(api, clo
         "version": 1,
         "attempt": 0,
         "next_attempt_at": "2026-03-01T12:00:00Z",
+        "move_to": None,
         "local": "2026-03-01T12:00:00",
         "finished_at": None,
     } == waiting

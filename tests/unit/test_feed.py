@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from qhronos.core.feed import Entry, calendar
-from qhronos.core.recurrence import Business, Dst, Fold, Gap, expand, parse, split, start
+from qhronos.core.recurrence import Business, Dst, Fold, Gap, expand, parse, start
+from qhronos.core.recurrence.imported import split
 from qhronos.core.recurrence.vtimezones import lines_of, rules_from_iana
 
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)

@@ -18,11 +18,11 @@ from qhronos.core.recurrence import (
     local,
     parse,
     restated,
-    split,
     start,
     zone,
 )
 from qhronos.core.recurrence.contentlines import MOST_COMPONENTS
+from qhronos.core.recurrence.imported import split
 from qhronos.core.recurrence.lines import to_event
 from qhronos.core.recurrence.vtimezones import MOST_SPANS, OwnZone, face_of, rules_from_iana
 from qhronos.errors import Invalid

@@ -7,6 +7,9 @@
     earliest(recurrence)                               where the first window begins
     explain(recurrence, instant)                       why it is in the set, or not
     describe(recurrence)                               plain words, or the rule itself
+    diff(old, new, since, until, limit)                what another rule would change
+    split(recurrence, instant)                         what is before the instant, and what follows from it on
+    refuse_crowded(recurrence, now, least)             refuses what fires too often
 
 Nothing here runs long. Work is counted in steps, and what STEPS do not finish says how far it came and is resumed.
 
@@ -27,8 +30,8 @@ What RFC 5545 leaves open is decided so:
 """
 
 from qhronos.core.recurrence.business import closed_days
+from qhronos.core.recurrence.diffs import Diff, diff
 from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, start
-from qhronos.core.recurrence.imported import Imported, split
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
     Business,
@@ -47,6 +50,8 @@ from qhronos.core.recurrence.model import (
 )
 from qhronos.core.recurrence.reasons import check, explain
 from qhronos.core.recurrence.schedule import brings, parse, restated
+from qhronos.core.recurrence.spacing import refuse_crowded
+from qhronos.core.recurrence.splitting import split
 from qhronos.core.recurrence.vtimezones import clock_changes
 from qhronos.core.recurrence.words import describe
 from qhronos.core.recurrence.zones import timezones, tzdata_version, zone
@@ -56,12 +61,12 @@ __all__ = [
     "Business",
     "ClockChange",
     "Counted",
+    "Diff",
     "Dst",
     "Expansion",
     "Explanation",
     "Fold",
     "Gap",
-    "Imported",
     "Instant",
     "Mark",
     "Recurrence",
@@ -72,12 +77,14 @@ __all__ = [
     "clock_changes",
     "closed_days",
     "describe",
+    "diff",
     "earliest",
     "expand",
     "explain",
     "is_settled",
     "local",
     "parse",
+    "refuse_crowded",
     "restated",
     "settle",
     "split",

@@ -246,6 +246,16 @@ def _singles(time: datetime, start: Start, recurrence: Recurrence, face: Face) -
     return [(at, at + face.offset(at), face.mark(at))]
 
 
+def resolved(recurrence: Recurrence, text: str) -> list[Instant]:
+    """What a date and time of RDATE or EXDATE means in this recurrence."""
+    compiled = compiled_of(recurrence)
+    return [
+        Instant(instant(at), wall_time(wall), mark)
+        for time in _times((text,))
+        for at, wall, mark in _singles(time, compiled.start, recurrence, compiled.face)
+    ]
+
+
 def settle(recurrence: Recurrence, steps: int = STEPS) -> Recurrence:
     """One pass at counting out the rules with COUNT. Repeat until `is_settled`, then store it: only then does the cost
     of a window not depend on the age of the recurrence.

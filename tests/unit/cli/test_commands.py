@@ -230,6 +230,11 @@ def test_json_is_the_answer_of_the_api(qhronos, api):
         ("event resume 1 --backlog skip", "POST /events/1/resume", {"backlog": "skip"}),
         ("event skip 1 2026-12-24T18:00:00Z", "POST /events/1/skip", {"scheduled_at": "2026-12-24T18:00:00Z"}),
         ("event update 1 --name b", "PATCH /events/1", {"name": "b"}),
+        (
+            "event split 1 2026-12-24T18:00:00Z --name b --schedule FREQ=DAILY",
+            "POST /events/1/split",
+            {"scheduled_at": "2026-12-24T18:00:00Z", "name": "b", "schedule": "FREQ=DAILY"},
+        ),
     ],
 )
 def test_commands_on_an_event_go_where_they_should(qhronos, api, arguments, request_line, body):
@@ -257,6 +262,7 @@ OCCURRENCE = {
     "origin": "once",
     "attempt": 3,
     "next_attempt_at": None,
+    "move_to": None,
     "local": None,
     "finished_at": "2026-12-24T18:00:09Z",
 }
@@ -289,6 +295,51 @@ def test_one_occurrence_is_shown_side_by_side(qhronos, api, command):
     assert ["id", "event", "scheduled", "status", "reason", "attempts", "origin", "finished"] == [
         line.split(":")[0] for line in out.splitlines()
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_line", "body"),
+    [
+        ("move occ_1 2026-12-25T18:00Z", "PATCH /occurrences/occ_1", {"move_to": "2026-12-25T18:00:00Z"}),
+        ("move occ_1 --back", "PATCH /occurrences/occ_1", {"move_to": None}),
+        ("payload occ_1 [1]", "PATCH /occurrences/occ_1", {"metadata": [1]}),
+        (
+            "override 1 2026-12-24T18:00Z --move-to 2026-12-25T18:00Z --metadata {}",
+            "POST /events/1/override",
+            {"scheduled_at": "2026-12-24T18:00:00Z", "move_to": "2026-12-25T18:00:00Z", "metadata": {}},
+        ),
+    ],
+)
+def test_one_occurrence_is_changed(qhronos, api, arguments, request_line, body):
+    api.answer = OCCURRENCE | {"move_to": "2026-12-25T18:00:00Z"}
+    code, out, _ = qhronos("occurrence", *arguments.split())
+
+    assert (0, request_line, body) == (code, " ".join(api.seen[0][:2]), api.seen[0][2])
+    assert "moved to:   2026-12-25 18:00:00Z\n" in out
+
+
+@pytest.mark.parametrize(
+    "arguments", ["move occ_1", "move occ_1 2026-12-25T18:00Z --back", "override 1 2026-12-24T18:00Z"]
+)
+def test_a_change_says_what_it_is(qhronos, api, arguments):
+    assert (2, []) == (qhronos("occurrence", *arguments.split())[0], api.seen)
+
+
+def test_a_comparison_shows_what_comes_and_goes_in_order(qhronos, api):
+    first = {"at": "2026-03-08T07:30:00Z", "local": "2026-03-08T03:30:00-04:00"}
+    second = {"at": "2026-03-09T07:30:00Z", "local": "2026-03-09T03:30:00-04:00"}
+    api.answer = {"added": [first], "removed": [second], "kept": [first], "complete": False}
+
+    code, out, err = qhronos("event", "diff", "1", "--schedule", "FREQ=DAILY", "-n", "5")
+
+    assert (0, "1 stay\nthere are more: raise --limit, or name --since and --until\n") == (code, err)
+    assert out.splitlines() == [
+        "+ 2026-03-08 07:30:00Z  2026-03-08 03:30:00-04:00",
+        "- 2026-03-09 07:30:00Z  2026-03-09 03:30:00-04:00",
+    ]
+    assert ("POST", "/events/1/diff", {"schedule": "FREQ=DAILY", "limit": 5}) == api.seen[0][:3]
+    assert "1 stay\n" == (setattr(api, "answer", api.answer | {"complete": True}), qhronos("event", "diff", "1")[2])[1]
+    assert api.answer == json.loads(qhronos("event", "diff", "1", "-o", "json")[1])
 
 
 def test_attempts_are_listed_with_what_was_answered(qhronos, api):
