@@ -13,7 +13,7 @@ EXAMPLES ?= 2000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt fuzz corpora properties lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt fuzz corpora properties bench-recurrence lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ corpora: setup ## compare recurrences with what others make of them, where CORPO
 
 properties: setup ## try what must hold for every recurrence on EXAMPLES of each
 	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py $(ARGS)
+
+bench-recurrence: setup ## the recurrence engine beside python-dateutil; ARGS=--quick measures less
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/recurrence.py $(ARGS)
 
 lock: ## bring requirements.lock up to pyproject.toml; ARGS=--upgrade chooses every version anew; needs uv
 	@printf 'hatchling>=1.27\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

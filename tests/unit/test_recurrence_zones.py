@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.resources
 import itertools
+import struct
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -8,7 +10,7 @@ import tzdata
 
 from qhronos.core.recurrence import ClockChange, clock_changes, timezones, tzdata_version, zone
 from qhronos.core.recurrence.days import EXAMPLES, day_of, facts, kind_of
-from qhronos.core.recurrence.zones import MOST_REMEMBERED, Face, face_of, seconds
+from qhronos.core.recurrence.zones import MOST_REMEMBERED, STRETCH, Face, face_of, seconds
 from qhronos.errors import Invalid
 
 HOUR = timedelta(hours=1)
@@ -123,3 +125,29 @@ def test_a_face_forgets_before_it_grows_too_great():
     assert len(face._steady) <= MOST_REMEMBERED
     assert 3600 == face.offset(seconds(utc(2026, 1, 1)))
     assert face_of("Europe/Berlin") is face_of("Europe/Berlin")
+
+
+def changes_of(name):
+    """The clock changes that a zone's file lists: when, and the offset after; the first offset before them all."""
+    data = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+    at = 44 + sum(
+        count * size for count, size in zip(struct.unpack(">6l", data[20:44]), (1, 1, 8, 5, 6, 1), strict=True)
+    )
+    changes, types = struct.unpack(">2l", data[at + 32 : at + 40])
+    times = struct.unpack_from(f">{changes}q", data, at + 44)
+    kinds = data[at + 44 + 8 * changes : at + 44 + 9 * changes]
+    offsets = [struct.unpack_from(">l", data, at + 44 + 9 * changes + 6 * kind)[0] for kind in range(types)]
+    return [(-(1 << 60), offsets[0]), *zip(times, (offsets[kind] for kind in kinds), strict=True)]
+
+
+def test_no_zone_changes_its_clock_and_comes_back_between_two_looks_at_it():
+    """What `Face.steady` stands on."""
+    quickest = 400 * 86_400
+    for name in timezones():
+        changes = changes_of(name)
+        for index in range(1, len(changes)):
+            away, before = changes[index][0], changes[index - 1][1]
+            later = (at for at, offset in changes[index + 1 : index + 6] if offset == before != changes[index][1])
+            quickest = min(quickest, next(later, away + quickest) - away)
+
+    assert STRETCH * 86_400 < quickest < 8 * 86_400

@@ -163,14 +163,16 @@ class WallSeries:
         held: list[Moment] = []
         floor = -NEVER
         for wall, is_real in walls:
-            steady = face.steady(wall // DAY) if is_real and not held else None
-            if steady is not None:
+            steady = face.steady(wall // DAY) if is_real else None
+            if held or steady is None:
+                # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it
+                # tells.
+                floor = max(floor, face.earliest_from(wall) if is_real else wall - DAY)
+                while held and held[0][0] < floor:
+                    yield heapq.heappop(held)
+            if steady is not None and not held:
                 yield wall - steady, wall, Mark.NORMAL
                 continue
-            # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it tells.
-            floor = max(floor, face.earliest_from(wall) if is_real else wall - DAY)
-            while held and held[0][0] < floor:
-                yield heapq.heappop(held)
             if is_real:
                 for at, mark in resolve(wall, self._start, self._dst, face):
                     heapq.heappush(held, (at, wall, mark))

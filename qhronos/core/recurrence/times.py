@@ -1,11 +1,13 @@
-"""The times of day that a rule allows: every combination of its hours, minutes and seconds, never written out."""
+"""The times of day that a rule allows: every combination of its hours, minutes and seconds. Many are never written out."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 
 ALL_HOURS = tuple(range(24))
 SIXTY = tuple(range(60))
+MOST_LISTED = 96
 
 
 class Times:
@@ -17,6 +19,13 @@ class Times:
         self._seconds = tuple(sorted({min(second, 59) for second in seconds})) or SIXTY
         self._per_hour = len(self._minutes) * len(self._seconds)
         self.count = len(self._hours) * self._per_hour
+        self._listed = tuple(self[index] for index in range(self.count)) if self.count <= MOST_LISTED else None
+
+    def since(self, time: int) -> Iterable[int]:
+        """Those that are not before `time`."""
+        if self._listed is None:
+            return (self[index] for index in range(self.index(time), self.count))
+        return self._listed[bisect_left(self._listed, time) :]
 
     def __getitem__(self, index: int) -> int:
         hour, rest = divmod(index, self._per_hour)

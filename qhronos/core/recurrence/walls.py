@@ -51,9 +51,9 @@ def at_times(times: Times, days: Iterable[int], since: int, until: int, steps: S
     """The wall times of these days, as far as they lie in the window."""
     for day in days:
         midnight = day * DAY
-        for index in range(times.index(since - midnight) if since > midnight else 0, times.count):
+        for time in times.since(max(0, since - midnight)):
             steps.take(5)
-            wall = midnight + times[index]
+            wall = midnight + time
             if wall >= until:
                 return
             yield wall

@@ -28,6 +28,8 @@ FIRST = -2_209_593_600  # 1899-12-25T00:00:00Z
 LAST = 253_401_696_000  # 9999-12-25T00:00:00Z
 LONGEST_SEARCH = 20_000  # days
 MOST_REMEMBERED = 10_000  # days of a zone
+STRIDE = 3  # days
+STRETCH = 2 * STRIDE
 
 
 def tzdata_version() -> str:
@@ -101,7 +103,7 @@ class Face:
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
-        self._steady: dict[int, int | None] = {}  # by UTC day
+        self._steady: dict[int, int | None] = {}  # by UTC day, STRIDE of them at once
         self._midnights: dict[int, int] = {}  # offsets
 
     def offset(self, utc: int) -> int:
@@ -112,17 +114,20 @@ class Face:
     def steady(self, day: int) -> int | None:
         """The offset if it stays the same from the eve of the UTC day to its morrow, so for all wall times of that date.
 
-        A zone that changed its clock twice within one day and came back would deceive this; there is none.
+        It is asked at two midnights STRETCH days apart. A zone that changed its clock between them and came back would
+        deceive this; there is none.
         """
+        stride = day // STRIDE
         try:
-            return self._steady[day]
+            return self._steady[stride]
         except KeyError:
             pass
         if len(self._steady) >= MOST_REMEMBERED:
             self._steady.clear()
             self._midnights.clear()
-        offsets = self._around(day)
-        self._steady[day] = steady = offsets[0] if len(set(offsets)) == 1 else None
+        eve = stride * STRIDE - 1
+        offset = self._midnight(eve)
+        self._steady[stride] = steady = offset if offset == self._midnight(eve + STRETCH) else None
         return steady
 
     def resolve(self, wall: int, dst: Dst) -> tuple[tuple[int, Mark], ...]:
