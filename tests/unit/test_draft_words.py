@@ -16,7 +16,7 @@ LATER = NOW + timedelta(hours=1)
 def test_an_edit_of_something_else_does_not_read_relative_words_again(edit):
     action = msgspec.Raw(b'{"type": "webhook", "params": {"endpoint": "https://example.com/"}}')
     event = prepare(Fields(name="one", action=action, schedule="in 90 minutes"), NOW, Scheduler()).event
-    edited, _ = merge(event, edit, LATER)
+    edited, _ = merge(event, edit, LATER, Scheduler().min_period)
 
     assert NOW + timedelta(minutes=90) == event.start_time == edited.start_time
     assert b'"in 90 minutes"' == bytes(edited.schedule)
@@ -26,6 +26,6 @@ def test_an_edit_of_something_else_does_not_read_relative_words_again(edit):
 def test_new_words_are_read_when_they_are_said():
     action = msgspec.Raw(b"{}")
     event = prepare(Fields(name="one", action=action, schedule="in 90 minutes"), NOW, Scheduler()).event
-    edited, _ = merge(event, Fields(schedule="in 2 hours"), LATER)
+    edited, _ = merge(event, Fields(schedule="in 2 hours"), LATER, Scheduler().min_period)
 
     assert LATER + timedelta(hours=2) == edited.start_time

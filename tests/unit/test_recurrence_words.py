@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
-from qhronos.core.recurrence import describe, parse
+from qhronos.core.recurrence import Business, Roll, describe, parse
+from qhronos.core.recurrence.words import readable
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BEGINS = "from 5 January 2026 at 09:00 (Europe/Berlin)"
@@ -102,3 +103,37 @@ def test_a_single_instant_is_told_to_the_microsecond():
 )  # fmt: skip
 def test_dates_are_told_with_the_rest(schedule, expected):
     assert expected == words(schedule)
+
+
+@pytest.mark.parametrize(
+    ("roll", "expected"),
+    [
+        (Roll.SKIP, "but not on days closed in de and bank"),
+        (Roll.FOLLOWING, "moved to the next open day where a day is closed in de and bank"),
+        (Roll.PRECEDING, "moved to the open day before where a day is closed in de and bank"),
+        (
+            Roll.MODIFIED_FOLLOWING,
+            "moved to the next open day, or the one before if that is in another month, where a day is closed in de and bank",
+        ),
+        (Roll.NEAREST, "moved to the nearest open day where a day is closed in de and bank"),
+    ],
+)
+def test_calendars_are_told_with_what_they_do(roll, expected):
+    business = Business(calendars=("de", "bank"), roll=roll, weekend=("SU",), known_until=date(2030, 1, 1))
+    recurrence = parse("FREQ=DAILY", now=NOW, start_time=NOW, business=business)
+
+    assert f"; {expected} (UTC)" in describe(recurrence)
+    assert readable(recurrence) is None
+
+
+def test_a_start_that_the_clock_shows_twice_is_told_in_utc():
+    begins = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    recurrence = parse("FREQ=DAILY", now=NOW, start_time=begins, timezone="Europe/Berlin")
+
+    assert "Every day at 02:30, from 25 October 2026 at 01:30 UTC (Europe/Berlin)" == describe(recurrence)
+
+
+def test_what_has_no_name_among_working_days_is_shown_as_the_rule():
+    assert "By the rule FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=9" in words(
+        "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=9"
+    )

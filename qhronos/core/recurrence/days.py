@@ -53,11 +53,6 @@ def first_of(year: int) -> int:
     return 365 * (year - 1) + (year - 1) // 4 - (year - 1) // 100 + (year - 1) // 400 + 1 - EPOCH_ORDINAL
 
 
-def next_year(day: int) -> int:
-    """The first of January after the day."""
-    return first_of(date_of(day).year + 1)
-
-
 def first_of_month(year: int, month: int) -> int:
     return first_of(year) + BEFORE_MONTH[month - 1] + (month > 2 and calendar.isleap(year))
 

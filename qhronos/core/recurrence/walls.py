@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from qhronos.core.recurrence.days import Periods, allowed_days, next_year
+from qhronos.core.recurrence.days import Periods, allowed_days, date_of, first_of
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import Rule
 from qhronos.core.recurrence.times import Times
@@ -20,17 +21,36 @@ class Walls:
         self._periods = Periods(rule, dtstart)
         self._times = Times(rule.by_hour, rule.by_minute, rule.by_second)
         self._positions = rule.by_set_pos
-        # Where every period counts and none is chosen from, a year is as good a period as any.
         self._all_count = rule.interval == 1 and not rule.by_set_pos
 
     def between(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
         """Wall times and true; or a time and false: none comes before it."""
+        return self._on_all_days(since, until, steps) if self._all_count else self._in_periods(since, until, steps)
+
+    def _on_all_days(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
+        """Where every period counts and none is chosen from: day by allowed day, a year at a time."""
+        day, end = since // DAY, -(-until // DAY)
+        while day < end:
+            steps.take(7)
+            year = date_of(day).year
+            base, allowed = first_of(year), self._days.of_year(year)
+            for index in range(bisect_left(allowed, day - base), bisect_left(allowed, end - base)):
+                midnight = (base + allowed[index]) * DAY
+                for time in self._times.since(max(0, since - midnight)):
+                    steps.take(5)
+                    if midnight + time >= until:
+                        return
+                    yield midnight + time, True
+            day = first_of(year + 1)
+            yield min(day * DAY, until), False
+
+    def _in_periods(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
         day = since // DAY
         while day * DAY < until:
             steps.take(7)
             day, allowed = self._days.first_from(day)
             if allowed:
-                first, end = (day, next_year(day)) if self._all_count else self._periods.around(day)
+                first, end = self._periods.around(day)
                 if first <= day:
                     for wall in self._of_period(first, end, max(since, day * DAY), until, steps):
                         yield wall, True
