@@ -321,18 +321,11 @@ class Reader:
         if isinstance(tokens.peek(), Month):
             self._set(months=self._months())
             return
-        begin = tokens.place
         number = 1
         if tokens.take("every", "a"):
             self._recurs()
             given = tokens.take_a(Number) or tokens.take_a(Ordinal)
             number = given.number if given else 2 if tokens.take("other") else 1
-        elif isinstance(tokens.peek(), Month):
-            self._set(months=self._months())
-            return
-        if isinstance(tokens.peek(), Month) and tokens.place > begin:
-            self._set(months=self._months())
-            return
         unit = tokens.take_a(Unit)
         if unit is None or unit.name not in CALENDAR[2:]:
             tokens.refuse("month, quarter, year, or the name of a month")
