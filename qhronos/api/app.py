@@ -15,6 +15,7 @@ from litestar.routes import HTTPRoute
 from qhronos.api import (
     audit,
     bulk,
+    calendars,
     docs,
     events,
     exports,
@@ -43,6 +44,7 @@ HANDLERS: list[Any] = [
     *feeds.HANDLERS,
     *occurrences.HANDLERS,
     *recurrences.HANDLERS,
+    *calendars.HANDLERS,
     *tokens.HANDLERS,
     *audit.HANDLERS,
     *stats.HANDLERS,

@@ -34,6 +34,7 @@ TAGS = {
     "occurrences": "Each instant of an event, and what became of it.",
     "recurrences": "What a schedule gives, before it is stored.",
     "feeds": "Calendars to subscribe to.",
+    "calendars": "Days on which events do not happen.",
     "tokens": "Who may do what.",
     "audit": "Who did what.",
     "stats": "How many there are.",

@@ -17,6 +17,7 @@ from qhronos.core.recurrence import (
     Business,
     Dst,
     Recurrence,
+    Roll,
     Subdaily,
     brings,
     check,
@@ -30,6 +31,7 @@ from qhronos.core.recurrence import (
 from qhronos.core.retry import Retry
 from qhronos.core.window import Advance, Gap, advance, begin, is_once
 from qhronos.engine.expand import open_rows
+from qhronos.errors import Invalid
 from qhronos.store.events import Event, NewEvent
 from qhronos.store.expansion import NewGap
 from qhronos.store.pending import Open
@@ -52,7 +54,8 @@ class Fields(Struct, frozen=True, kw_only=True):
     schedule: object = UNSET
     dst: Dst | UnsetType | None = UNSET
     subdaily: Subdaily | UnsetType | None = UNSET
-    business: Business | UnsetType | None = UNSET  # what the calendars say that were named
+    business: Business | UnsetType | None = UNSET  # what the calendars say that were named; how they roll is `roll`
+    roll: Roll | UnsetType | None = UNSET
     action: msgspec.Raw | UnsetType = UNSET
     metadata: msgspec.Raw | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
@@ -68,7 +71,15 @@ class Fields(Struct, frozen=True, kw_only=True):
     def says_when(self) -> bool:
         return any(
             value is not UNSET
-            for value in (self.start_time, self.timezone, self.schedule, self.dst, self.subdaily, self.business)
+            for value in (
+                self.start_time,
+                self.timezone,
+                self.schedule,
+                self.dst,
+                self.subdaily,
+                self.business,
+                self.roll,
+            )
         )
 
 
@@ -203,13 +214,22 @@ def _recurrence(fields: Fields, now: datetime) -> Recurrence:
         timezone=or_none(fields.timezone),
         dst=or_none(fields.dst) or Dst(),
         subdaily=or_none(fields.subdaily) or Subdaily.ELAPSED,
-        business=or_none(fields.business),
+        business=rolling(or_none(fields.business), or_none(fields.roll)),
     )
     if not is_once(recurrence) or recurrence.business:
         check(recurrence, now)
         while not is_settled(recurrence):
             recurrence = settle(recurrence)
     return recurrence
+
+
+def rolling(business: Business | None, roll: Roll | None) -> Business | None:
+    """The calendars as they roll. Raises Invalid for a roll by none."""
+    if business is None:
+        if roll not in (None, Roll.SKIP):
+            raise Invalid(f"roll: {roll} rolls by calendars; name one in calendars", field="roll")
+        return None
+    return msgspec.structs.replace(business, roll=roll or Roll.SKIP)
 
 
 def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: datetime) -> Recurrence:
@@ -222,6 +242,7 @@ def _next_recurrence(event: Event, before: Recurrence, fields: Fields, now: date
         "dst": before.dst,
         "subdaily": before.subdaily,
         "business": before.business,
+        "roll": before.business.roll if before.business and fields.business is not None else None,
         "start_time": event.start_time,
         "timezone": event.timezone,
     }
