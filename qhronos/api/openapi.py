@@ -49,6 +49,7 @@ IDS = {
     "event_id": {"type": "string", "format": "uuid"},
     "token_id": {"type": "string", "format": "uuid"},
     "feed_id": {"type": "string", "format": "uuid"},
+    "calendar": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"},
     "feed_file": {"type": "string", "pattern": r"^[\w-]+\.ics$"},
     "occurrence_id": {"type": "string", "pattern": "^occ_[a-z2-7]{39}$"},
 }
