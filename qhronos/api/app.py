@@ -15,6 +15,7 @@ from litestar.routes import HTTPRoute
 from qhronos.api import (
     audit,
     bulk,
+    calendars,
     docs,
     events,
     exports,
@@ -45,6 +46,7 @@ HANDLERS: list[Any] = [
     *occurrences.HANDLERS,
     *series.HANDLERS,
     *recurrences.HANDLERS,
+    *calendars.HANDLERS,
     *tokens.HANDLERS,
     *audit.HANDLERS,
     *stats.HANDLERS,

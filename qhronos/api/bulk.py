@@ -21,6 +21,7 @@ from qhronos.api.reading import Request, decode
 from qhronos.api.requests import IDEMPOTENCY_KEY, actor_of, require_sight
 from qhronos.engine.actor import Actor
 from qhronos.engine.bulk import create_together
+from qhronos.engine.calendars import Known, every
 from qhronos.engine.create import Created, Creation, Result
 from qhronos.engine.draft import Fields, prepare
 from qhronos.errors import Conflict, Invalid, Malformed, QhronosError, Refusal, Unavailable
@@ -91,7 +92,8 @@ async def create_events(
 
 
 async def _each(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw], begin: int) -> list[BulkResult]:
-    items = await asyncio.to_thread(prepare_all, deps, caller, actor, some)
+    known = await every(deps.database)
+    items = await asyncio.to_thread(prepare_all, deps, caller, actor, some, known)
     good = [item for item in items if isinstance(item, Item)]
     outcomes = iter(await deps.creator.create_many([item.creation for item in good]))
     results: list[BulkResult] = []
@@ -125,8 +127,9 @@ async def answered(deps: Deps, actor: Actor, item: Item, outcome: Result, render
 
 async def _all_or_none(deps: Deps, caller: Caller, actor: Actor, raw: Sequence[msgspec.Raw]) -> list[BulkResult]:
     items: list[Item] = []
+    known = await every(deps.database)
     for begin in range(0, len(raw), AT_ONCE):
-        for item in await asyncio.to_thread(prepare_all, deps, caller, actor, raw[begin : begin + AT_ONCE]):
+        for item in await asyncio.to_thread(prepare_all, deps, caller, actor, raw[begin : begin + AT_ONCE], known):
             if isinstance(item, Refusal):
                 raise _placed(item, len(items))
             items.append(item)
@@ -140,14 +143,16 @@ async def _all_or_none(deps: Deps, caller: Caller, actor: Actor, raw: Sequence[m
     ]
 
 
-def prepare_all(deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw]) -> list[Item | Refusal]:
+def prepare_all(
+    deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw], known: Known
+) -> list[Item | Refusal]:
     """In a thread: this is all computation, and others are waiting."""
-    return [_prepare(deps, caller, actor, raw) for raw in some]
+    return [_prepare(deps, caller, actor, raw, known) for raw in some]
 
 
-def _prepare(deps: Deps, caller: Caller, actor: Actor, raw: msgspec.Raw) -> Item | Refusal:
+def _prepare(deps: Deps, caller: Caller, actor: Actor, raw: msgspec.Raw, known: Known) -> Item | Refusal:
     try:
-        fields = new_fields_of(decode(bytes(raw), NewEvent), deps.egress)
+        fields = new_fields_of(decode(bytes(raw), NewEvent), deps.egress, known)
         require_sight(caller, () if isinstance(fields.tags, UnsetType) else fields.tags)
         prepared = prepare(fields, deps.clock.now(), deps.config.scheduler)
     except Refusal as error:

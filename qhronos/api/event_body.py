@@ -10,9 +10,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qhronos import actions
 from qhronos.core.event import EventStatus, Misfire
-from qhronos.core.recurrence.model import Dst, Subdaily
+from qhronos.core.recurrence.model import Dst, Roll, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.core.signing import check_secret
+from qhronos.engine.calendars import Known, snapshot
 from qhronos.engine.draft import Fields
 from qhronos.errors import Invalid
 from qhronos.http import Egress
@@ -34,6 +35,10 @@ Zone = Annotated[str, Meta(min_length=1, max_length=100, description="IANA name;
 Schedule = Annotated[
     Any,
     Meta(description="RRULE text, an object with `frequency`, or with `rrule`, `rdate`, `exdate`. Null: once."),
+]
+Calendars = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=63)], ...],
+    Meta(max_length=10, description="Names of calendars; what falls on a day that one of them closes is rolled."),
 ]
 Action = Annotated[
     msgspec.Raw,
@@ -63,6 +68,8 @@ class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schedule: Schedule | UnsetType = UNSET
     dst: Dst | UnsetType | None = UNSET
     subdaily: Subdaily | UnsetType | None = UNSET
+    calendars: Calendars | UnsetType | None = UNSET
+    roll: Roll | UnsetType | None = UNSET
     action: Action | UnsetType = UNSET
     webhook: Webhook | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
@@ -88,8 +95,8 @@ class EventEdit(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-def fields_of(body: Said, egress: Egress) -> Fields:
-    """The same, vetted, in the words of the engine. Raises Invalid with the field."""
+def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
+    """The same, vetted, in the words of the engine; `known` are the calendars it may name. Raises Invalid with the field."""
     if isinstance(body.start_time, datetime) and body.start_time.year not in YEARS:
         raise Invalid(f"start_time: must lie between {YEARS[0]} and {YEARS[-1]}", field="start_time")
     if isinstance(body.hmac_secret, str):
@@ -105,6 +112,8 @@ def fields_of(body: Said, egress: Egress) -> Fields:
         schedule=body.schedule,
         dst=body.dst,
         subdaily=body.subdaily,
+        business=UNSET if isinstance(body.calendars, UnsetType) else snapshot(body.calendars or (), known),
+        roll=body.roll,
         action=_action(body, egress),
         metadata=_metadata(body.metadata),
         tags=_tags(body.tags),
@@ -114,12 +123,17 @@ def fields_of(body: Said, egress: Egress) -> Fields:
     )
 
 
-def new_fields_of(body: NewEvent, egress: Egress) -> Fields:
+def new_fields_of(body: NewEvent, egress: Egress, known: Known) -> Fields:
     """Of an event that there is not yet, which needs an action."""
-    fields = fields_of(body, egress)
+    fields = fields_of(body, egress, known)
     if fields.action is UNSET:
         raise Invalid(NO_ACTION, field="action")
     return fields
+
+
+def calendars_of(body: Said) -> tuple[str, ...]:
+    """The names of those that it names."""
+    return () if isinstance(body.calendars, UnsetType) else body.calendars or ()
 
 
 def status_of(edit: EventEdit) -> EventStatus | None:

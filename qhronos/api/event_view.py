@@ -17,7 +17,7 @@ from qhronos.api.recurrences import RecurrenceView, canonical
 from qhronos.core.event import EventStatus, Misfire
 from qhronos.core.occurrence import Identity, occurrence_id
 from qhronos.core.recurrence import describe
-from qhronos.core.recurrence.model import Dst, Subdaily
+from qhronos.core.recurrence.model import Dst, Roll, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.engine.change import etag
 from qhronos.engine.draft import policies_of, recurrence_of
@@ -37,6 +37,8 @@ class EventView(Struct, frozen=True, kw_only=True):
     words: Annotated[str, Meta(description="The recurrence in words.")]
     dst: Dst
     subdaily: Subdaily
+    calendars: tuple[str, ...]
+    roll: Annotated[Roll, Meta(description="What becomes of an occurrence on a closed day.")]
     action: Action
     webhook: Annotated[str | None, Meta(description="The URL of a webhook, as the first Qhronos showed it.")]
     metadata: msgspec.Raw
@@ -74,6 +76,8 @@ def view_of(event: Event) -> EventView:
         words=describe(recurrence),
         dst=recurrence.dst,
         subdaily=recurrence.subdaily,
+        calendars=recurrence.business.calendars if recurrence.business else (),
+        roll=recurrence.business.roll if recurrence.business else Roll.SKIP,
         action=event.action,
         webhook=actions.decode(event.action).legacy,
         metadata=event.metadata,

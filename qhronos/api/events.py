@@ -15,7 +15,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from qhronos.api.access import needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
-from qhronos.api.event_body import EventEdit, NewEvent, Tag, encode_bounded, fields_of, new_fields_of, status_of
+from qhronos.api.event_body import (
+    EventEdit,
+    NewEvent,
+    Tag,
+    calendars_of,
+    encode_bounded,
+    fields_of,
+    new_fields_of,
+    status_of,
+)
 from qhronos.api.event_view import EventView, RunView, answer_of, created, respond, run_view_of, view_of
 from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.api.reading import Moment, Request, decode
@@ -24,6 +33,7 @@ from qhronos.core.event import EventStatus
 from qhronos.core.occurrence import Identity
 from qhronos.engine.actor import Actor
 from qhronos.engine.backlog import Backlog
+from qhronos.engine.calendars import named
 from qhronos.engine.change import NO_EVENT
 from qhronos.engine.create import Created, Creation
 from qhronos.engine.draft import Fields, Prepared, is_quick, prepare
@@ -99,7 +109,7 @@ async def create_event(
     deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[NewEvent]
 ) -> Response[bytes]:
     """With the `key` of an event that exists, that one is edited instead: 200, and only what is given changes."""
-    fields = new_fields_of(data, deps.egress)
+    fields = new_fields_of(data, deps.egress, await named(deps.database, calendars_of(data)))
     require_sight(caller, () if isinstance(fields.tags, UnsetType) else fields.tags)
     actor = actor_of(caller, request)
     asked = await keyed(caller, request)
@@ -263,7 +273,7 @@ async def _create(deps: Deps, actor: Actor, fields: Fields, asked: Keyed | None)
 
 async def _edit(deps: Deps, caller: Caller, request: Request, event_id: str, data: EventEdit) -> Response[bytes]:
     wanted = event_id_of(event_id)
-    fields = fields_of(data, deps.egress)
+    fields = fields_of(data, deps.egress, await named(deps.database, calendars_of(data)))
     if not isinstance(fields.tags, UnsetType):
         require_sight(caller, fields.tags)
     actor = actor_of(caller, request)

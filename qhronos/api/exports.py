@@ -113,6 +113,8 @@ def body_of(event: Event) -> dict[str, Any]:
         **when,
         "dst": recurrence.dst,
         "subdaily": recurrence.subdaily,
+        "calendars": recurrence.business.calendars if recurrence.business else None,
+        "roll": recurrence.business.roll if recurrence.business else None,
         "action": event.action,
         "metadata": event.metadata,
         "tags": list(event.tags),

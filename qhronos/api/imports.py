@@ -24,6 +24,7 @@ from qhronos.api.recurrences import RecurrenceView, canonical
 from qhronos.api.requests import IDEMPOTENCY_KEY, actor_of
 from qhronos.core.recurrence import describe, expand
 from qhronos.engine.actor import Actor
+from qhronos.engine.calendars import every
 from qhronos.engine.draft import merge, recurrence_of
 from qhronos.errors import Conflict, Invalid, Malformed, QhronosError, Refusal, TooLarge
 from qhronos.store import events
@@ -110,7 +111,7 @@ def _check(data: Import, request: Request) -> None:
 async def _fates(deps: Deps, caller: Caller, actor: Actor, some: Sequence[Piece], seen: set[str] | None) -> list[Fate]:
     """`seen` holds the keys of a dry run."""
     bodies = [msgspec.Raw(msgspec.json.encode(piece.body)) for piece in some if piece.problem is None]
-    judged = iter(await asyncio.to_thread(prepare_all, deps, caller, actor, bodies))
+    judged = iter(await asyncio.to_thread(prepare_all, deps, caller, actor, bodies, await every(deps.database)))
     items = [next(judged) if piece.problem is None else Invalid(piece.problem) for piece in some]
     good = [item for item in items if isinstance(item, Item)]
     fates = iter(await _write(deps, actor, good) if seen is None else await _foresee(deps, actor, good, seen))

@@ -34,6 +34,7 @@ TAGS = {
     "occurrences": "Each instant of an event, and what became of it.",
     "recurrences": "What a schedule gives, before it is stored.",
     "feeds": "Calendars to subscribe to.",
+    "calendars": "Days on which events do not happen.",
     "tokens": "Who may do what.",
     "audit": "Who did what.",
     "stats": "How many there are.",
@@ -48,6 +49,7 @@ IDS = {
     "event_id": {"type": "string", "format": "uuid"},
     "token_id": {"type": "string", "format": "uuid"},
     "feed_id": {"type": "string", "format": "uuid"},
+    "calendar": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"},
     "feed_file": {"type": "string", "pattern": r"^[\w-]+\.ics$"},
     "occurrence_id": {"type": "string", "pattern": "^occ_[a-z2-7]{39}$"},
 }

@@ -15,7 +15,9 @@ from qhronos.api.auth import Access
 from qhronos.api.deps import Deps, Given
 from qhronos.api.reading import Moment
 from qhronos.core import recurrence as rec
-from qhronos.core.recurrence.model import ClockChange, Dst, Expansion, Instant, Mark, Recurrence, Subdaily
+from qhronos.core.recurrence.model import ClockChange, Dst, Expansion, Instant, Mark, Recurrence, Roll, Subdaily
+from qhronos.engine.calendars import Known, named, snapshot
+from qhronos.engine.draft import rolling
 from qhronos.errors import Invalid
 
 PASSES = 4  # budgets of steps that one preview may use up
@@ -33,6 +35,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timezone: Annotated[str, Meta(max_length=100, description="IANA name; UTC if left out.")] | None = None
     dst: Dst = Dst()
     subdaily: Subdaily = Subdaily.ELAPSED
+    calendars: Annotated[tuple[str, ...], Meta(max_length=10, description="As in an event.")] | None = None
+    roll: Roll | None = None
 
 
 class PreviewRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,7 +122,8 @@ EXPLAIN = needs(Access.READ, example={**RULE, "instant": "2027-03-14T07:30:00Z"}
 async def preview_recurrence(deps: Given[Deps], data: JSONBody[PreviewRequest]) -> Preview:
     """What creating an event would refuse is answered with a warning, as long as the rule can be read at all."""
     # Apart from the event loop: hostile rules use up their whole budget of steps, and others are waiting.
-    return await asyncio.to_thread(_preview, data, deps.clock.now(), deps.config.scheduler.min_period)
+    known = await named(deps.database, data.calendars or ())
+    return await asyncio.to_thread(_preview, data, deps.clock.now(), known, deps.config.scheduler.min_period)
 
 
 @post(
@@ -129,7 +134,7 @@ async def preview_recurrence(deps: Given[Deps], data: JSONBody[PreviewRequest]) 
     summary="Say why an instant is an occurrence, or is none",
 )
 async def explain_recurrence(deps: Given[Deps], data: JSONBody[ExplainRequest]) -> ExplanationView:
-    return await asyncio.to_thread(_explain, data, deps.clock.now())
+    return await asyncio.to_thread(_explain, data, deps.clock.now(), await named(deps.database, data.calendars or ()))
 
 
 @get("/timezones", opt=needs(Access.READ), tags=TAGS, summary="List the time zones")
@@ -137,8 +142,8 @@ async def list_timezones() -> Timezones:
     return Timezones(list(rec.timezones()), rec.tzdata_version())
 
 
-def _preview(data: PreviewRequest, now: datetime, min_period: timedelta) -> Preview:
-    recurrence = _read(data, now)
+def _preview(data: PreviewRequest, now: datetime, known: Known, min_period: timedelta) -> Preview:
+    recurrence = _read(data, now, known)
     warnings = _refusals(recurrence, now, min_period)
     since = data.since or rec.earliest(recurrence)
     if data.until is not None and data.until <= since:
@@ -146,6 +151,7 @@ def _preview(data: PreviewRequest, now: datetime, min_period: timedelta) -> Prev
     found = _expand(recurrence, Window(since, data.until, data.limit))
     if not found.complete and len(found.instants) < data.limit:
         warnings.append(f"looked as far as {found.covered:%Y-%m-%d} and found no more")
+    warnings += _unknown(recurrence, data.until, found)
     return Preview(
         recurrence=canonical(recurrence),
         words=rec.describe(recurrence),
@@ -156,8 +162,8 @@ def _preview(data: PreviewRequest, now: datetime, min_period: timedelta) -> Prev
     )
 
 
-def _explain(data: ExplainRequest, now: datetime) -> ExplanationView:
-    recurrence = _read(data, now)
+def _explain(data: ExplainRequest, now: datetime, known: Known) -> ExplanationView:
+    recurrence = _read(data, now, known)
     explanation = rec.explain(recurrence, data.instant)
     return ExplanationView(
         recurrence=canonical(recurrence),
@@ -169,7 +175,7 @@ def _explain(data: ExplainRequest, now: datetime) -> ExplanationView:
     )
 
 
-def _read(rule: Rule, now: datetime) -> Recurrence:
+def _read(rule: Rule, now: datetime, known: Known) -> Recurrence:
     return rec.parse(
         rule.schedule,
         now=now,
@@ -177,6 +183,7 @@ def _read(rule: Rule, now: datetime) -> Recurrence:
         timezone=rule.timezone,
         dst=rule.dst,
         subdaily=rule.subdaily,
+        business=rolling(snapshot(rule.calendars or (), known), rule.roll),
     )
 
 
@@ -218,7 +225,24 @@ def _change(change: ClockChange) -> ChangeView:
 
 def instant_view_of(recurrence: Recurrence, instant: Instant) -> OccurrenceView:
     local = rec.local(recurrence, instant.at)
-    return OccurrenceView(at=instant.at, local=local, mark=instant.mark, note=_note(instant, local))
+    return OccurrenceView(at=instant.at, local=local, mark=instant.mark, note=_notes(recurrence, instant, local))
+
+
+def _unknown(recurrence: Recurrence, until: datetime | None, found: Expansion) -> list[str]:
+    """That the window goes further than the calendars do."""
+    business = recurrence.business
+    last = until if until and found.complete else found.instants[-1].at if found.instants else None
+    if business is None or last is None or rec.local(recurrence, last).date() <= business.known_until:
+        return []
+    names = ", ".join(business.calendars)
+    return [f"nothing is known of days after {business.known_until} in {names}; there they count as open"]
+
+
+def _notes(recurrence: Recurrence, instant: Instant, local: datetime) -> str | None:
+    said = [_note(instant, local)]
+    if instant.rolled_from and recurrence.business:
+        said.append(f"rolled from {instant.rolled_from}, closed in {', '.join(recurrence.business.calendars)}")
+    return "; ".join(text for text in said if text) or None
 
 
 def _note(instant: Instant, local: datetime) -> str | None:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from qhronos.api.access import needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
-from qhronos.api.event_body import Said, Schedule, Start, Zone, encode_bounded, fields_of
+from qhronos.api.event_body import Said, Schedule, Start, Zone, calendars_of, encode_bounded, fields_of
 from qhronos.api.event_view import EventView, answer_of, respond
 from qhronos.api.event_view import view_of as view_of_event
 from qhronos.api.events import writes
@@ -27,6 +27,7 @@ from qhronos.api.requests import TAKES_MATCH, actor_of, event_id_of, if_match, r
 from qhronos.core.occurrence import Identity
 from qhronos.core.recurrence import diff
 from qhronos.core.recurrence.model import Dst, Subdaily
+from qhronos.engine.calendars import named
 from qhronos.engine.change import NO_EVENT
 from qhronos.engine.draft import Fields, reschedule
 from qhronos.engine.replay import NO_OCCURRENCE
@@ -137,7 +138,7 @@ async def split_event(
     deps: Given[Deps], caller: Given[Caller], request: Request, event_id: FromPath[str], data: JSONBody[Split]
 ) -> Response[bytes]:
     """This and following: the event ends before the instant, and a new one begins at it, like it but for what is given."""
-    fields = fields_of(data, deps.egress)
+    fields = fields_of(data, deps.egress, await named(deps.database, calendars_of(data)))
     if not isinstance(fields.tags, UnsetType):
         require_sight(caller, fields.tags)
     wanted, actor = event_id_of(event_id), actor_of(caller, request)

@@ -17,6 +17,7 @@ from qhronos.core.recurrence import (
     Business,
     Dst,
     Recurrence,
+    Roll,
     Subdaily,
     brings,
     check,
@@ -31,6 +32,7 @@ from qhronos.core.recurrence import (
 from qhronos.core.retry import Retry
 from qhronos.core.window import Advance, Gap, advance, begin, is_once
 from qhronos.engine.expand import open_rows
+from qhronos.errors import Invalid
 from qhronos.store.events import Event, NewEvent
 from qhronos.store.expansion import NewGap
 from qhronos.store.pending import Open
@@ -53,7 +55,8 @@ class Fields(Struct, frozen=True, kw_only=True):
     schedule: object = UNSET
     dst: Dst | UnsetType | None = UNSET
     subdaily: Subdaily | UnsetType | None = UNSET
-    business: Business | UnsetType | None = UNSET  # what the calendars say that were named
+    business: Business | UnsetType | None = UNSET  # what the calendars say that were named; how they roll is `roll`
+    roll: Roll | UnsetType | None = UNSET
     action: msgspec.Raw | UnsetType = UNSET
     metadata: msgspec.Raw | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
@@ -69,7 +72,15 @@ class Fields(Struct, frozen=True, kw_only=True):
     def says_when(self) -> bool:
         return any(
             value is not UNSET
-            for value in (self.start_time, self.timezone, self.schedule, self.dst, self.subdaily, self.business)
+            for value in (
+                self.start_time,
+                self.timezone,
+                self.schedule,
+                self.dst,
+                self.subdaily,
+                self.business,
+                self.roll,
+            )
         )
 
 
@@ -207,7 +218,7 @@ def _recurrence(fields: Fields, now: datetime, min_period: timedelta) -> Recurre
         timezone=or_none(fields.timezone),
         dst=or_none(fields.dst) or Dst(),
         subdaily=or_none(fields.subdaily) or Subdaily.ELAPSED,
-        business=or_none(fields.business),
+        business=rolling(or_none(fields.business), or_none(fields.roll)),
     )
     if not is_once(recurrence) or recurrence.business:
         check(recurrence, now)
@@ -215,6 +226,15 @@ def _recurrence(fields: Fields, now: datetime, min_period: timedelta) -> Recurre
         while not is_settled(recurrence):
             recurrence = settle(recurrence)
     return recurrence
+
+
+def rolling(business: Business | None, roll: Roll | None) -> Business | None:
+    """The calendars as they roll. Raises Invalid for a roll by none."""
+    if business is None:
+        if roll not in (None, Roll.SKIP):
+            raise Invalid(f"roll: {roll} rolls by calendars; name one in calendars", field="roll")
+        return None
+    return msgspec.structs.replace(business, roll=roll or Roll.SKIP)
 
 
 def _next_recurrence(
@@ -229,6 +249,7 @@ def _next_recurrence(
         "dst": before.dst,
         "subdaily": before.subdaily,
         "business": before.business,
+        "roll": before.business.roll if before.business and fields.business is not None else None,
         "start_time": event.start_time,
         "timezone": event.timezone,
     }

@@ -51,6 +51,10 @@ ROUTES = {
     "POST /recurrences/preview": READ,
     "POST /recurrences/explain": READ,
     "GET /timezones": READ,
+    "GET /calendars": READ,
+    "GET /calendars/{calendar}": READ,
+    "PUT /calendars/{calendar}": ADMIN,
+    "DELETE /calendars/{calendar}": ADMIN,
     "GET /tokens": ADMIN,
     "POST /tokens": Access.MASTER,
     "DELETE /tokens/{token_id}": ADMIN,
@@ -92,7 +96,7 @@ def declared(app) -> Iterator[tuple[str, Access]]:
 
 async def call(api, route: str, **more):
     method, path = route.split()
-    for name in ("event_id", "token_id", "occurrence_id", "feed_id", "feed_file"):
+    for name in ("event_id", "token_id", "occurrence_id", "feed_id", "feed_file", "calendar"):
         unknown = Identity(uuid.uuid4(), api.deps.clock.now())
         path = path.replace(f"{{{name}}}", more.pop(name, None) or _unknown(name, unknown))
     if route in BODIES:

@@ -57,6 +57,8 @@ async def test_an_event_is_created_and_reads_back_the_same(api):
         "words": ANY,
         "dst": {"gap": "skip", "fold": "first"},
         "subdaily": "elapsed",
+        "calendars": [],
+        "roll": "skip",
         "action": {"type": "apicall", "params": {"method": "PUT", "url": "https://example.com/x", "body": "as is"}},
         "webhook": None,
         "metadata": {"cups": [1, 2.5, None, {"ünï": "\\"}]},

@@ -17,6 +17,7 @@ from qhronos.api import (
     app,
     audit,
     bulk,
+    calendars,
     event_body,
     event_view,
     events,
@@ -53,6 +54,7 @@ MADE = {
 MODULES = (
     audit,
     bulk,
+    calendars,
     event_body,
     event_view,
     events,
@@ -217,7 +219,7 @@ def test_every_example_of_the_api_is_one(marker, content):
         case "body":
             decoded = msgspec.json.decode(content, type=struct(name), strict=True)
             if isinstance(decoded, event_body.NewEvent):
-                event_body.new_fields_of(decoded, Egress())
+                event_body.new_fields_of(decoded, Egress(), {})
         case "answer":
             # Nothing left out and nothing made up: it comes out as it went in.
             decoded = msgspec.json.decode(content, type=struct(name))

@@ -133,6 +133,10 @@ def test_a_start_that_the_clock_shows_twice_is_told_in_utc():
     assert "Every day at 02:30, from 25 October 2026 at 01:30 UTC (Europe/Berlin)" == describe(recurrence)
 
 
+def test_more_minutes_than_one_reads_are_shown_as_the_rule():
+    assert "By the rule FREQ=HOURLY;BYMINUTE=0,1,2,3,4,5,6" in words("FREQ=HOURLY;BYMINUTE=0,1,2,3,4,5,6")
+
+
 def test_what_has_no_name_among_working_days_is_shown_as_the_rule():
     assert "By the rule FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=9" in words(
         "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=9"

@@ -27,6 +27,7 @@ from qhronos.core.recurrence.tokens import (
     refusal,
 )
 from qhronos.core.recurrence.zones import zone
+from qhronos.errors import Invalid
 
 ADVERBS: dict[str, tuple[int, UnitName]] = {
     "hourly": (1, "hour"),
@@ -421,8 +422,7 @@ class Reader:
             self._single(clause)
             return
         if not clause.recurs and not clause.tick and not clause.scope:
-            self._once_or_often(clause, begin)
-            return
+            raise self._once_or_often(clause, begin)
         every_one = bool(clause.weekdays) and all(nth == 0 for nth, _ in clause.weekdays)
         if every_one and clause.step and clause.step.unit == "month" and not clause.scope and not clause.months:
             raise refusal("a weekday of a month is ambiguous; say every monday, or the first monday of every month")
@@ -444,15 +444,15 @@ class Reader:
         at = [datetime.combine(day, time) for day in bare for time in clause.times]
         self._once += tuple(day for day in clause.once if isinstance(day, datetime)) + tuple(at)
 
-    def _once_or_often(self, clause: Clause, begin: int) -> None:
+    def _once_or_often(self, clause: Clause, begin: int) -> Invalid:
         said = self._tokens.said(begin)
         if clause.weekdays and all(nth == 0 for nth, _ in clause.weekdays):
-            raise refusal(f"{said!r} is ambiguous: every week, or once; say 'every {_bare(said)}', or name the date")
+            return refusal(f"{said!r} is ambiguous: every week, or once; say 'every {_bare(said)}', or name the date")
         if clause.names_days:
-            raise refusal(
+            return refusal(
                 f"{said!r} is ambiguous: once, or again and again; add 'every year' or 'of every month', or name the year"
             )
-        raise refusal(f"{said!r} names no day; say 'every day' or 'today' with it")
+        return refusal(f"{said!r} names no day; say 'every day' or 'today' with it")
 
     def _relative(self, word: str) -> None:  # noqa: ARG002 - one of many alike
         self._tokens.place -= 1
