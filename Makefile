@@ -52,7 +52,7 @@ corpora: setup ## compare recurrences with what others make of them, where CORPO
 		else echo "There is no $(CORPORA): the corpora are skipped."; fi
 
 properties: setup ## try what must hold for every recurrence on EXAMPLES of each
-	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py $(ARGS)
+	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py $(ARGS)
 
 bench-recurrence: setup ## the recurrence engine beside python-dateutil; ARGS=--quick measures less
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/recurrence.py $(ARGS)

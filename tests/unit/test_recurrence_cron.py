@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from qhronos.core.recurrence import check, expand, parse
 from qhronos.core.recurrence import zone as of_zone
 from qhronos.errors import Invalid
+from tests.unit.test_recurrence_properties import examples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PAGE = Path(__file__).parents[2] / "docs/reference/cron.md"
@@ -192,13 +193,13 @@ def days_of(text: str, years: int) -> list[date]:
 @pytest.mark.parametrize("day", [*range(1, 29), 30, 31, -1])
 def test_the_nearest_working_day_is_what_the_calendar_says(day):
     item = "LW" if day == -1 else f"{day}W"
-    every_month = [nearest(day, year, month) for year in range(2026, 2066) for month in range(1, 13)]
+    every_month = [nearest(day, year, month) for year in range(2026, 2054) for month in range(1, 13)]
 
-    assert [found for found in every_month if found] == days_of(f"0 9 {item} * *", 40)
+    assert [found for found in every_month if found] == days_of(f"0 9 {item} * *", 28)
     for month in range(1, 13):
         alone = [found for found in every_month if found and found.month == month]
-        assert alone == days_of(f"0 9 {item} {month} *", 40)
-        for year in range(2026, 2106, 13) if alone else ():
+        assert alone == days_of(f"0 9 {item} {month} *", 28)
+        for year in range(2026, 2106, 27) if alone else ():
             check(parse(f"0 9 {item} {month} *", now=NOW), datetime(year, 1, 1, tzinfo=UTC))
 
 
@@ -234,7 +235,7 @@ EXPRESSIONS = st.tuples(
 EXPRESSIONS = EXPRESSIONS.filter(lambda parts: "L" not in parts[2] or "*/" not in parts[4]).map(" ".join)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(EXPRESSIONS, st.booleans(), st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)))  # noqa: DTZ001 - wall time
 def test_cron_agrees_with_cronsim(text, with_seconds, start):
     text = f"15,45 {text}" if with_seconds else text

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qhronos.core.recurrence import expand, parse, start
 from qhronos.core.recurrence.words import readable
 from qhronos.errors import Invalid
-from tests.unit.test_recurrence_properties import CALENDAR, recurrences, rules
+from tests.unit.test_recurrence_properties import CALENDAR, examples, recurrences, rules
 
 NOW = datetime(2026, 11, 27, 10, 0, 30, tzinfo=UTC)  # a Friday
 PAGE = Path(__file__).parents[2] / "docs/reference/words.md"
@@ -289,7 +289,7 @@ WORDS = "every other second two 3 15 last 1st minute hours day week month quarte
 SOUP = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 
 
-@settings(CALENDAR, max_examples=300)
+@settings(CALENDAR, max_examples=examples(200))
 @given(text=SOUP | st.text(max_size=60))
 @example(text="30 february 2027 at 9")
 @example(text="every day at 9 until 29 february 2027")
@@ -302,7 +302,7 @@ def test_any_text_is_read_or_refused(text):
         assert parse(text, now=NOW).timezone
 
 
-@settings(CALENDAR, max_examples=200)
+@settings(CALENDAR, max_examples=examples(60))
 @given(
     recurrence=recurrences(rules(("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY"))),
     days=st.integers(0, 700),

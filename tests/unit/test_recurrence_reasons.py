@@ -245,3 +245,9 @@ def test_what_one_pass_cannot_tell_is_said_to_be_unknown():
 
     assert Explanation(included=False, reason=explanation.reason, before=None, after=None) == explanation
     assert explanation.reason == "not known: the search for it takes more than one pass"
+
+
+def test_a_neighbour_that_one_pass_cannot_reach_is_not_guessed():
+    explanation = explain(recurrence("FREQ=SECONDLY;COUNT=50000"), datetime(2027, 1, 6, 9, tzinfo=UTC))
+
+    assert (False, None, None) == (explanation.included, explanation.before, explanation.after)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qhronos.core.recurrence import Business, Dst, Fold, Subdaily, expand, parse, split, start
 from qhronos.errors import Invalid
-from tests.unit.test_recurrence_properties import CALENDAR, recurrences
+from tests.unit.test_recurrence_properties import CALENDAR, examples, recurrences
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -155,7 +155,7 @@ def test_steps_on_the_clock_face_keep_their_phase():
     assert instants(whole)[150:400] == instants(second)[:250]
 
 
-@settings(CALENDAR, max_examples=60)
+@settings(CALENDAR, max_examples=examples(30))
 @given(recurrence=recurrences(), index=st.integers(1, 40), count=st.integers(0, 30))
 def test_both_sides_together_are_the_whole(recurrence, index, count):
     if count:

@@ -56,6 +56,7 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
             if at != last:
                 if len(found) == limit:
                     return Expansion(tuple(found), instant(at), complete=False, ended=False)
+                steps.take()
                 found.append(Instant(instant(at), wall_time(wall), mark, origins.get(at)))
                 last = at
             covered = at + 1

@@ -127,7 +127,7 @@ def _last(recurrence: Recurrence, since: datetime, until: datetime, steps: Steps
         expansion = spend(steps, recurrence, since, until, 1000)
         last = expansion.instants[-1].at if expansion.instants else last
         since = expansion.covered
-    return last
+    return last if since >= until else None  # there may be a later one where the steps did not reach
 
 
 def _why(recurrence: Recurrence, found: Instant) -> str:

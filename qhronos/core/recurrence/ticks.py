@@ -44,11 +44,11 @@ class Ticks:
         period = self._period_from(since - self._unit + 1)
         if self._is_plain:
             for position in range(period + self._place, until, self._step):
-                steps.take(2)
+                steps.take(3)
                 yield position, True
             return
         while period < until:
-            steps.take(5)
+            steps.take(9)
             wall = period + face.offset(period)
             wanted = self._next_slot(wall)
             if wanted < wall + self._unit:
@@ -78,7 +78,7 @@ class Ticks:
 
     def _positions(self, period: int, wall: int, face: Face, steps: Steps) -> list[int]:
         inside = self._inside(wall % self._unit)
-        steps.take(2 * len(inside))
+        steps.take(3 * len(inside))
         positions = [period + place for place in inside]
         if wall % self._unit or face.steady(period // DAY) is None:
             # The clock has been, or is being, moved by part of a unit: the period may reach into the next slot, and show

@@ -37,7 +37,7 @@ class Walls:
             for index in range(bisect_left(allowed, day - base), bisect_left(allowed, end - base)):
                 midnight = (base + allowed[index]) * DAY
                 for time in self._times.since(max(0, since - midnight)):
-                    steps.take(5)
+                    steps.take(8)
                     if midnight + time >= until:
                         return
                     yield midnight + time, True
@@ -72,7 +72,7 @@ def at_times(times: Times, days: Iterable[int], since: int, until: int, steps: S
     for day in days:
         midnight = day * DAY
         for time in times.since(max(0, since - midnight)):
-            steps.take(5)
+            steps.take(8)
             wall = midnight + time
             if wall >= until:
                 return

@@ -47,6 +47,7 @@ WHERE = {
     Roll.NEAREST: "the nearest open day",
 }
 MOST_TIMES = 6
+MINUTES_OF_DAY = 24 * 60
 MOST_DATES = 3
 
 
@@ -233,12 +234,14 @@ def _every(rule: Rule) -> str:
 
 
 def _times(rule: Rule, dtstart: datetime) -> str | None:
-    times = [
-        time(hour, minute, min(second, 59))
-        for hour in rule.by_hour or (dtstart.hour,)
-        for minute in rule.by_minute or (dtstart.minute,)
-        for second in rule.by_second or (dtstart.second,)
-    ]
+    hours, minutes, seconds = (
+        rule.by_hour or (dtstart.hour,),
+        rule.by_minute or (dtstart.minute,),
+        rule.by_second or (dtstart.second,),
+    )
+    if len(hours) * len(minutes) * len(seconds) > MINUTES_OF_DAY:
+        return None
+    times = [time(hour, minute, min(second, 59)) for hour in hours for minute in minutes for second in seconds]
     if len(times) <= MOST_TIMES:
         return f" at {_joined(map(_time, times))}"
     return _window(times)
