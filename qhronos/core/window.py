@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from qhronos.core.recurrence import Expansion, Instant, Recurrence, earliest, expand
+from qhronos.core.recurrence import STEPS, Expansion, Instant, Recurrence, Steps, earliest, spend
 
 GAP_ROOM = 10_000  # instants counted for a gap in one pass
 LEAST_REST = timedelta(seconds=1)
@@ -58,29 +58,33 @@ def advance(
     look_ahead: timedelta,
     room: int,
     catchup: datetime | None = None,
+    steps: Steps | None = None,
 ) -> Advance:
-    """One pass from `since`: at most `room` instants, none after `now + look_ahead`.
+    """One pass from `since`: at most `room` instants, none after `now + look_ahead`, for no more than `steps`.
 
     What a rule gave before `catchup` is counted as a gap instead of made.
     """
+    steps = steps or Steps(STEPS)
     if catchup is not None and since < catchup and not is_once(recurrence):
-        return _skip(recurrence, since, catchup, now)
+        return _skip(recurrence, since, catchup, now, steps)
     until = now + look_ahead
     if room <= 0:
         return Advance((), since, None, now + LEAST_REST + look_ahead / 100)
-    made = expand(recurrence, since, max(until, since), room)
+    made = spend(steps, recurrence, since, max(until, since), room)
     if not made.complete:
         # Cut short. With instants in hand, come back when half of them are done; without any, go on at once.
         half = (made.covered - now) / 2 if made.instants else timedelta()
         return Advance(made.instants, made.covered, None, now + max(half, LEAST_REST if made.instants else half))
-    return _look_beyond(recurrence, made, now, look_ahead)
+    return _look_beyond(recurrence, made, now, look_ahead, steps)
 
 
-def _look_beyond(recurrence: Recurrence, made: Expansion, now: datetime, look_ahead: timedelta) -> Advance:
+def _look_beyond(
+    recurrence: Recurrence, made: Expansion, now: datetime, look_ahead: timedelta, steps: Steps
+) -> Advance:
     """After a whole window: find the next instant, to sleep until it comes near."""
     if made.ended:
         return Advance(made.instants, made.covered, None, None)
-    ahead = expand(recurrence, made.covered, None, 1)
+    ahead = spend(steps, recurrence, made.covered, None, 1)
     if ahead.instants:
         due = ahead.instants[0].at
         return Advance(made.instants, made.covered, due, due - look_ahead / 2)
@@ -90,7 +94,7 @@ def _look_beyond(recurrence: Recurrence, made: Expansion, now: datetime, look_ah
     return Advance(made.instants, ahead.covered, None, max(now, ahead.covered - look_ahead / 2))
 
 
-def _skip(recurrence: Recurrence, since: datetime, catchup: datetime, now: datetime) -> Advance:
-    passed = expand(recurrence, since, catchup, GAP_ROOM)
+def _skip(recurrence: Recurrence, since: datetime, catchup: datetime, now: datetime, steps: Steps) -> Advance:
+    passed = spend(steps, recurrence, since, catchup, GAP_ROOM)
     gap = Gap(since, passed.covered, len(passed.instants)) if passed.instants else None
     return Advance((), passed.covered, None, None if passed.ended else now, gap)

@@ -16,7 +16,7 @@ import msgspec
 
 from qhronos.core.event import Policies, in_catchup
 from qhronos.core.occurrence import Origin
-from qhronos.core.recurrence import Recurrence
+from qhronos.core.recurrence import STEPS, Recurrence, Steps
 from qhronos.core.window import Advance, advance, is_once
 from qhronos.log import get_logger
 from qhronos.store import Connection, expansion, pending
@@ -24,6 +24,8 @@ from qhronos.store.expansion import Expandable, NewGap
 from qhronos.store.pending import Entry, Open
 
 BATCH = 50
+# What a batch may spend in all: hostile rules must not keep the others waiting, nor their rows locked.
+BATCH_STEPS = 4 * STEPS
 
 log = get_logger()
 
@@ -51,7 +53,7 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
     rows: list[Open] = []
     gaps: list[NewGap] = []
     advanced: list[tuple[UUID, Advance]] = []
-    for event, step in zip(events, steps, strict=True):
+    for event, step in zip(events, steps, strict=False):
         if isinstance(step, Exception):
             log.error("event.quarantined", event_id=str(event.id), exc_info=step)
             await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {step}", now)
@@ -62,7 +64,7 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
         if step.gap:
             gaps.append(NewGap(event.id, *step.gap, "older than the catch-up window"))
     opened = await _write(conn, rows, gaps, advanced, now)
-    return Expanded(len(events), opened)
+    return Expanded(len(steps), opened)
 
 
 async def _write(
@@ -79,17 +81,26 @@ async def _write(
 def _advance_all(
     events: Sequence[Expandable], rooms: Sequence[int], now: datetime, look_ahead: timedelta
 ) -> list[Advance | Exception]:
-    steps: list[Advance | Exception] = []
+    """As far as the steps of a batch go. The events that are left come first in the next."""
+    done: list[Advance | Exception] = []
+    left = BATCH_STEPS
     for event, room in zip(events, rooms, strict=True):
+        if left <= 0:
+            break
+        own = Steps(min(left, STEPS))
+        left -= own.left
         try:
-            steps.append(_advance_one(event, room, now, look_ahead))
+            done.append(_advance_one(event, room, now, look_ahead, own))
         except Exception as error:  # noqa: BLE001 - whatever one rule does wrong must not stop the batch
-            steps.append(error)
-    return steps
+            done.append(error)
+        left += own.left
+    return done
 
 
-def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta) -> Advance:
+def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta, steps: Steps) -> Advance:
     recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
     policies = msgspec.json.decode(event.policies, type=Policies)
     catchup = in_catchup(policies.misfire, now)
-    return advance(recurrence, event.expanded_until, now=now, look_ahead=look_ahead, room=room, catchup=catchup)
+    return advance(
+        recurrence, event.expanded_until, now=now, look_ahead=look_ahead, room=room, catchup=catchup, steps=steps
+    )

@@ -7,6 +7,7 @@ import pytest
 
 from qhronos.broadcast import Broadcast
 from qhronos.config import Scheduler
+from qhronos.engine import expand
 from qhronos.engine.expand import BATCH
 from qhronos.expander import Expander
 from qhronos.plan import Plan
@@ -162,3 +163,35 @@ async def test_a_redis_that_refuses_to_write_does_not_stop_expansion(engine, clo
     await expander.tick()
 
     assert [(1,)] == await query(engine, "SELECT count(*) FROM pending")
+
+
+async def test_a_batch_ends_when_its_steps_do_and_what_is_left_comes_first(engine, clock, expander, monkeypatch):
+    monkeypatch.setattr(expand, "BATCH_STEPS", 1)
+    now = clock.now()
+    waiting = []
+    for minutes in (3, 2, 1):
+        async with engine.database.connection() as conn:
+            since = now - timedelta(minutes=minutes)
+            waiting.append(await plant_event(conn, now, rrule=["FREQ=HOURLY"], next_expand_at=since))
+
+    for served in range(1, 4):
+        assert 0.0 == await expander.tick()
+        assert {(event,) for event in waiting[:served]} == set(await query(engine, "SELECT event_id FROM pending"))
+
+
+async def test_rules_that_find_nothing_do_not_keep_another_event_waiting(engine, clock, expander):
+    """Each of them uses up a whole pass, tick after tick."""
+    now = clock.now()
+    for _ in range(BATCH - 1):
+        await plant(engine, now, rrule=["FREQ=MINUTELY;INTERVAL=12;BYMINUTE=10,11,13"])
+    async with engine.database.connection() as conn:
+        healthy = await plant_event(conn, now, rrule=["FREQ=HOURLY"], next_expand_at=now + timedelta(microseconds=1))
+
+    clock.advance(1)
+    ticks = 0
+    while not await query(engine, "SELECT 1 FROM pending"):
+        await expander.tick()
+        ticks += 1
+
+    assert {(healthy,)} == set(await query(engine, "SELECT event_id FROM pending"))
+    assert ticks <= BATCH  # one after the other, and none of them twice before it

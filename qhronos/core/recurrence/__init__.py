@@ -5,6 +5,7 @@
     settle(recurrence)                                 one pass at the effective UNTIL of rules with COUNT
     expand(recurrence, since, until, limit)            the instants of a window
     earliest(recurrence)                               where the first window begins
+    spend(steps, …)                                    the same, with steps that several share
     explain(recurrence, instant)                       why it is in the set, or not
     describe(recurrence)                               plain words, or the rule itself
     diff(old, new, since, until, limit)                what another rule would change
@@ -31,7 +32,7 @@ What RFC 5545 leaves open is decided so:
 
 from qhronos.core.recurrence.business import closed_days
 from qhronos.core.recurrence.diffs import Diff, diff
-from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, start
+from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, spend, start
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
     Business,
@@ -48,6 +49,7 @@ from qhronos.core.recurrence.model import (
     Roll,
     Subdaily,
 )
+from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.reasons import check, explain
 from qhronos.core.recurrence.schedule import brings, parse, restated
 from qhronos.core.recurrence.spacing import refuse_crowded
@@ -71,6 +73,7 @@ __all__ = [
     "Mark",
     "Recurrence",
     "Roll",
+    "Steps",
     "Subdaily",
     "brings",
     "check",
@@ -87,6 +90,7 @@ __all__ = [
     "refuse_crowded",
     "restated",
     "settle",
+    "spend",
     "split",
     "start",
     "timezones",
