@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "import": ("qhronos.cli.files:import_file", "Import a calendar, a crontab or an export."),
         "export": ("qhronos.cli.files:export", "Export events, as JSON or as a calendar."),
         "feed": ("qhronos.cli.feed:feed", "Create, list and delete calendars to subscribe to."),
+        "calendar": ("qhronos.cli.calendar:calendar", "Put, list and delete business calendars."),
         "token": ("qhronos.cli.token:token", "Create, list and revoke tokens."),
         "stats": ("qhronos.cli.stats:stats", "Show how much is waiting and what was done."),
     },

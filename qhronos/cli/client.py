@@ -48,6 +48,9 @@ class Api(NamedTuple):
         # Made once, so that a repeat after a lost answer does the work once.
         return self.request("POST", path, body, {"Idempotency-Key": secrets.token_hex(16)})
 
+    def put(self, path: str, body: object) -> Any:
+        return self.request("PUT", path, body)
+
     def patch(self, path: str, body: object) -> Any:
         return self.request("PATCH", path, body)
 

@@ -53,6 +53,7 @@ def event() -> None:
     """Create, list and change events."""
 
 
+ROLLS = ["skip", "following", "preceding", "modified_following", "nearest"]
 ACTION = [
     click.option("--url", help="Where the webhook goes."),
     click.option("--method", help="Makes it an API call with this method instead of a signed webhook."),
@@ -65,7 +66,11 @@ CONTENT = [
     *ACTION,
     click.option("--in", "delay", type=Duration(), metavar="DURATION", help="When, from now: 5s, 10m, 24h."),
     click.option("--at", type=Time(), metavar="TIME", help="When: 2026-12-24T18:00Z, or without offset in --tz."),
-    click.option("--schedule", type=Schedule(), metavar="RULE", help="How it repeats: an RRULE or a JSON object."),
+    click.option(
+        "--schedule", type=Schedule(), metavar="RULE", help="How it repeats: words, cron, 5m, an RRULE, JSON."
+    ),
+    click.option("--calendar", "calendars", multiple=True, help="A business calendar that it heeds; repeatable."),
+    click.option("--roll", type=click.Choice(ROLLS), help="Where to from a closed day.  [default: skip]"),
     click.option("--tz", metavar="ZONE", help="The time zone of the schedule, such as Europe/Berlin."),
     click.option("--tag", "tags", multiple=True, help="Repeatable."),
     click.option("--metadata", type=Json(), metavar="JSON", help="Goes out with every delivery."),
@@ -193,7 +198,9 @@ def split(*, api: Api, event_id: str, instant: str, name: str | None, form: str,
 
 @event.command()
 @click.argument("event_id")
-@click.option("--schedule", type=Schedule(), metavar="RULE", help="How it would repeat: an RRULE or a JSON object.")
+@click.option(
+    "--schedule", type=Schedule(), metavar="RULE", help="How it would repeat: words, cron, 5m, an RRULE, JSON."
+)
 @click.option("--at", "start_time", type=Time(), metavar="TIME", help="When it would begin.")
 @click.option("--tz", "timezone", metavar="ZONE", help="The time zone that it would have.")
 @click.option("--since", type=Time(aware=True), metavar="TIME", help="Compare from here on.  [default: now]")
@@ -243,6 +250,8 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
         "start_time": _from_now(content["delay"]) if content["delay"] is not None else content["at"],
         "schedule": content["schedule"],
         "timezone": content["tz"],
+        "calendars": list(content["calendars"]) or None,
+        "roll": content["roll"],
         "action": action_of(content),
         "tags": list(content["tags"]) or None,
         "metadata": content["metadata"],

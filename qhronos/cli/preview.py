@@ -9,6 +9,7 @@ import click
 
 from qhronos.cli import output
 from qhronos.cli.client import Api, uses_api
+from qhronos.cli.event import ROLLS
 from qhronos.cli.output import aligned, table_or_json, when
 from qhronos.cli.params import Schedule, Time
 
@@ -23,17 +24,22 @@ LOCAL: output.Columns = {
 @click.argument("rule", type=Schedule())
 @click.option("--start", "start_time", type=Time(), metavar="TIME", help="When it begins.  [default: now]")
 @click.option("--tz", "timezone", metavar="ZONE", help="Its time zone, such as Europe/Berlin.  [default: UTC]")
+@click.option("--calendar", "calendars", multiple=True, help="A business calendar that it heeds; repeatable.")
+@click.option("--roll", type=click.Choice(ROLLS), help="Where to from a closed day.  [default: skip]")
 @click.option("--since", type=Time(aware=True), metavar="TIME", help="Show from here on.  [default: the start]")
 @click.option("--until", type=Time(aware=True), metavar="TIME", help="Show what is before this.")
 @click.option("--limit", "-n", type=int, default=10, show_default=True)
 @table_or_json
 @uses_api
-def preview(*, api: Api, rule: Any, form: str, **window: Any) -> None:
+def preview(*, api: Api, rule: Any, form: str, calendars: tuple[str, ...], **window: Any) -> None:
     """Show when a schedule fires, without creating anything.
 
-    RULE is an RRULE or a JSON object, as in `event create --schedule`.
+    RULE is as in `event create --schedule`: "every first friday of month at 9am", "0 9 * * MON-FRI", 5m, an RRULE, or a
+    JSON object.
     """
     given = {field: value for field, value in window.items() if value is not None}
+    if calendars:
+        given["calendars"] = list(calendars)
     answer = api.post("/recurrences/preview", {"schedule": rule, **given})
     if form == "json":
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -23,6 +23,7 @@ TOURS = {
         "BEGIN:VEVENT",
     ],
     "docs/howto/subscribe-to-a-calendar.md": ["Tea times", "deleted"],
+    "docs/howto/business-calendars.md": ["germany", "2030-06-28", "rolled from", "active"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
     "docs/howto/change-one-occurrence.md": ["moved to:", "report, weekly", "UNTIL", "18:30:00Z", " stay"],
 }

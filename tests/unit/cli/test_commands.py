@@ -495,3 +495,48 @@ def test_programs_get_the_answer_as_it_came(qhronos, api, arguments):
     api.answer = {"any": ["thing"], "words": "daily"}
 
     assert api.answer == json.loads(qhronos(*arguments, "-o", "json")[1])
+
+
+CALENDAR = {
+    "name": "de",
+    "country": "DE",
+    "subdivision": None,
+    "weekend": ["SA", "SU"],
+    "closed": 2,
+    "known_until": "2036-12-31",
+    "updated_at": "2026-12-24T18:00:00Z",
+}
+
+
+def test_a_calendar_is_put_and_shown(qhronos, api):
+    api.answer = {**CALENDAR, "dates": ["2026-12-25", "2026-12-26"]}
+
+    code, out, _ = qhronos("calendar", "put", "de", "--country", "DE", "--weekend", "SA", "--weekend", "SU")
+
+    assert ("PUT", "/calendars/de", {"country": "DE", "weekend": ["SA", "SU"]}) == api.seen[0][:3]
+    assert (0, "closed:       2026-12-25, 2026-12-26") == (code, out.splitlines()[-1])
+    assert out == qhronos("calendar", "show", "de")[1]
+
+
+def test_calendars_are_listed_and_deleted(qhronos, api):
+    api.answer = {"data": [CALENDAR], "pagination": {"next_cursor": None}}
+
+    assert "de    DE  SA, SU   2 days  2036-12-31" == qhronos("calendar", "list")[1].splitlines()[1]
+    api.status = 204
+    assert (0, "", "deleted de\n") == qhronos("calendar", "delete", "de")
+
+
+@pytest.mark.parametrize(
+    ("rule", "sent"),
+    [
+        ("every first friday of month at 9am", "every first friday of month at 9am"),
+        ("*/5 9-17 * * MON-FRI", "*/5 9-17 * * MON-FRI"),
+        ('{"every": "5m"}', {"every": "5m"}),
+    ],
+)
+def test_a_preview_sends_the_rule_as_it_is_written(qhronos, api, rule, sent):
+    api.answer = {"words": "", "occurrences": [], "warnings": [], "clock_changes": []}
+
+    qhronos("preview", rule, "--calendar", "de", "--roll", "nearest")
+
+    assert {"schedule": sent, "calendars": ["de"], "roll": "nearest", "limit": 10} == api.seen[0][2]
