@@ -51,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_PUT = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815 - names of http.server
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = serve  # noqa: N815 - names of http.server
 
     def log_message(self, *_):
         """Nothing."""
