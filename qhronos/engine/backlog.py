@@ -12,7 +12,7 @@ from qhronos.core.recurrence import expand
 from qhronos.core.window import GAP_ROOM, Advance
 from qhronos.engine.draft import recurrence_of
 from qhronos.engine.expand import open_rows
-from qhronos.store import Connection, expansion, pending
+from qhronos.store import Connection, changes, expansion, pending
 from qhronos.store.events import Event
 
 
@@ -27,18 +27,20 @@ class Backlog(enum.StrEnum):
 async def pass_cursor(
     conn: Connection, event: Event, now: datetime, reason: str, *, keep_latest: bool = False
 ) -> tuple[Event, bool]:
-    """Move the cursor of a held event towards now; what it passes is counted as a gap. True: it has arrived, or the rule
-    is one that makes no progress.
+    """Move the cursor of a held event towards now; what it passes is counted as a gap, but for what has a row already,
+    skipped or moved ahead of its time. True: it has arrived, or the rule is one that makes no progress.
 
     With `keep_latest` the last instant of the pass is opened instead, for the caller to close should a later one turn up.
     """
     recurrence = recurrence_of(event)
     passed = await asyncio.to_thread(expand, recurrence, event.expanded_until, now, GAP_ROOM)
-    kept = passed.instants[-1:] if keep_latest else ()
+    done = {at for at, _ in await changes.list_done_ahead(conn, event.id, event.expanded_until)}
+    left = tuple(one for one in passed.instants if one.at not in done)
+    kept = left[-1:] if keep_latest else ()
     await pending.insert(
         conn, open_rows(event.id, event.version, recurrence, Advance(kept, passed.covered, None, None))
     )
-    if count := len(passed.instants) - len(kept):
+    if count := len(left) - len(kept):
         gap = expansion.NewGap(event.id, event.expanded_until, passed.covered, count, reason)
         await expansion.record_gaps(conn, [gap])
     arrived = passed.complete or passed.covered <= event.expanded_until

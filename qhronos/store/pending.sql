@@ -45,15 +45,24 @@ RETURNING
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
 
 -- name: find_later_due
--- Which of these have a later occurrence of their event that is due as well, and was not moved to a time to come; asked
--- only for those that were missed.
-SELECT t.event_id, t.due_at
-FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
-WHERE EXISTS (
-    SELECT FROM pending AS p
-    WHERE p.event_id = t.event_id AND p.due_at > t.due_at AND p.due_at <= %(now)s AND p.origin = 'rule'
-        AND (p.starts > 0 OR p.fire_at <= %(now)s)
-);
+-- Which of these have an occurrence of their event that was meant for later and is due as well; asked only for those that
+-- were missed. What was moved is meant for where it was moved to; a retry for its own instant. One pass over the rows of an
+-- event, however many of them are asked for.
+WITH asked AS (
+    SELECT p.event_id, p.due_at, CASE WHEN p.starts = 0 THEN p.fire_at ELSE p.due_at END AS meant_at
+    FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
+    JOIN pending AS p USING (event_id, due_at)
+), latest AS (
+    SELECT DISTINCT ON (event_id) event_id, meant_at, due_at
+    FROM (
+        SELECT event_id, due_at, CASE WHEN starts = 0 THEN fire_at ELSE due_at END AS meant_at FROM pending
+        WHERE event_id IN (SELECT event_id FROM asked) AND origin = 'rule'
+    ) AS open
+    WHERE meant_at <= %(now)s
+    ORDER BY event_id, meant_at DESC, due_at DESC
+)
+SELECT a.event_id, a.due_at FROM asked AS a JOIN latest AS l USING (event_id)
+WHERE (l.meant_at, l.due_at) > (a.meant_at, a.due_at);
 
 -- name: find_free_later
 -- When entries that a claim did not take are really to be acted on, if that is later than the plan thought.

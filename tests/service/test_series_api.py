@@ -180,6 +180,23 @@ class TestMove:
             one.due_at.isoformat().replace("+00:00", "Z") for one in await dispatch(api, clock)
         ]
 
+    async def test_the_latest_is_the_one_meant_for_last(self, api, clock):
+        event = await create(api, schedule="FREQ=MINUTELY;INTERVAL=10;COUNT=2", misfire={"policy": "fire_latest"})
+        start = clock.now()
+        await override(api, event, start, move_to=start + 15 * MINUTE)
+        clock.advance(20 * 60)
+
+        assert [start] == [one.due_at for one in await dispatch(api, clock)]
+
+    async def test_one_that_is_moved_to_earlier_is_superseded_by_what_comes_after_it(self, api, clock):
+        start = clock.now()
+        rdate = [(start + minutes * MINUTE).isoformat() for minutes in (10, 50)]
+        event = await create(api, schedule={"rdate": rdate}, misfire={"policy": "fire_latest"})
+        await override(api, event, start + 50 * MINUTE, move_to=start + 5 * MINUTE)
+        clock.advance(20 * 60)
+
+        assert [start + 10 * MINUTE] == [one.due_at for one in await dispatch(api, clock)]
+
     async def test_skipping_takes_what_was_moved(self, api, clock, daily):
         await override(api, daily, "2026-03-05T12:00:00Z", move_to="2026-03-04T08:00:00Z")
 
@@ -204,6 +221,26 @@ class TestMove:
 
         assert [(-25, 15), (-5, -5), (5, 5), (15, 15)] == (await standing(api, event, clock))[:4]
         assert ["12:10:00", "12:50:00"] == [due[11:19] for due, *_ in await closed(api, event)]
+
+    async def test_the_latest_of_a_backlog_is_the_latest_that_was_not_moved_out_of_it(self, api, clock, daily):
+        await override(api, daily, "2026-03-04T12:00:00Z", move_to="2026-03-07T08:00:00Z")
+        await api.post(f"/events/{daily['id']}/pause")
+        clock.advance((3 * DAY + 10 * MINUTE).total_seconds())
+
+        await api.post(f"/events/{daily['id']}/resume", {"backlog": "fire_latest"})
+
+        assert [(1,)] == await query(api, "SELECT count FROM gaps")
+        assert [(-10 - 1440, -10 - 1440), (-10, 4070)] == await standing(api, daily, clock)
+
+    async def test_what_was_moved_or_skipped_is_not_counted_as_missed(self, api, clock, daily):
+        await api.post(f"/events/{daily['id']}/skip", {"scheduled_at": "2026-03-03T12:00:00Z"})
+        await override(api, daily, "2026-03-04T12:00:00Z", move_to="2026-03-07T08:00:00Z")
+        await api.post(f"/events/{daily['id']}/pause")
+        clock.advance((3 * DAY + 10 * MINUTE).total_seconds())
+
+        await api.post(f"/events/{daily['id']}/resume", {"backlog": "skip"})
+
+        assert [(1,)] == await query(api, "SELECT count FROM gaps")
 
     async def test_what_was_moved_takes_no_room_from_the_others(self, api, clock, daily):
         await override(api, daily, "2026-03-05T12:00:00Z", metadata={})
