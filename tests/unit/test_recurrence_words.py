@@ -141,3 +141,11 @@ def test_what_has_no_name_among_working_days_is_shown_as_the_rule():
     assert "By the rule FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=9" in words(
         "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=9"
     )
+
+
+def test_more_times_than_a_day_has_minutes_are_shown_as_the_rule():
+    seconds = (
+        f"FREQ=DAILY;BYHOUR={','.join(map(str, range(24)))};BYMINUTE={','.join(map(str, range(60)))};BYSECOND=0,30"
+    )
+
+    assert f"By the rule {seconds}" in words(seconds)
