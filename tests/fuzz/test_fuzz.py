@@ -14,6 +14,8 @@ import re
 import sys
 from pathlib import Path
 
+import httpx
+
 from tests.e2e.processes import free_port, started, up
 
 CASES = int(os.environ.get("QHRONOS_FUZZ_CASES", "200"))
@@ -57,7 +59,8 @@ def fuzz(running, ids, operations):
 async def test_no_route_falls_over_or_answers_what_it_does_not_describe(tmp_path):
     async with up(tmp_path / "data", "--log-level", "error", env=UNLIMITED) as running:
         ids = await plant(running)
-        _, description = await running.call("GET", "/schema/openapi.json")
+        async with httpx.AsyncClient() as client:  # ours, which `call` uses, reads no answers as long as this one
+            description = (await client.get(f"{running.url}/schema/openapi.json")).json()
         operations = sum(len(path) for path in description["paths"].values())
         async with fuzz(running, ids, operations) as process:
             async with asyncio.timeout(3600):
