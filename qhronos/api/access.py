@@ -31,11 +31,13 @@ def needs(
     example: object = None,
     answer: Any = None,
     also: tuple[int, ...] = (),
+    texts: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """What a route declares: who may call it, and for its description what else it refuses and takes.
 
     `refusals` beyond those that follow from the route itself, `headers` with what they are for, `example` of a body,
-    the type of the `answer` where the handler encodes it itself, and the statuses that it may `also` have.
+    the type of the `answer` where the handler encodes it itself, the statuses that it may `also` have, and the media types
+    of answers that are `texts`.
     """
     return {
         "access": access,
@@ -44,6 +46,7 @@ def needs(
         "example": example,
         "answer": answer,
         "also": also,
+        "texts": texts,
     }
 
 

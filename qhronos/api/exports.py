@@ -13,10 +13,10 @@ from litestar import Response, get
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
-from qhronos.api.auth import Caller
+from qhronos.api.access import needs
+from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.event_body import Tag
-from qhronos.api.events import reads
 from qhronos.core.event import EventStatus
 from qhronos.core.feed import Entry, calendar
 from qhronos.core.recurrence import restated, start
@@ -43,7 +43,10 @@ class Exported(Struct, frozen=True):
     events: Annotated[list[dict[str, Any]], Meta(description="As in POST /events, without secrets.")]
 
 
-@get("/events/export", **reads(Exported), summary="Export events")
+EXPORT = needs(Access.READ, TooLarge, answer=Exported, texts=("text/calendar",))
+
+
+@get("/events/export", opt=EXPORT, tags=["events"], summary="Export events")
 async def export_events(deps: Given[Deps], caller: Given[Caller], wanted: Given[ExportEvents]) -> Response[Any]:
     """JSON that POST /events/import takes, or a calendar (`format=ics`, `text/calendar`)."""
     statuses = [str(status) for status in wanted.status] if wanted.status else None

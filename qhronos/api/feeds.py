@@ -112,7 +112,10 @@ async def revoke_feed(deps: Given[Deps], caller: Given[Caller], request: Request
 @get(
     "/calendar/{feed_file:str}",
     opt=needs(
-        Access.PUBLIC, Throttled, headers={"If-None-Match": "The ETag of what you have; 304 if it is still that."}
+        Access.PUBLIC,
+        Throttled,
+        headers={"If-None-Match": "The ETag of what you have; 304 if it is still that."},
+        texts=("text/calendar",),
     ),
     tags=["feeds"],
     summary="Read a feed",

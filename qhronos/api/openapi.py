@@ -202,6 +202,8 @@ def _responses(route: Route, access: Access, refs: dict[Any, dict[str, Any]]) ->
         good["content"] = {"application/json": {"schema": refs[answer]}}
     elif route.handler.media_type == "text/plain":
         good["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    for media_type in route.handler.opt.get("texts", ()):
+        good.setdefault("content", {})[media_type] = {"schema": {"type": "string"}}
     refusals = {
         str(status): {"$ref": f"#/components/responses/{PROBLEMS[status]}"}
         for status in sorted(_statuses(route, access))
