@@ -115,6 +115,7 @@ async def revoke_feed(deps: Given[Deps], caller: Given[Caller], request: Request
         Access.PUBLIC,
         Throttled,
         headers={"If-None-Match": "The ETag of what you have; 304 if it is still that."},
+        also=(304,),
         texts=("text/calendar",),
     ),
     tags=["feeds"],

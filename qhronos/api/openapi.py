@@ -209,7 +209,9 @@ def _responses(route: Route, access: Access, refs: dict[Any, dict[str, Any]]) ->
         for status in sorted(_statuses(route, access))
     }
     statuses = (route.handler.status_code, *route.handler.opt.get("also", ()))
-    return {**{str(status): good for status in sorted(statuses)}, **refusals}
+    # What has not changed is not sent again.
+    taken = {str(status): {"description": "Not modified"} if status == 304 else good for status in sorted(statuses)}
+    return {**taken, **refusals}
 
 
 def _statuses(route: Route, access: Access) -> set[int]:
