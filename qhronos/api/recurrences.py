@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.params import JSONBody
@@ -20,7 +20,6 @@ from qhronos.engine.calendars import Known, named, snapshot
 from qhronos.engine.draft import rolling
 from qhronos.errors import Invalid
 
-PASSES = 4  # budgets of steps that one preview may use up
 CHANGES = 100  # clock changes listed at most
 
 
@@ -102,12 +101,6 @@ class Timezones(Struct, frozen=True):
     tzdata: str
 
 
-class Window(NamedTuple):
-    since: datetime
-    until: datetime | None
-    limit: int
-
-
 TAGS = ["recurrences"]
 RULE = {
     "schedule": "FREQ=DAILY;BYHOUR=2;BYMINUTE=30",
@@ -148,7 +141,7 @@ def _preview(data: PreviewRequest, now: datetime, known: Known, min_period: time
     since = data.since or rec.earliest(recurrence)
     if data.until is not None and data.until <= since:
         raise Invalid("until: must be later than since", field="until")
-    found = _expand(recurrence, Window(since, data.until, data.limit))
+    found = rec.expand_far(recurrence, since, data.until, data.limit)
     if not found.complete and len(found.instants) < data.limit:
         warnings.append(f"looked as far as {found.covered:%Y-%m-%d} and found no more")
     warnings += _unknown(recurrence, data.until, found)
@@ -195,18 +188,6 @@ def _refusals(recurrence: Recurrence, now: datetime, min_period: timedelta) -> l
     except Invalid as refusal:
         return [str(refusal)]
     return []
-
-
-def _expand(recurrence: Recurrence, window: Window) -> Expansion:
-    """As much of the window as some budgets of steps give."""
-    found = rec.expand(recurrence, window.since, window.until, window.limit)
-    for _ in range(PASSES - 1):
-        left = window.limit - len(found.instants)
-        if found.complete or not left:
-            break
-        more = rec.expand(recurrence, found.covered, window.until, left)
-        found = more._replace(instants=found.instants + more.instants)
-    return found
 
 
 def _clock_changes(

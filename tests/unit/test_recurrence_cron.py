@@ -198,7 +198,7 @@ def test_the_nearest_working_day_is_what_the_calendar_says(day):
     assert [found for found in every_month if found] == days_of(f"0 9 {item} * *", 28)
     for month in range(1, 13):
         alone = [found for found in every_month if found and found.month == month]
-        assert alone == days_of(f"0 9 {item} {month} *", 28)
+        assert [found for found in alone if found.year < 2036] == days_of(f"0 9 {item} {month} *", 10)
         for year in range(2026, 2106, 27) if alone else ():
             check(parse(f"0 9 {item} {month} *", now=NOW), datetime(year, 1, 1, tzinfo=UTC))
 
@@ -306,21 +306,21 @@ def test_every_real_minute_that_the_clock_shows_fires_where_it_moves_by_half_an_
     assert expected == [instant.at for instant in expand(recurrence, since, since + timedelta(days=2), 1000).instants]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.text(alphabet="0123456789*/,-?#LWMONFRIJA@TZ= \n", max_size=40))
 def test_any_text_is_read_or_refused(text):
     with contextlib.suppress(Invalid):
         assert parse(text, now=NOW).timezone
 
 
-def examples() -> list[str]:
+def shown_examples() -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), flags=re.MULTILINE)
 
 
 def test_the_page_has_examples():
-    assert len(examples()) > 20
+    assert len(shown_examples()) > 20
 
 
-@pytest.mark.parametrize("text", examples())
+@pytest.mark.parametrize("text", shown_examples())
 def test_the_examples_of_the_page_are_read(text):
     check(parse(text, now=NOW), NOW)

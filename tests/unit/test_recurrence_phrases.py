@@ -247,7 +247,7 @@ def test_words_name_the_start(text, expected):
         ("   ;", "nothing says how it recurs; say, for instance, every 15 minutes, every weekday at 9:00, the last friday of every month at 17:00, tomorrow at 9:00 or in 2 hours"),
         ("every day; ", "nothing says how it recurs; say, for instance, every 15 minutes, every weekday at 9:00, the last friday of every month at 17:00, tomorrow at 9:00 or in 2 hours"),
         ("every hour between 9", "ends too soon; expected 'to' and the end of the hours"),
-        ("in 2 months", "ends too soon; expected seconds, minutes, hours, days or weeks"),
+        ("in 2 months", "'months' (word 3) cannot be read here; expected seconds, minutes, hours, days or weeks"),
         ("in 99999999999 hours", "'99999999999' (word 2) cannot be read here; expected a month, a zone such as Europe/Berlin, or how long from now, such as 90 minutes"),
         ("every friday at 9 starting friday", "'friday' is ambiguous; say 'every friday at 9 starting 27 november 2026' or 'every friday at 9 starting 4 december 2026'"),
     ],

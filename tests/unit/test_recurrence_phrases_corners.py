@@ -66,6 +66,8 @@ def test_now_is_once():
         ("every half day", "'day' (word 3) cannot be read here; expected 'hour'"),
         ("every 300000 hours and 5 minutes", "an interval is 1 to 1000000000 seconds"),
         ("every monday and 29 february 2027 at 9", "29 february 2027"),
+        ("in hours", "'hours' (word 2)"),
+        ("in 2", "ends too soon; expected seconds, minutes, hours, days or weeks"),
         ("starting 1 june 2027", "nothing says how it recurs"),
         ("tomorrow at 9 starting 1 june 2027", "a start"),
         ("every day at 9 except 31 june 2027", "31 june"),

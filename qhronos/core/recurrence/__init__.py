@@ -32,7 +32,17 @@ What RFC 5545 leaves open is decided so:
 
 from qhronos.core.recurrence.business import closed_days
 from qhronos.core.recurrence.diffs import Diff, diff
-from qhronos.core.recurrence.expansion import STEPS, earliest, expand, is_settled, local, settle, spend, start
+from qhronos.core.recurrence.expansion import (
+    STEPS,
+    earliest,
+    expand,
+    expand_far,
+    is_settled,
+    local,
+    settle,
+    spend,
+    start,
+)
 from qhronos.core.recurrence.lines import to_text
 from qhronos.core.recurrence.model import (
     Business,
@@ -83,6 +93,7 @@ __all__ = [
     "diff",
     "earliest",
     "expand",
+    "expand_far",
     "explain",
     "is_settled",
     "local",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from qhronos.core.recurrence.expansion import expand
-from qhronos.core.recurrence.model import Expansion, Instant, Recurrence
-
-PASSES = 4  # budgets of steps that each side may use up
+from qhronos.core.recurrence.expansion import expand_far
+from qhronos.core.recurrence.model import Instant, Recurrence
 
 
 class Diff(NamedTuple):
@@ -22,7 +20,7 @@ class Diff(NamedTuple):
 
 def diff(old: Recurrence, new: Recurrence, since: datetime, until: datetime, limit: int) -> Diff:
     """What the window [since, until) loses and gains by `new`, from at most `limit` instants of either."""
-    before, after = _expand(old, since, until, limit), _expand(new, since, until, limit)
+    before, after = expand_far(old, since, until, limit), expand_far(new, since, until, limit)
     told = min(before.covered, after.covered)
     was = {instant.at: instant for instant in before.instants if instant.at < told}
     becomes = {instant.at: instant for instant in after.instants if instant.at < told}
@@ -32,14 +30,3 @@ def diff(old: Recurrence, new: Recurrence, since: datetime, until: datetime, lim
         kept=tuple(instant for at, instant in becomes.items() if at in was),
         complete=before.complete and after.complete,
     )
-
-
-def _expand(recurrence: Recurrence, since: datetime, until: datetime, limit: int) -> Expansion:
-    found = expand(recurrence, since, until, limit)
-    for _ in range(PASSES - 1):
-        left = limit - len(found.instants)
-        if found.complete or not left:
-            break
-        more = expand(recurrence, found.covered, until, left)
-        found = more._replace(instants=found.instants + more.instants)
-    return found

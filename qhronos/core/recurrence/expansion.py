@@ -23,6 +23,7 @@ from qhronos.core.recurrence.zones import DAY, FIRST, LAST, Face, instant, secon
 
 # What one pass may spend: some 50 ms.
 STEPS = 50_000
+PASSES = 4
 HORIZON = 3653 * DAY
 MICROSECOND = timedelta(microseconds=1)
 
@@ -37,6 +38,18 @@ def expand(
     `until` None is ten years after `since`, or after DTSTART if that is later.
     """
     return spend(Steps(steps), recurrence, since, until, limit)
+
+
+def expand_far(recurrence: Recurrence, since: datetime, until: datetime | None, limit: int) -> Expansion:
+    """`expand`, for somebody who waits for the answer: as much of the window as PASSES passes give."""
+    found = expand(recurrence, since, until, limit)
+    for _ in range(PASSES - 1):
+        left = limit - len(found.instants)
+        if found.complete or not left:
+            break
+        more = expand(recurrence, found.covered, until, left)
+        found = more._replace(instants=found.instants + more.instants)
+    return found
 
 
 def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime | None, limit: int) -> Expansion:

@@ -296,13 +296,15 @@ class Reader:
     def _later(self) -> None:
         """`in 90 minutes` is that much later, `in 3 days` the same time on that day."""
         tokens = self._tokens
-        seconds, unit = 0, Unit("second")
+        unit = Unit("second")
         if length := tokens.take_a(Length):
             seconds = length.seconds
         else:
-            number, unit = tokens.take_a(Number) or Number(0), tokens.take_a(Unit) or Unit("month")
-            if unit.name not in SECONDS:
+            number, named = tokens.take_a(Number) or Number(0), tokens.peek()
+            if not isinstance(named, Unit) or named.name not in SECONDS:
                 tokens.refuse("seconds, minutes, hours, days or weeks")
+            tokens.place += 1
+            unit = named
             seconds = number.number * SECONDS[unit.name] + self._rest()
         whole = seconds % SECONDS["day"] == 0 and unit.name in CALENDAR
         try:
