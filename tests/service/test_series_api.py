@@ -100,6 +100,14 @@ class TestMove:
         dues = [delivery.due_at for delivery in await dispatch(api, clock)]
         assert [now - MINUTE, now + 49 * MINUTE] == sorted(dues)
 
+    async def test_a_single_one_that_is_then_rescheduled_happens_once(self, api, clock):
+        once = await create(api, start_time=clock.now() + 10 * MINUTE)
+        await override(api, once, clock.now() + 10 * MINUTE, move_to=clock.now() + 30 * MINUTE)
+        clock.advance(20 * 60)
+        await api.patch(f"/events/{once['id']}", {"start_time": clock.now() + 20 * MINUTE})
+
+        assert [(20, 20)] == await standing(api, once, clock)
+
     async def test_one_far_ahead_is_opened_at_once_and_not_made_a_second_time(self, api, clock, daily):
         answer = await override(api, daily, "2026-03-05T12:00:00Z", move_to="2026-03-04T08:00:00Z")
         assert 200 == answer.status_code, answer.text
