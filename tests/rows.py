@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from qhronos.core.recurrence import tzdata_version
 from qhronos.store import Connection
 
 HOOK = {"type": "webhook", "params": {"url": "http://127.0.0.1:9/"}}
@@ -26,13 +28,15 @@ async def plant_event(
     expanded_until: datetime | None = None,
     next_expand_at: datetime | None = None,
     hmac_secret: str | None = None,
+    tzdata: str | None = None,
+    timezone: str = "UTC",
 ) -> UUID:
     """An event as creation leaves it, with nothing opened yet."""
     event_id = uuid.uuid4()
     start = start or now
     recurrence = {
-        "dtstart": start.replace(tzinfo=None).isoformat(),
-        "timezone": "UTC",
+        "dtstart": start.astimezone(ZoneInfo(timezone)).replace(tzinfo=None).isoformat(),
+        "timezone": timezone,
         "rrule": list(rrule),
         "rdate": [],
         "exdate": [],
@@ -42,7 +46,7 @@ async def plant_event(
         "name": "tea",
         "description": "",
         "start_time": start,
-        "timezone": "UTC",
+        "timezone": timezone,
         "recurrence": as_json(recurrence),
         "action": as_json(action),
         "metadata": as_json({"kettle": 1}),
@@ -51,7 +55,7 @@ async def plant_event(
         "hmac_secret": hmac_secret,
         "status": status,
         "version": 1,
-        "tzdata": "test",
+        "tzdata": tzdata or tzdata_version(),
         "expanded_until": expanded_until or start,
         "next_expand_at": next_expand_at,
         "created_at": now,
@@ -71,10 +75,11 @@ async def plant_open(
     fire_at: datetime | None = None,
     origin: str = "rule",
     version: int = 1,
+    wall: datetime | None = None,
 ) -> None:
     await conn.execute(
-        "INSERT INTO pending (event_id, due_at, fire_at, version, origin) VALUES (%s, %s, %s, %s, %s)",
-        (event_id, due_at, fire_at or due_at, version, origin),
+        "INSERT INTO pending (event_id, due_at, fire_at, version, origin, wall) VALUES (%s, %s, %s, %s, %s, %s)",
+        (event_id, due_at, fire_at or due_at, version, origin, wall),
     )
 
 

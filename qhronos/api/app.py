@@ -27,6 +27,7 @@ from qhronos.api import (
     series,
     stats,
     tokens,
+    tzdata,
 )
 from qhronos.api.access import Gate, access_of, needs
 from qhronos.api.auth import Access, Caller
@@ -47,6 +48,7 @@ HANDLERS: list[Any] = [
     *series.HANDLERS,
     *recurrences.HANDLERS,
     *calendars.HANDLERS,
+    *tzdata.HANDLERS,
     *tokens.HANDLERS,
     *audit.HANDLERS,
     *stats.HANDLERS,

@@ -35,6 +35,7 @@ TAGS = {
     "recurrences": "What a schedule gives, before it is stored.",
     "feeds": "Calendars to subscribe to.",
     "calendars": "Days on which events do not happen.",
+    "tzdata": "What new zone rules have moved.",
     "tokens": "Who may do what.",
     "audit": "Who did what.",
     "stats": "How many there are.",

@@ -27,6 +27,7 @@ from qhronos.engine.actor import Actor
 from qhronos.engine.backlog import Backlog, pass_cursor
 from qhronos.engine.draft import EXPIRED, ROOM, Fields, merge, policies_of, reach, recurrence_of
 from qhronos.engine.expand import open_rows
+from qhronos.engine.follow import follow_one
 from qhronos.engine.notify import announce, recall
 from qhronos.engine.overrides import reapply
 from qhronos.engine.stores import Stores
@@ -89,7 +90,7 @@ async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: IfMatc
     event = _found(await events.get(conn, event_id, None, now))
     if if_match is not None and etag(event) not in if_match:
         raise Outdated(f"the event has changed: it is now {etag(event)}; read it again", field="If-Match")
-    return Change(conn, actor, event, now)
+    return await _up_to_date(Change(conn, actor, event, now))
 
 
 class Changes:
@@ -294,7 +295,17 @@ async def begin_by_key(conn: Connection, actor: Actor, key: str, clock: Clock) -
     if not visible:
         raise Conflict("another event has this key", field="key")
     now = clock.now()  # once it is held, as in `begin`
-    return Change(conn, actor, _found(await events.get(conn, event_id, None, now)), now)
+    return await _up_to_date(Change(conn, actor, _found(await events.get(conn, event_id, None, now)), now))
+
+
+async def _up_to_date(change: Change) -> Change:
+    """What is open was made by the zone rules that the change will be computed with."""
+    followed = await follow_one(change.conn, change.event, change.now)
+    if followed is not None:
+        change.opened += followed.opened
+        change.recalled = bool(followed.recalled)
+        change.event = _found(await events.get(change.conn, change.event.id, None, change.now))
+    return change
 
 
 def _found(event: Event | None) -> Event:

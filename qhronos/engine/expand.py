@@ -16,7 +16,7 @@ import msgspec
 
 from qhronos.core.event import Policies, in_catchup
 from qhronos.core.occurrence import Origin
-from qhronos.core.recurrence import STEPS, Recurrence, Steps
+from qhronos.core.recurrence import STEPS, Recurrence, Steps, tzdata_version
 from qhronos.core.window import Advance, advance, is_once
 from qhronos.log import get_logger
 from qhronos.store import Connection, expansion, pending
@@ -43,7 +43,7 @@ def open_rows(event_id: UUID, version: int, recurrence: Recurrence, step: Advanc
 
 async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, max_open: int) -> Expanded:
     """Advance a batch of events whose time has come, inside the caller's transaction."""
-    events = await expansion.take(conn, now, BATCH)
+    events = await expansion.take(conn, now, BATCH, tzdata_version())
     if not events:
         return Expanded(0, [])
     counts = await pending.count_open(conn, [event.id for event in events])

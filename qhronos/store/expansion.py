@@ -33,16 +33,16 @@ class NewGap(NamedTuple):
     reason: str
 
 
-async def take(conn: Connection, now: datetime, limit: int) -> list[Expandable]:
-    """Events whose time to expand has come, locked until the transaction ends."""
+async def take(conn: Connection, now: datetime, limit: int, tzdata: str) -> list[Expandable]:
+    """Events with these zone rules whose time to expand has come, locked until the transaction ends."""
     async with conn.cursor(row_factory=class_row(Expandable)) as cursor:
-        await cursor.execute(SQL["take_expandable"], {"now": now, "limit": limit})
+        await cursor.execute(SQL["take_expandable"], {"now": now, "limit": limit, "tzdata": tzdata})
         return await cursor.fetchall()
 
 
-async def next_at(conn: Connection) -> datetime | None:
-    """When the next event's time to expand comes."""
-    row = await (await conn.execute(SQL["next_expansion"])).fetchone()
+async def next_at(conn: Connection, tzdata: str) -> datetime | None:
+    """When the time to expand comes of the next event with these zone rules."""
+    row = await (await conn.execute(SQL["next_expansion"], {"tzdata": tzdata})).fetchone()
     return row[0] if row else None
 
 

@@ -1,14 +1,16 @@
 -- name: take_expandable
--- Each replica takes its own batch: what another one is at is skipped, so there is no leader.
+-- Each replica takes its own batch: what another one is at is skipped, so there is no leader. What has other zone rules
+-- than this process follows first, or is left to one that has newer ones.
 SELECT id, version, recurrence, policies, expanded_until
 FROM events
-WHERE status = 'active' AND next_expand_at <= %(now)s
+WHERE status = 'active' AND next_expand_at <= %(now)s AND tzdata = %(tzdata)s
 ORDER BY next_expand_at
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: next_expansion
-SELECT min(next_expand_at) FROM events WHERE status = 'active' AND next_expand_at IS NOT NULL;
+SELECT min(next_expand_at) FROM events
+WHERE status = 'active' AND next_expand_at IS NOT NULL AND tzdata = %(tzdata)s;
 
 -- name: record_expansion
 UPDATE events AS e

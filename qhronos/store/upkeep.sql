@@ -54,6 +54,15 @@ WITH old AS (
 )
 SELECT count(*) FROM old;
 
+-- name: purge_tzdata_changes
+-- A batch. What became of an event goes with it; of one that goes on it has been told long enough.
+WITH old AS (
+    DELETE FROM tzdata_changes
+    WHERE id = ANY(ARRAY(SELECT id FROM tzdata_changes WHERE at < %(before)s ORDER BY at LIMIT %(limit)s))
+    RETURNING 1
+)
+SELECT count(*) FROM old;
+
 -- name: purge_tokens
 DELETE FROM tokens WHERE expires_at < %(before)s;
 
@@ -82,6 +91,8 @@ WITH ended AS (
     DELETE FROM occurrence_overrides AS o USING gone AS g WHERE o.event_id = g.id
 ), missing AS (
     DELETE FROM gaps USING gone AS g WHERE gaps.event_id = g.id
+), moves AS (
+    DELETE FROM tzdata_changes AS c USING gone AS g WHERE c.event_id = g.id
 )
 SELECT count(*) FROM gone;
 

@@ -32,6 +32,7 @@ from qhronos.api import (
     series,
     stats,
     tokens,
+    tzdata,
 )
 from qhronos.cli import cli
 from qhronos.clock import SystemClock
@@ -69,6 +70,7 @@ MODULES = (
     series,
     stats,
     tokens,
+    tzdata,
 )
 NOW = FakeClock().now()
 

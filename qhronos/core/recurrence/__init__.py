@@ -6,6 +6,7 @@
     expand(recurrence, since, until, limit)            the instants of a window
     earliest(recurrence)                               where the first window begins
     spend(steps, …)                                    the same, with steps that several share
+    at_wall(recurrence, wall)                          the instants that a local time means
     explain(recurrence, instant)                       why it is in the set, or not
     describe(recurrence)                               plain words, or the rule itself
     diff(old, new, since, until, limit)                what another rule would change
@@ -44,6 +45,7 @@ from qhronos.core.recurrence.expansion import (
     start,
 )
 from qhronos.core.recurrence.lines import to_text
+from qhronos.core.recurrence.meanings import at_wall, is_elapsed
 from qhronos.core.recurrence.model import (
     Business,
     ClockChange,
@@ -85,6 +87,7 @@ __all__ = [
     "Roll",
     "Steps",
     "Subdaily",
+    "at_wall",
     "brings",
     "check",
     "clock_changes",
@@ -95,6 +98,7 @@ __all__ = [
     "expand",
     "expand_far",
     "explain",
+    "is_elapsed",
     "is_settled",
     "local",
     "parse",

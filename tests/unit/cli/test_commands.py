@@ -540,3 +540,44 @@ def test_a_preview_sends_the_rule_as_it_is_written(qhronos, api, rule, sent):
     qhronos("preview", rule, "--calendar", "de", "--roll", "nearest")
 
     assert {"schedule": sent, "calendars": ["de"], "roll": "nearest", "limit": 10} == api.seen[0][2]
+
+
+@pytest.mark.parametrize(
+    ("behind", "ahead", "told"),
+    [
+        (0, 0, "all events have them"),
+        (3, 0, "3 events are still to follow"),
+        (0, 2, "2 events have newer ones and wait for nodes that have them"),
+    ],
+)
+def test_what_new_zone_rules_have_moved_is_a_table(qhronos, api, behind, ahead, told):
+    change = {
+        "event_name": "invoice",
+        "event_id": "1",
+        "change": "kept_back",
+        "local": "2026-11-28T09:00:00",
+        "timezone": "Asia/Amman",
+        "before": "2026-11-28T07:00:00Z",
+        "after": None,
+        "tzdata_before": "2026e",
+        "tzdata_after": "2026f",
+    }
+    page = {"data": [change, change | {"local": None}], "pagination": {"next_cursor": None}}
+    api.answer = page | {"tzdata": "2026f", "behind": behind, "ahead": ahead}
+
+    code, out, err = qhronos("tzdata", "report", "--event", "1")
+
+    assert (0, f"zone rules 2026f; {told}\n") == (code, err)
+    assert [
+        "EVENT    CHANGE     LOCAL                           BEFORE                AFTER  RULES          EVENT ID",
+        "invoice  kept back  2026-11-28 09:00:00 Asia/Amman  2026-11-28 07:00:00Z         2026e → 2026f  1",
+        "invoice  kept back                                  2026-11-28 07:00:00Z         2026e → 2026f  1",
+    ] == out.splitlines()
+    assert "event_id=1" in api.seen[0][1]
+
+
+def test_older_zone_rules_are_adopted_on_purpose(qhronos, api):
+    api.answer = {"tzdata": "2026e", "adopted": 12}
+
+    assert (0, "", "zone rules 2026e; 12 events will follow\n") == qhronos("tzdata", "adopt")
+    assert ("POST", "/tzdata/adopt") == api.seen[0][:2]
