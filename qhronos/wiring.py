@@ -17,6 +17,7 @@ import uvloop
 from msgspec import Struct
 
 from qhronos import __version__, actions, log, metrics
+from qhronos.almanac import Almanac
 from qhronos.api.app import create_app
 from qhronos.api.auth import Keyring
 from qhronos.api.deps import Deps
@@ -204,29 +205,35 @@ class Program:
         if "expander" in self._roles:
             yield Expander(stores, clock, config.scheduler)
         if "dispatcher" in self._roles:
-            egress = Egress(config.http.egress_allow)
-            client = Client(egress, clock, connections_per_origin=config.http.connections_per_origin)
-            stack.push_async_callback(client.close)
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
-            yield Dispatcher(stores, worker, actions.performer(client), _defaults(config), clock, config.scheduler)
+            yield Dispatcher(
+                stores, worker, actions.performer(self._client(stack)), _defaults(config), clock, config.scheduler
+            )
             yield Heartbeat(worker)
             yield Reaper(stores, clock)
             yield Rebuilder(stores, clock)
             yield Sweeper(stores, clock)
         if "janitor" in self._roles:
             yield Janitor(stores.database, clock, config.retention, config.archival)
+            yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)
+
+    def _client(self, stack: AsyncExitStack) -> Client:
+        http = self._config.http
+        client = Client(Egress(http.egress_allow), self._clock, connections_per_origin=http.connections_per_origin)
+        stack.push_async_callback(client.close)
+        return client
 
     def _server(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> ApiServer | None:
         if self._listener is None:
             return None
         if "api" not in self._roles:
             return ApiServer(create_health_app(readiness, self._clock), self._config.server, self._listener)
-        deps = self._deps(stores, readiness)
+        deps = self._deps(stack, stores, readiness)
         following = asyncio.create_task(deps.revocations.follow(stores.broadcast))
         stack.callback(following.cancel)
         return ApiServer(create_app(deps), self._config.server, self._listener)
 
-    def _deps(self, stores: Stores, readiness: Readiness) -> Deps:
+    def _deps(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Deps:
         config, clock = self._config, self._clock
         limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
         return Deps(
@@ -240,6 +247,7 @@ class Program:
             limiter=Limiter(stores.plan.redis, stores.plan.prefix, clock, limit),
             readiness=readiness,
             egress=Egress(config.http.egress_allow),
+            http=self._client(stack),
             creator=Creator(stores, clock),
             changes=Changes(stores, clock, config.scheduler),
             replays=Replays(stores, clock),

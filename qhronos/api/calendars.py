@@ -19,10 +19,12 @@ from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.api.reading import Moment, Request
 from qhronos.api.requests import actor_of
 from qhronos.core.recurrence.rule import WEEKDAYS
-from qhronos.engine.calendars import USUAL_WEEKEND, Content, bring_along, of_country, of_dates
-from qhronos.errors import Conflict, Invalid, NotFound
+from qhronos.engine.calendars import USUAL_WEEKEND, bring_along
+from qhronos.engine.sources import MOST_BYTES, Source, of_country, of_dates, of_file, of_url
+from qhronos.errors import Conflict, Invalid, NotFound, Unreachable
+from qhronos.http.guard import vet_url
 from qhronos.store import audit, calendars
-from qhronos.store.calendars import Calendar
+from qhronos.store.calendars import Calendar, Content
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 NO_CALENDAR = "no such calendar"
@@ -33,11 +35,13 @@ Code = Annotated[str, Meta(min_length=1, max_length=50)]
 
 
 class CalendarBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `dates` or `country`."""
+    """One of `dates`, `country`, `ics` and `url`."""
 
     dates: Annotated[tuple[date, ...], Meta(max_length=5_000, description="Days that are closed.")] | None = None
     country: Annotated[Code, Meta(description="Its public holidays: ISO 3166, such as DE.")] | None = None
     subdivision: Annotated[Code, Meta(description="Of the country, such as BY.")] | None = None
+    ics: Annotated[str, Meta(min_length=1, max_length=MOST_BYTES, description="A calendar file.")] | None = None
+    url: Annotated[str, Meta(min_length=1, description="Of a calendar file, which is read again daily.")] | None = None
     weekend: (
         Annotated[
             tuple[Weekday, ...],
@@ -51,22 +55,19 @@ class CalendarView(Struct, frozen=True, kw_only=True):
     name: str
     country: str | None
     subdivision: str | None
+    url: Annotated[str | None, Meta(description="Without its path, which may be a secret.")]
     weekend: tuple[str, ...]
     closed: Annotated[int, Meta(description="How many dates are closed.")]
     known_until: Annotated[date, Meta(description="Of later dates it says nothing: they count as open.")]
+    fetched_at: Annotated[Moment | None, Meta(description="When the holidays or the file were read last.")]
+    next_fetch_at: Annotated[Moment | None, Meta(description="Null: it stays as it is.")]
+    error: Annotated[str | None, Meta(description="Why it could not be read. What it said before stays in force.")]
     created_at: Moment
     updated_at: Moment
 
 
 class WholeCalendar(CalendarView, frozen=True, kw_only=True):
     dates: tuple[date, ...]
-
-
-class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Nothing said: the dates were given one by one."""
-
-    country: str | None = None
-    subdivision: str | None = None
 
 
 READS: dict[str, Any] = {"opt": needs(Access.READ), "tags": ["calendars"]}
@@ -85,13 +86,14 @@ async def put_calendar(
     if not NAME.fullmatch(calendar):
         raise Invalid("name: up to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit", field="name")
     now, actor = deps.clock.now(), actor_of(caller, request)
-    content = await asyncio.to_thread(_content, data, now)
     weekend = _weekend(data)
-    source = Source(country=data.country, subdivision=data.subdivision)
-    details = {"source": source, "weekend": weekend, "closed": len(content.dates)}
+    content = await _content(deps, data, now)
+    source = Source(country=data.country, subdivision=data.subdivision, ics=data.ics is not None, url=data.url)
+    shown = msgspec.structs.replace(source, url=source.shown_url)
+    details = {"source": shown, "weekend": weekend, "closed": len(content.dates)}
     async with deps.database.transaction() as conn:
         made = await calendars.put(
-            conn, calendar, msgspec.json.encode(source).decode(), weekend, content.dates, content.known_until, now
+            conn, calendar, msgspec.json.encode(source).decode(), weekend, content, deps.clock.now()
         )
         await audit.record(conn, actor.did("calendar.put", calendar, now, details))
     await bring_along(deps.changes, actor, calendar)
@@ -128,14 +130,28 @@ async def delete_calendar(deps: Given[Deps], caller: Given[Caller], request: Req
         await audit.record(conn, actor_of(caller, request).did("calendar.deleted", calendar, deps.clock.now(), {}))
 
 
-def _content(data: CalendarBody, now: datetime) -> Content:
-    if (data.dates is None) == (data.country is None):
-        raise Invalid("dates: give either dates or country", field="dates")
-    if data.country is not None:
-        return of_country(data.country, data.subdivision, now)
-    if data.subdivision is not None:
+async def _content(deps: Deps, data: CalendarBody, now: datetime) -> Content:
+    if sum(said is not None for said in (data.dates, data.country, data.ics, data.url)) != 1:
+        raise Invalid("dates: give one of dates, country, ics and url", field="dates")
+    if data.subdivision is not None and data.country is None:
         raise Invalid("subdivision: goes with a country", field="subdivision")
+    if data.url is not None:
+        return await _fetched(deps, data.url, now)
+    if data.country is not None:
+        return await asyncio.to_thread(of_country, data.country, data.subdivision, now)
+    if data.ics is not None:
+        return await asyncio.to_thread(of_file, data.ics, now)
     return of_dates(data.dates or ())
+
+
+async def _fetched(deps: Deps, url: str, now: datetime) -> Content:
+    vet_url(url, deps.egress, "url")
+    try:
+        return await of_url(deps.http, url, now)
+    except Unreachable as error:
+        raise Invalid(f"url: {error}", field="url") from error
+    except Invalid as error:
+        raise Invalid(f"url: {error}" if error.field != "url" else str(error), field="url") from error
 
 
 def _weekend(data: CalendarBody) -> list[str]:
@@ -152,9 +168,13 @@ def _sides(calendar: Calendar) -> dict[str, Any]:
         "name": calendar.name,
         "country": source.country,
         "subdivision": source.subdivision,
+        "url": source.shown_url,
         "weekend": tuple(calendar.weekend),
         "closed": len(calendar.dates),
         "known_until": calendar.known_until,
+        "fetched_at": calendar.fetched_at,
+        "next_fetch_at": calendar.next_fetch_at,
+        "error": calendar.error,
         "created_at": calendar.created_at,
         "updated_at": calendar.updated_at,
     }

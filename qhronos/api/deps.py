@@ -16,7 +16,7 @@ from qhronos.config import Config
 from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.replay import Replays
-from qhronos.http import Egress
+from qhronos.http import Client, Egress
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
 from qhronos.store import Database
@@ -38,6 +38,7 @@ class Deps(Struct, frozen=True, kw_only=True):
     limiter: Limiter
     readiness: Readiness
     egress: Egress  # what actions may reach
+    http: Client
     creator: Creator
     changes: Changes
     replays: Replays

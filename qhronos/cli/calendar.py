@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from qhronos.cli import output
 from qhronos.cli.client import Api, segment, uses_api
+from qhronos.cli.files import text_of
 from qhronos.cli.output import when, words
 
 LIST: output.Columns = {
     "NAME": lambda calendar: calendar["name"],
-    "OF": lambda calendar: words(" ".join(filter(None, (calendar["country"], calendar["subdivision"])))),
+    "OF": lambda calendar: words(" ".join(filter(None, map(calendar.get, ("country", "subdivision", "url"))))),
     "WEEKEND": lambda calendar: words(calendar["weekend"]),
     "CLOSED": lambda calendar: f"{calendar['closed']} days",
     "KNOWN UNTIL": lambda calendar: calendar["known_until"],
@@ -22,7 +24,11 @@ SHOW: output.Columns = {
     "country": lambda calendar: words(calendar["country"]),
     "subdivision": lambda calendar: words(calendar["subdivision"]),
     "weekend": lambda calendar: words(calendar["weekend"]),
+    "address": lambda calendar: words(calendar["url"]),
     "known until": lambda calendar: calendar["known_until"],
+    "read": lambda calendar: when(calendar["fetched_at"]),
+    "read again": lambda calendar: when(calendar["next_fetch_at"]),
+    "error": lambda calendar: words(calendar["error"]),
     "updated": lambda calendar: when(calendar["updated_at"]),
     "closed": lambda calendar: words(calendar["dates"]),
 }
@@ -38,12 +44,21 @@ def calendar() -> None:
 @click.option("--date", "dates", multiple=True, metavar="DATE", help="A day that is closed: 2026-12-24. Repeatable.")
 @click.option("--country", metavar="CODE", help="Its public holidays are closed: DE.")
 @click.option("--subdivision", metavar="CODE", help="Of the country: BY.")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    help="The days of a calendar file are closed; - reads standard input.",
+)
+@click.option("--url", help="The days of the calendar file at this address, which is read again daily.")
 @click.option("--weekend", multiple=True, metavar="DAY", help="A weekday that is closed: SA. Repeatable.")
 @output.table_or_json
 @uses_api
-def put(*, api: Api, name: str, form: str, **said: Any) -> None:
+def put(*, api: Api, name: str, path: Path | None, form: str, **said: Any) -> None:
     """Make the calendar NAME, or replace it; the events that name it follow."""
     body = {field: value for field, value in said.items() if value}
+    if path is not None:
+        body["ics"] = text_of(path)
     output.one(api.put(f"/calendars/{segment(name)}", body), SHOW, form)
 
 

@@ -41,7 +41,7 @@ def import_file(*, api: Api, file: Path, kind: str | None, dry_run: bool, yes: b
     FILE may be - for standard input. Shows first what would be, and asks. Importing a file again edits what it made.
     Ends with 1 if any event was refused.
     """
-    text = _text(_content(file))
+    text = text_of(file)
     action = action_of(content)
     said = {
         "format": kind or _format_of(text),
@@ -105,14 +105,12 @@ def _code(answer: dict[str, Any]) -> int:
     return 1 if answer["failed"] else 0
 
 
-def _content(file: Path) -> bytes:
+def text_of(file: Path) -> str:
+    """Of a file, or of standard input for `-`."""
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise click.FileError(str(file), error.strerror) from error
-
-
-def _text(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

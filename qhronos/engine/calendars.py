@@ -1,23 +1,21 @@
-"""Business calendars: a source turned into dates, and names into what a recurrence keeps of them."""
+"""Business calendars: names turned into what a recurrence keeps of them, and kept up to date."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import NamedTuple, TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
 
 from qhronos.core.recurrence import Business, closed_days
 from qhronos.core.recurrence.rule import WEEKDAYS
 from qhronos.engine.actor import Actor
 from qhronos.engine.change import Changes
 from qhronos.engine.draft import Fields, recurrence_of
+from qhronos.engine.sources import near
 from qhronos.errors import Invalid, NotFound, Refusal
 from qhronos.log import get_logger
 from qhronos.store import Database, calendars
 from qhronos.store.calendars import Calendar
 
-BACK, AHEAD = 1, 10  # years for which a country's dates are made
 MOST = 10_000  # calendars
 PAGE = 500  # events that are brought along before more are looked for
 USUAL_WEEKEND = ("SA", "SU")
@@ -25,42 +23,6 @@ USUAL_WEEKEND = ("SA", "SU")
 Known: TypeAlias = Mapping[str, Calendar]
 
 log = get_logger()
-
-
-class Content(NamedTuple):
-    dates: tuple[date, ...]
-    known_until: date
-
-
-def of_dates(dates: Iterable[date]) -> Content:
-    """Known to the end of the last year that is named; if none is, for ever."""
-    listed = tuple(sorted(set(dates)))
-    return Content(listed, date(listed[-1].year, 12, 31) if listed else date.max)
-
-
-def of_country(country: str, subdivision: str | None, now: datetime) -> Content:
-    """The public holidays. Raises Invalid with near names for what is not known."""
-    import holidays  # noqa: PLC0415 - big, and most installations never ask
-
-    places = holidays.list_supported_countries()
-    _refuse_unknown("country", country, places)
-    if subdivision is not None:
-        _refuse_unknown("subdivision", subdivision, places[country])
-    last = now.year + AHEAD
-    found = holidays.country_holidays(country, subdiv=subdivision, years=range(now.year - BACK, last + 1))
-    return Content(tuple(sorted(found)), date(last, 12, 31))
-
-
-def _refuse_unknown(field: str, given: str, known: Collection[str]) -> None:
-    if given not in known:
-        raise Invalid(f"{field}: there is no {given}{near(given, known)}", field=field)
-
-
-def near(given: str, known: Collection[str]) -> str:
-    """The names that may have been meant."""
-    spelt = {name.casefold(): name for name in known}
-    found = [spelt[name] for name in difflib.get_close_matches(given.casefold(), spelt, n=3, cutoff=0.5)]
-    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 async def named(database: Database, names: Collection[str]) -> dict[str, Calendar]:

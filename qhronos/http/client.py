@@ -56,7 +56,7 @@ class Client:
         deadline = self._clock.monotonic() + request.timeout
         try:
             addresses = self._resolver.known(target) or await self._resolver.addresses(target, deadline)
-            return await self._exchange(target, addresses, data, request.method, deadline)
+            return await self._exchange(target, addresses, data, request, deadline)
         except TimeoutError as error:
             raise Unreachable("timeout", f"timeout after {request.timeout:g} s") from error
 
@@ -72,22 +72,22 @@ class Client:
         await asyncio.gather(*lost)
 
     async def _exchange(
-        self, target: Url, addresses: Sequence[Address], data: bytes, method: str, deadline: float
+        self, target: Url, addresses: Sequence[Address], data: bytes, request: Request, deadline: float
     ) -> Response:
         origin = self._origin(target)
         connection = await self._acquire(origin, target, addresses, deadline)
         try:
             try:
-                return await self._ask(connection, data, method, deadline)
+                return await self._ask(connection, data, request, deadline)
             except Stale:
                 connection = await self._open(origin, target, addresses, deadline)
-                return await self._ask(connection, data, method, deadline)
+                return await self._ask(connection, data, request, deadline)
         finally:
             origin.release(connection, self._clock.monotonic())
 
-    async def _ask(self, connection: Connection, data: bytes, method: str, deadline: float) -> Response:
+    async def _ask(self, connection: Connection, data: bytes, request: Request, deadline: float) -> Response:
         try:
-            return await self._deadlines.wait(connection.exchange(data, method), deadline)
+            return await self._deadlines.wait(connection.exchange(data, request), deadline)
         except TimeoutError:
             if response := connection.give_up():
                 return response

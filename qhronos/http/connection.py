@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from qhronos.errors import Unreachable
-from qhronos.http.message import Response
+from qhronos.http.message import Request, Response
 from qhronos.http.reader import Reader
 from qhronos.http.url import Address
 
@@ -41,10 +41,10 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Response]
         self._exchanges = 0
 
-    def exchange(self, data: bytes, method: str) -> asyncio.Future[Response]:
+    def exchange(self, data: bytes, request: Request) -> asyncio.Future[Response]:
         """Send a request. The future fails with Unreachable if no response comes of it."""
         self._exchanges += 1
-        self._reader = Reader(method)
+        self._reader = Reader(request.method, request.most_body)
         self._answer = self._loop.create_future()
         if self.is_reusable:
             self.is_reusable = False

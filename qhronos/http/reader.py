@@ -9,12 +9,11 @@ from __future__ import annotations
 import httptools
 
 from qhronos.errors import Unreachable
-from qhronos.http.message import Response
+from qhronos.http.message import MOST_BODY_BYTES, Response
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 16 * 1024  # interim responses and trailers included
 MOST_INTERIM = 5
-MOST_BODY_BYTES = 64 * 1024
 
 
 class Reader:
@@ -29,6 +28,7 @@ class Reader:
         "_header_bytes",
         "_headers",
         "_interim",
+        "_most_body",
         "_parser",
         "_raw_bytes",
         "_status",
@@ -36,7 +36,8 @@ class Reader:
         "untouched",
     )
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, most_body: int = MOST_BODY_BYTES) -> None:
+        self._most_body = most_body
         self._parser = httptools.HttpResponseParser(self)
         self._head_only = method == "HEAD"
         self._headers: list[tuple[bytes, bytes]] = []
@@ -59,7 +60,7 @@ class Reader:
             self.reusable = False
             self._fault = self._fault or f"not valid HTTP: {error}"
         if self._done:  # a fault after that is only of what follows
-            return self._response(truncated=self._body_bytes > MOST_BODY_BYTES)
+            return self._response(truncated=self._body_bytes > self._most_body)
         self._raw_bytes = self._raw_bytes + len(data) if status == self._status else 0
         return self.cut() if self._fault or self._is_too_much() else None
 
@@ -85,13 +86,13 @@ class Reader:
         return Response(
             status=self._status,
             headers=tuple([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self._headers]),
-            body=b"".join(self._body)[:MOST_BODY_BYTES],
+            body=b"".join(self._body)[: self._most_body],
             truncated=truncated,
         )
 
     def _is_too_much(self) -> bool:
         if self._status:
-            return self._raw_bytes > MOST_BODY_BYTES or self._body_bytes > MOST_BODY_BYTES
+            return self._raw_bytes > self._most_body or self._body_bytes > self._most_body
         if self._raw_bytes > MOST_HEADER_BYTES:
             self._fault = "headers too large"
         return self._fault is not None

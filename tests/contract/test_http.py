@@ -24,7 +24,8 @@ from qhronos.clock import SystemClock
 from qhronos.errors import Invalid, Unreachable
 from qhronos.http import Client, Egress, Request, Response, connect, resolver
 from qhronos.http.connection import Connection
-from qhronos.http.reader import MOST_BODY_BYTES, Reader
+from qhronos.http.message import MOST_BODY_BYTES
+from qhronos.http.reader import Reader
 from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
 from tests.fakes import FakeClock
 
@@ -588,7 +589,7 @@ async def test_a_connection_that_is_lost_before_its_first_request_says_so():
     connection.connection_made(Transport())
     connection.connection_lost(None)
     with pytest.raises(Unreachable, match="closed before a response"):
-        await connection.exchange(b"GET / HTTP/1.1\r\n\r\n", "GET")
+        await connection.exchange(b"GET / HTTP/1.1\r\n\r\n", post("http://127.0.0.1/"))
 
 
 class Names:

@@ -25,7 +25,7 @@ from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
-from qhronos.http import Egress
+from qhronos.http import Client, Egress
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
 from qhronos.redis_link import connect
@@ -85,6 +85,8 @@ async def open_deps(
     redis = connect(redis_url)
     plan = Plan(redis, prefix, shards=4)
     stores = Stores(database, plan, Broadcast(redis, prefix))
+    egress = Egress(config.http.egress_allow)
+    http = Client(egress, clock)
     limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
     try:
         yield Deps(
@@ -97,13 +99,15 @@ async def open_deps(
             revocations=Revocations(database, clock),
             limiter=Limiter(redis, prefix, clock, limit),
             readiness=Readiness(database, plan, clock),
-            egress=Egress(config.http.egress_allow),
+            egress=egress,
+            http=http,
             creator=Creator(stores, clock),
             changes=Changes(stores, clock, config.scheduler),
             replays=Replays(stores, clock),
             started_at=clock.monotonic(),
         )
     finally:
+        await http.close()
         await redis.aclose()
         await redis.connection_pool.disconnect()
         await database.close()

@@ -53,8 +53,8 @@ async def test_a_country_brings_its_holidays_and_its_weekend(api):
 @pytest.mark.parametrize(
     ("said", "field", "word"),
     [
-        ({}, "dates", "either"),
-        ({"dates": [], "country": "DE"}, "dates", "either"),
+        ({}, "dates", "one of"),
+        ({"dates": [], "country": "DE"}, "dates", "one of"),
         ({"country": "de"}, "country", "DE"),
         ({"country": "DE", "subdivision": "by"}, "subdivision", "BY"),
         ({"dates": [], "subdivision": "BY"}, "subdivision", "country"),

@@ -297,7 +297,7 @@ def test_a_file_is_taken_apart():
         second.schedule,
         second.problem,
     )
-    assert ("c", "Untitled", "", ("cancelled, so not taken",), None) == (third.uid, third.name, *third[4:])
+    assert ("c", "Untitled", "", ("cancelled, so not taken",), None) == (third.uid, third.name, *third[4:7])
     assert ("not events, so not taken: 1 VTODO",) == note.warnings
     assert [MONDAYS[0], "12-14 10:00+0100", MONDAYS[2]] == when(first.schedule, 3)
 

@@ -32,6 +32,7 @@ What RFC 5545 leaves open is decided so:
 """
 
 from qhronos.core.recurrence.business import closed_days
+from qhronos.core.recurrence.closures import Closures, closures
 from qhronos.core.recurrence.diffs import Diff, diff
 from qhronos.core.recurrence.expansion import (
     STEPS,
@@ -74,6 +75,7 @@ __all__ = [
     "STEPS",
     "Business",
     "ClockChange",
+    "Closures",
     "Counted",
     "Diff",
     "Dst",
@@ -92,6 +94,7 @@ __all__ = [
     "check",
     "clock_changes",
     "closed_days",
+    "closures",
     "describe",
     "diff",
     "earliest",

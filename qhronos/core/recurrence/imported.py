@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from qhronos.core.recurrence import contentlines, thisandfuture
 from qhronos.core.recurrence.contentlines import Component
 from qhronos.core.recurrence.lines import to_event
 from qhronos.core.recurrence.schedule import parse
-from qhronos.core.recurrence.vevents import Calendar, Group, groups, read_event
+from qhronos.core.recurrence.vevents import Calendar, Group, groups, lasting, read_event
 from qhronos.errors import Invalid
 
 MOST_BYTES = 1024 * 1024
@@ -34,6 +34,7 @@ class Imported(NamedTuple):
     schedule: str
     warnings: tuple[str, ...]
     problem: str | None
+    lasting: timedelta = timedelta()  # how long each of it takes
 
 
 def split(text: str | bytes) -> tuple[Imported, ...]:
@@ -85,9 +86,11 @@ def _item(master: Component, overrides: tuple[Component, ...], calendar: Calenda
         reading = read_event(master, overrides, calendar, LONG_AGO)
         recurrence = parse(reading.said, now=LONG_AGO)
         schedule = to_event(recurrence, floating=reading.said.timezone is None)
+        takes = lasting(master, calendar, LONG_AGO)
     except Invalid as refusal:
         return _described(master, "", (), str(refusal), suffix)
-    return _described(master, schedule, (*reading.warnings, *_changed(master, overrides)), None, suffix)
+    warnings = (*reading.warnings, *_changed(master, overrides))
+    return _described(master, schedule, warnings, None, suffix)._replace(lasting=takes)
 
 
 def _changed(master: Component, overrides: tuple[Component, ...]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from qhronos.core.recurrence import contentlines, stamps
@@ -20,6 +20,11 @@ FIELD = "schedule"
 MOST_TEXT = 64 * 1024
 MOST_VTIMEZONES = 100
 MIDNIGHT = time.min
+DURATION = re.compile(
+    r"\+?P(?:(\d{1,2})W)?(?:(\d{1,3})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?", re.ASCII
+)
+UNITS = (timedelta(weeks=1), timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1))
+LONGEST = timedelta(days=366)
 
 
 class Calendar(NamedTuple):
@@ -195,6 +200,24 @@ def read_event(master: Component, overrides: Sequence[Component], calendar: Cale
         own_rules=OwnRules(home.name, home.rules) if home and home.rules else None,
     )
     return Reading(said, tuple(reader.warnings))
+
+
+def lasting(master: Component, calendar: Calendar, now: datetime) -> timedelta:
+    """How long an instance takes, which matters only where it closes days. A day without more takes the day."""
+    reader = Reader(master, calendar, now)
+    end = master.first("DTEND")
+    if end is not None:
+        begins, ends = Stamp(reader.dtstart, None), reader.stamps(end)[0]
+        return min(max(timedelta(seconds=reader.at(ends) - reader.at(begins)), timedelta()), LONGEST)
+    said = duration_of(master.value("DURATION"))
+    return said or timedelta(days=1 if reader.is_day else 0)
+
+
+def duration_of(text: str) -> timedelta:
+    """Of RFC 5545 §3.3.6; nothing for what is none, and never more than a year."""
+    found = DURATION.fullmatch(text.strip().upper())
+    parts = [int(part or 0) for part in found.groups()] if found else [0] * len(UNITS)
+    return min(sum((part * unit for part, unit in zip(parts, UNITS, strict=True)), timedelta()), LONGEST)
 
 
 def _rules(master: Component, name: str) -> tuple[Rule, ...]:

@@ -501,9 +501,13 @@ CALENDAR = {
     "name": "de",
     "country": "DE",
     "subdivision": None,
+    "url": None,
     "weekend": ["SA", "SU"],
     "closed": 2,
     "known_until": "2036-12-31",
+    "fetched_at": "2026-12-24T18:00:00Z",
+    "next_fetch_at": None,
+    "error": None,
     "updated_at": "2026-12-24T18:00:00Z",
 }
 
@@ -516,6 +520,17 @@ def test_a_calendar_is_put_and_shown(qhronos, api):
     assert ("PUT", "/calendars/de", {"country": "DE", "weekend": ["SA", "SU"]}) == api.seen[0][:3]
     assert (0, "closed:       2026-12-25, 2026-12-26") == (code, out.splitlines()[-1])
     assert out == qhronos("calendar", "show", "de")[1]
+
+
+def test_a_calendar_of_a_file_is_put(qhronos, api, tmp_path):
+    api.answer = {**CALENDAR, "country": None, "url": "https://e/…", "dates": [], "error": "url: answers with HTTP 404"}
+    (tmp_path / "x.ics").write_text("BEGIN:VCALENDAR")
+
+    _, out, _ = qhronos("calendar", "put", "de", "--file", str(tmp_path / "x.ics"))
+    qhronos("calendar", "put", "de", "--url", "https://e/x.ics")
+
+    assert [{"ics": "BEGIN:VCALENDAR"}, {"url": "https://e/x.ics"}] == [seen[2] for seen in api.seen]
+    assert {"address:      https://e/…", "error:        url: answers with HTTP 404"} <= set(out.splitlines())
 
 
 def test_calendars_are_listed_and_deleted(qhronos, api):
