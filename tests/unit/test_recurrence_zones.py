@@ -4,6 +4,7 @@ import importlib.resources
 import itertools
 import struct
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 import pytest
 import tzdata
@@ -151,3 +152,16 @@ def test_no_zone_changes_its_clock_and_comes_back_between_two_looks_at_it():
             quickest = min(quickest, next(later, away + quickest) - away)
 
     assert STRETCH * 86_400 < quickest < 8 * 86_400
+
+
+@pytest.mark.parametrize("group", range(8))
+def test_what_is_remembered_of_a_like_year_is_what_the_zone_says(group):
+    """After the changes that its file lists, a zone is looked up in a year of each kind only."""
+    random = Random(group)  # noqa: S311 - the same days every time
+    for name in timezones()[group::8]:
+        face = face_of(name)
+        for first, last in [(-25_000, 25_000), (20_000, 80_000), (80_000, 2_900_000)]:
+            for day in [random.randrange(first, last) for _ in range(10)]:
+                begins = utc(1970, 1, 1) + day * DAY
+                shown = {(begins + hours * HOUR).astimezone(face.zone).utcoffset() for hours in (-23, 0, 12, 24, 47)}
+                assert face.steady(day) is None or shown == {timedelta(seconds=face.steady(day))}, (name, day)

@@ -19,7 +19,18 @@ from qhronos.core.recurrence.moments import NEVER, NO_MORE, Moment, Steps, Strea
 from qhronos.core.recurrence.rule import from_text
 from qhronos.core.recurrence.series import Start, resolve, stream
 from qhronos.core.recurrence.vtimezones import face_of
-from qhronos.core.recurrence.zones import DAY, FIRST, LAST, Face, instant, seconds, wall_seconds, wall_time
+from qhronos.core.recurrence.zones import (
+    DAY,
+    EPOCH,
+    FIRST,
+    LAST,
+    WALL_EPOCH,
+    Face,
+    instant,
+    seconds,
+    wall_seconds,
+    wall_time,
+)
 
 # What one pass may spend: some 50 ms.
 STEPS = 50_000
@@ -61,6 +72,7 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     found: list[Instant] = []
     covered, last, streams_ended = first, None, 0
     moments, origins = _moments(recurrence, compiled, first, end, steps)
+    add, rolled_from = found.append, origins.get  # this loop runs for every instant that there is
     for at, wall, mark in moments:
         if mark is None:
             streams_ended += at == NEVER
@@ -69,8 +81,8 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
             if at != last:
                 if len(found) == limit:
                     return Expansion(tuple(found), instant(at), complete=False, ended=False)
-                steps.take()
-                found.append(Instant(instant(at), wall_time(wall), mark, origins.get(at)))
+                steps.left -= 1
+                add(Instant(EPOCH + timedelta(0, at), WALL_EPOCH + timedelta(0, wall), mark, rolled_from(at)))
                 last = at
             covered = at + 1
         if steps.left <= 0 and covered < end:

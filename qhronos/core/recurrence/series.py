@@ -145,15 +145,16 @@ class WallSeries:
         since, before = max(since, self._start.at), min(until, self._end)
         first, end = face.walls_of(since, before)
         walls = self._walls.between(max(first, self._start.wall), end, steps)
-        last = since - 1
-        for at, wall, mark in self._in_order(walls, face):
+        last, start = since - 1, self._start.wall
+        for moment in self._in_order(walls, face):
+            at, wall, mark = moment
             if at >= before:
                 break
-            if mark is None or at <= last or wall < self._start.wall:
+            if mark is None or at <= last or wall < start:
                 yield at, wall, None
             else:
                 last = at
-                yield at, wall, mark
+                yield moment
         if self._end <= until:
             yield NO_MORE
 
@@ -162,8 +163,9 @@ class WallSeries:
         can come before them."""
         held: list[Moment] = []
         floor = -NEVER
+        steady_on = face.steady
         for wall, is_real in walls:
-            steady = face.steady(wall // DAY) if is_real else None
+            steady = steady_on(wall // DAY) if is_real else None
             if held or steady is None:
                 # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it
                 # tells.

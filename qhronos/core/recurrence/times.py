@@ -25,7 +25,7 @@ class Times:
         """Those that are not before `time`."""
         if self._listed is None:
             return (self[index] for index in range(self.index(time), self.count))
-        return self._listed[bisect_left(self._listed, time) :]
+        return self._listed[bisect_left(self._listed, time) :] if time > 0 else self._listed
 
     def __getitem__(self, index: int) -> int:
         hour, rest = divmod(index, self._per_hour)

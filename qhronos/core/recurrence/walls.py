@@ -36,8 +36,8 @@ class Walls:
             base, allowed = first_of(year), self._days.of_year(year)
             for index in range(bisect_left(allowed, day - base), bisect_left(allowed, end - base)):
                 midnight = (base + allowed[index]) * DAY
-                for time in self._times.since(max(0, since - midnight)):
-                    steps.take(8)
+                for time in self._times.since(since - midnight):
+                    steps.left -= 8
                     if midnight + time >= until:
                         return
                     yield midnight + time, True
@@ -71,8 +71,8 @@ def at_times(times: Times, days: Iterable[int], since: int, until: int, steps: S
     """The wall times of these days, as far as they lie in the window."""
     for day in days:
         midnight = day * DAY
-        for time in times.since(max(0, since - midnight)):
-            steps.take(8)
+        for time in times.since(since - midnight):
+            steps.left -= 8
             wall = midnight + time
             if wall >= until:
                 return

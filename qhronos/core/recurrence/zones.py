@@ -8,14 +8,16 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import itertools
+import struct
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources.abc import Traversable
 from zoneinfo import ZoneInfo
 
 import tzdata
 
+from qhronos.core.recurrence.days import EPOCH_ORDINAL, LAST_DAY, date_of, first_of, kind_of
 from qhronos.core.recurrence.model import ClockChange, Dst, Fold, Gap, Mark
 from qhronos.errors import Invalid
 
@@ -29,6 +31,9 @@ LAST = 253_401_696_000  # 9999-12-25T00:00:00Z
 LONGEST_SEARCH = 20_000  # days
 MOST_REMEMBERED = 10_000  # days of a zone
 STRIDE = 3  # days
+from_ordinal = date.fromordinal
+HEADER = 44  # bytes
+NEVER = 1 << 60
 STRETCH = 2 * STRIDE
 
 
@@ -95,16 +100,30 @@ def wall_time(wall: int) -> datetime:
 @cache
 def face_of(name: str) -> Face:
     """One for all, as it remembers what it has been asked."""
-    return Face(zone(name))
+    return Face(zone(name), _last_change(name))
+
+
+def _last_change(name: str) -> int:
+    """The last clock change that the file of a zone names (RFC 8536 §3). After it a rule for all years holds."""
+    with _files().joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        data = file.read()
+    utc, std, leaps, times, types, chars = struct.unpack_from(">6l", data, 20)
+    second = HEADER + times * 5 + types * 6 + chars + leaps * 8 + std + utc  # with 64 bits for each time
+    count = struct.unpack_from(">l", data, second + 32)[0]
+    return struct.unpack_from(">q", data, second + HEADER + 8 * (count - 1))[0] if count else FIRST
 
 
 class Face:
     """The clock face of a zone: instants and wall times, both in seconds since 1970 on their own line."""
 
-    def __init__(self, zone: tzinfo) -> None:
+    def __init__(self, zone: tzinfo, last_change: int = NEVER) -> None:
+        """After `last_change` the clock changes by a rule that asks nothing of a year but its calendar."""
         self.zone = zone
         self._steady: dict[int, int | None] = {}  # by UTC day, STRIDE of them at once
         self._midnights: dict[int, int] = {}  # offsets
+        self._regular = date_of(last_change // DAY).year + 2 if last_change < LAST else NEVER
+        self._regular_from = first_of(self._regular) if last_change < LAST else NEVER
+        self._back: dict[int, int] = {}  # by year: the days to one with the same calendar, of which it is remembered
 
     def offset(self, utc: int) -> int:
         """Wall minus UTC at the instant."""
@@ -117,6 +136,10 @@ class Face:
         It is asked at two midnights STRETCH days apart. A zone that changed its clock between them and came back would
         deceive this; there is none.
         """
+        if day >= self._regular_from:
+            year = from_ordinal(day + EPOCH_ORDINAL if day < LAST_DAY else LAST_DAY + EPOCH_ORDINAL).year
+            back = self._back.get(year)
+            day -= self._years_like(year) if back is None else back
         stride = day // STRIDE
         try:
             return self._steady[stride]
@@ -129,6 +152,12 @@ class Face:
         offset = self._midnight(eve)
         self._steady[stride] = steady = offset if offset == self._midnight(eve + STRETCH) else None
         return steady
+
+    def _years_like(self, year: int) -> int:
+        """The days back to the first year of the rule that has the same calendar, and neighbours with the same."""
+        first = next(like for like in itertools.count(self._regular) if kind_of(like) == kind_of(year))
+        self._back[year] = back = first_of(year) - first_of(first)
+        return back
 
     def resolve(self, wall: int, dst: Dst) -> tuple[tuple[int, Mark], ...]:
         """The instants of a wall time: one, none for a gap that is skipped, two for a fold that counts twice."""
