@@ -9,11 +9,13 @@ SEED ?= 0
 CASES ?= 20000
 # Of each property; `make properties`.
 EXAMPLES ?= 2000
+# Of each 40 zones are tried; `make agreement`.
+RULES ?= 20000
 # For `make corpora`: rules of others, which are not part of the project.
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt fuzz corpora properties bench-recurrence lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt fuzz corpora properties agreement bench-recurrence lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,9 @@ corpora: setup ## compare recurrences with what others make of them, where CORPO
 
 properties: setup ## try what must hold for every recurrence on EXAMPLES of each
 	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py $(ARGS)
+
+agreement: setup ## compare RULES random rules with python-dateutil, from SEED, each in 40 zones
+	@QHRONOS_TEST_RULES=$(RULES) QHRONOS_TEST_SEED=$(SEED) $(BIN)/pytest -s tests/unit/test_recurrence_dateutil.py $(ARGS)
 
 bench-recurrence: setup ## the recurrence engine beside python-dateutil; ARGS=--quick measures less
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/recurrence.py $(ARGS)

@@ -109,7 +109,7 @@ def _conditions(before: Calendar | None) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_answer(response: Response) -> None:
-    if 300 <= response.status < 400:
+    if 300 <= response.status < 400 and response.status != 304:
         raise Invalid(
             "url: answers with a redirect, which is not followed; give the address that it leads to", field="url"
         )

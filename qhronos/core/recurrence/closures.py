@@ -7,17 +7,18 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from qhronos.core.recurrence.expansion import STEPS, spend
-from qhronos.core.recurrence.imported import Imported, split
+from qhronos.core.recurrence.imported import LONG_AGO, Imported, split
 from qhronos.core.recurrence.model import Recurrence
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.schedule import parse
-from qhronos.core.recurrence.vevents import duration_of
+from qhronos.core.recurrence.vevents import Lengths, duration_of, lengths
 from qhronos.errors import Invalid
 
 FIELD = "ics"
 DAY = timedelta(days=1)
 PAGE = 1_000  # instances
 MOST_STEPS = 20 * STEPS  # of a whole file: a second
+LONGEST = timedelta(days=3660)
 LEAST_REST, LONGEST_REST = timedelta(hours=1), timedelta(days=7)
 AGAIN = re.compile(r"^(?:REFRESH-INTERVAL|X-PUBLISHED-TTL)(?:;[^:\n]*)?:(.{2,40})$", re.MULTILINE | re.IGNORECASE)
 
@@ -55,19 +56,31 @@ def closures(text: str | bytes, since: date, until: date) -> Closures:
 
 def _close(item: Imported, since: date, until: date, steps: Steps, found: set[date]) -> bool:
     """Add the days of one event. Whether it goes on after `until`."""
-    recurrence = parse(item.schedule, now=datetime.combine(since, time.min, UTC))
+    recurrence = parse(item.schedule, now=_midnight(since))
+    takes = _lengths(item)
     # Instances that began before and last until into the window count, as do those of zones ahead of UTC and behind it.
-    begins, ends = _midnight(since) - item.lasting - DAY, _midnight(until) + DAY
+    begins, ends = _midnight(since) - max((takes.usual, *takes.others.values())) - DAY, _midnight(until) + DAY
     walls, ended = _walls(recurrence, begins, ends, steps)
     if steps.left <= 0:
         raise Invalid(f"{FIELD}: {item.name!r}: more instances than can be looked at", field=FIELD)
     for wall in walls:
-        last = max(wall, wall + item.lasting - timedelta.resolution).date()
+        last = max(wall, wall + takes.of(wall) - timedelta.resolution).date()
         day = max(wall.date(), since)
         while day <= last and day < until:
             found.add(day)
             day += DAY
     return not ended
+
+
+def _lengths(item: Imported) -> Lengths:
+    assert item.parts is not None  # noqa: S101 - it has a schedule
+    try:
+        found = lengths(*item.parts, now=LONG_AGO)
+    except Invalid as refusal:
+        raise Invalid(f"{FIELD}: {item.name!r}: {refusal}", field=FIELD) from refusal
+    if max((found.usual, *found.others.values())) > LONGEST:
+        raise Invalid(f"{FIELD}: {item.name!r}: lasts longer than {LONGEST.days} days", field=FIELD)
+    return found
 
 
 def _walls(recurrence: Recurrence, since: datetime, until: datetime, steps: Steps) -> tuple[list[datetime], bool]:
@@ -87,5 +100,7 @@ def _midnight(day: date) -> datetime:
 
 def _again(text: str | bytes) -> timedelta | None:
     found = AGAIN.search(text if isinstance(text, str) else text.decode("utf-8", "replace"))
-    said = duration_of(found[1]) if found else timedelta()
-    return min(max(said, LEAST_REST), LONGEST_REST) if said else None
+    try:
+        return min(max(duration_of(found[1]), LEAST_REST), LONGEST_REST) if found else None
+    except Invalid:
+        return None  # a wish that is not understood is not followed

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from qhronos.core.recurrence import contentlines, thisandfuture
 from qhronos.core.recurrence.contentlines import Component
 from qhronos.core.recurrence.lines import to_event
 from qhronos.core.recurrence.schedule import parse
-from qhronos.core.recurrence.vevents import Calendar, Group, groups, lasting, read_event
+from qhronos.core.recurrence.vevents import Calendar, Group, groups, read_event
 from qhronos.errors import Invalid
 
 MOST_BYTES = 1024 * 1024
 UNTITLED = "Untitled"
 OTHERS = ("VTODO", "VJOURNAL")
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Parts(NamedTuple):
+    master: Component
+    overrides: tuple[Component, ...]
+    calendar: Calendar
 
 
 class Imported(NamedTuple):
@@ -34,7 +40,7 @@ class Imported(NamedTuple):
     schedule: str
     warnings: tuple[str, ...]
     problem: str | None
-    lasting: timedelta = timedelta()  # how long each of it takes
+    parts: Parts | None = None  # of which it was made
 
 
 def split(text: str | bytes) -> tuple[Imported, ...]:
@@ -86,11 +92,10 @@ def _item(master: Component, overrides: tuple[Component, ...], calendar: Calenda
         reading = read_event(master, overrides, calendar, LONG_AGO)
         recurrence = parse(reading.said, now=LONG_AGO)
         schedule = to_event(recurrence, floating=reading.said.timezone is None)
-        takes = lasting(master, calendar, LONG_AGO)
     except Invalid as refusal:
         return _described(master, "", (), str(refusal), suffix)
     warnings = (*reading.warnings, *_changed(master, overrides))
-    return _described(master, schedule, warnings, None, suffix)._replace(lasting=takes)
+    return _described(master, schedule, warnings, None, suffix)._replace(parts=Parts(master, overrides, calendar))
 
 
 def _changed(master: Component, overrides: tuple[Component, ...]) -> Iterator[str]:

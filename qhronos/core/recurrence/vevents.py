@@ -13,7 +13,7 @@ from qhronos.core.recurrence.rule import Freq, Rule
 from qhronos.core.recurrence.said import MOST, OwnRules, Said, Stamp, read_rule, refuse_more
 from qhronos.core.recurrence.tzids import Meant, resolve
 from qhronos.core.recurrence.vtimezones import face_of
-from qhronos.core.recurrence.zones import instant, seconds, wall_seconds
+from qhronos.core.recurrence.zones import instant, seconds, wall_seconds, wall_time
 from qhronos.errors import Invalid
 
 FIELD = "schedule"
@@ -21,10 +21,9 @@ MOST_TEXT = 64 * 1024
 MOST_VTIMEZONES = 100
 MIDNIGHT = time.min
 DURATION = re.compile(
-    r"\+?P(?:(\d{1,2})W)?(?:(\d{1,3})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?", re.ASCII
+    r"\+?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?", re.ASCII
 )
 UNITS = (timedelta(weeks=1), timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1))
-LONGEST = timedelta(days=366)
 
 
 class Calendar(NamedTuple):
@@ -155,6 +154,14 @@ class Reader:
         face = face_of(self.home.name, self.home.rules) if self.home else face_of("UTC")
         return face.passes(wall_seconds(wall))[0]
 
+    def wall(self, stamp: Stamp) -> datetime:
+        """By the local clock of the event."""
+        value = _at_midnight(stamp.value)
+        if value.tzinfo is None:
+            return value
+        at = seconds(value)
+        return wall_time(at + (face_of(self.home.name, self.home.rules) if self.home else face_of("UTC")).offset(at))
+
     def timed(self, stamp: Stamp) -> Stamp:
         """A day as the time that DTSTART has on it."""
         if isinstance(stamp.value, datetime):
@@ -202,22 +209,51 @@ def read_event(master: Component, overrides: Sequence[Component], calendar: Cale
     return Reading(said, tuple(reader.warnings))
 
 
-def lasting(master: Component, calendar: Calendar, now: datetime) -> timedelta:
-    """How long an instance takes, which matters only where it closes days. A day without more takes the day."""
+class Lengths(NamedTuple):
+    """How long an instance takes by the local clock, and those at local times that take otherwise."""
+
+    usual: timedelta
+    others: dict[datetime, timedelta]
+
+    def of(self, wall: datetime) -> timedelta:
+        return self.others.get(wall, self.usual)
+
+
+def lengths(master: Component, overrides: Sequence[Component], calendar: Calendar, now: datetime) -> Lengths:
+    """Matters only where an event closes days. Raises Invalid for what cannot be read."""
     reader = Reader(master, calendar, now)
-    end = master.first("DTEND")
-    if end is not None:
-        begins, ends = Stamp(reader.dtstart, None), reader.stamps(end)[0]
-        return min(max(timedelta(seconds=reader.at(ends) - reader.at(begins)), timedelta()), LONGEST)
-    said = duration_of(master.value("DURATION"))
-    return said or timedelta(days=1 if reader.is_day else 0)
+    usual = _length(reader, master) or timedelta(days=1 if reader.is_day else 0)
+    others = {}
+    for line in master.all("RDATE"):
+        for word, stamp in zip(line.value.split(","), reader.stamps(line), strict=True):
+            if end := word.partition("/")[2]:
+                begins = reader.wall(stamp)
+                others[begins] = duration_of(end) if "P" in end.upper() else _until(reader, line, end) - begins
+    for override in overrides:
+        if said := override.first("DTSTART"):
+            wall = reader.wall(reader.timed(reader.stamps(said)[0]))
+            others[wall] = _length(Reader(override, calendar, now), override) or usual
+    return Lengths(usual, others)
+
+
+def _length(reader: Reader, event: Component) -> timedelta | None:
+    """None: it is not said."""
+    if end := event.first("DTEND"):
+        return max(reader.wall(reader.stamps(end)[0]) - reader.wall(Stamp(reader.dtstart, None)), timedelta())
+    said = event.first("DURATION")
+    return duration_of(said.value) if said else None
+
+
+def _until(reader: Reader, line: Line, end: str) -> datetime:
+    return reader.wall(reader.stamps(line._replace(value=end))[0])
 
 
 def duration_of(text: str) -> timedelta:
-    """Of RFC 5545 §3.3.6; nothing for what is none, and never more than a year."""
+    """Of RFC 5545 §3.3.6. Raises Invalid for what is none."""
     found = DURATION.fullmatch(text.strip().upper())
-    parts = [int(part or 0) for part in found.groups()] if found else [0] * len(UNITS)
-    return min(sum((part * unit for part, unit in zip(parts, UNITS, strict=True)), timedelta()), LONGEST)
+    if found is None or not any(found.groups()):
+        raise Invalid(f"DURATION: {text.strip()[:64]}: must be like P1D or PT8H30M", field=FIELD)
+    return sum((int(part or 0) * unit for part, unit in zip(found.groups(), UNITS, strict=True)), timedelta())
 
 
 def _rules(master: Component, name: str) -> tuple[Rule, ...]:

@@ -1,0 +1,221 @@
+"""Agreement with python-dateutil, on random rules in zones of all characters: `make agreement` tries 20,000 in 40 zones.
+
+dateutil makes the wall times, and zoneinfo what each means; what the two say together is compared with what the engine
+gives. Where dateutil is known to be wrong, or RFC 5545 open and decided otherwise, a predicate of EXCUSES says so; a rule that
+differs without an excuse fails, and so does an excuse that nothing needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from random import Random
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+
+from qhronos.core.recurrence import Dst, Fold, Gap, Subdaily, expand, parse, zone
+from qhronos.core.recurrence.rule import WEEKDAYS
+from qhronos.errors import Invalid
+
+RULES = int(os.environ.get("QHRONOS_TEST_RULES", "100"))
+SEED = int(os.environ.get("QHRONOS_TEST_SEED", "0"))
+MOST = 40  # wall times of a rule
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "Europe/London",
+    "Europe/Dublin",
+    "Europe/Lisbon",
+    "Europe/Moscow",
+    "Europe/Istanbul",
+    "Atlantic/Azores",
+    "Africa/Cairo",
+    "Africa/Casablanca",
+    "Africa/Johannesburg",
+    "Africa/Nairobi",
+    "Asia/Amman",
+    "Asia/Beirut",
+    "Asia/Gaza",
+    "Asia/Jerusalem",
+    "Asia/Kathmandu",
+    "Asia/Kolkata",
+    "Asia/Tehran",
+    "Asia/Tokyo",
+    "Asia/Pyongyang",
+    "Antarctica/Troll",
+    "Australia/Adelaide",
+    "Australia/Lord_Howe",
+    "Australia/Sydney",
+    "Pacific/Apia",
+    "Pacific/Auckland",
+    "Pacific/Chatham",
+    "Pacific/Easter",
+    "Pacific/Kiritimati",
+    "Pacific/Norfolk",
+    "Pacific/Pago_Pago",
+    "America/Asuncion",
+    "America/Caracas",
+    "America/Havana",
+    "America/New_York",
+    "America/Nuuk",
+    "America/Santiago",
+    "America/Sao_Paulo",
+    "America/St_Johns",
+]
+# How far dateutil is let run: it looks at every single step of what it searches.
+SPANS = {"SECONDLY": 1, "MINUTELY": 8, "HOURLY": 200, "DAILY": 2000, "WEEKLY": 4000, "MONTHLY": 8000, "YEARLY": 14_000}
+PARTS = {
+    "BYMONTH": (1, 12, False),
+    "BYWEEKNO": (1, 53, True),
+    "BYYEARDAY": (1, 366, True),
+    "BYMONTHDAY": (1, 31, True),
+    "BYHOUR": (0, 23, False),
+    "BYMINUTE": (0, 59, False),
+    "BYSECOND": (0, 59, False),
+}
+FORBIDDEN = {
+    "BYWEEKNO": {"MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"},
+    "BYYEARDAY": {"MONTHLY", "WEEKLY", "DAILY"},
+    "BYMONTHDAY": {"WEEKLY"},
+}
+
+Parts = dict[str, str]
+
+
+def a_rule(random: Random) -> Parts:
+    freq = random.choice(list(SPANS))
+    parts = {"FREQ": freq}
+    if random.random() < 0.5:
+        parts["INTERVAL"] = str(random.choice([2, 3, 4, 5, 7, 11, 13, 26, 90]))
+    allowed = [part for part in PARTS if freq not in FORBIDDEN.get(part, ())]
+    for part in random.sample(allowed, random.choice([0, 0, 1, 1, 2, 3])):
+        low, high, signed = PARTS[part]
+        sign = -1 if signed and random.random() < 0.3 else 1
+        parts[part] = ",".join(
+            str(sign * random.randint(max(low, 1 if sign < 0 else low), high)) for _ in range(random.randint(1, 4))
+        )
+    if random.random() < 0.5:
+        numbered = freq in ("MONTHLY", "YEARLY") and "BYWEEKNO" not in parts
+        nth = ["", "", "1", "2", "3", "-1", "-2", "5"] if numbered else [""]
+        parts["BYDAY"] = ",".join(random.choice(nth) + random.choice(WEEKDAYS) for _ in range(random.randint(1, 4)))
+    if any(part.startswith("BY") for part in parts) and random.random() < 0.2:
+        parts["BYSETPOS"] = random.choice(["1", "-1", "1,-1", "2", "-3,4"])
+    parts["WKST"] = random.choice(WEEKDAYS)
+    return parts
+
+
+def text_of(parts: Parts) -> str:
+    return ";".join(f"{part}={value}" for part, value in parts.items())
+
+
+def walls_of(parts: Parts, begins: datetime) -> list[datetime] | None:
+    """What dateutil gives; None, if it is not asked: it would search until the year 9999, or far too long for the next."""
+    if parts["FREQ"] == "SECONDLY" and {"BYHOUR", "BYMINUTE"} & set(parts):
+        return None
+    recurrence = parse({"rrule": [text_of(parts)]}, now=NOW, start_time=begins, subdaily=Subdaily.WALL)
+    since = begins.replace(tzinfo=UTC)
+    there = len(expand(recurrence, since, since + SPANS[parts["FREQ"]] * DAY, MOST + 1).instants)
+    if not there and parts["FREQ"] not in ("YEARLY", "MONTHLY"):
+        return None
+    return list(islice(rrulestr(text_of(parts), dtstart=begins), there or 1))
+
+
+def mixed_weekdays(parts: Parts) -> bool:
+    """`BYDAY=MO,1TU`: dateutil overlooks the plain ones."""
+    return len({len(day) > 2 for day in parts.get("BYDAY", "").split(",")}) > 1
+
+
+def own_month(parts: Parts) -> bool:
+    """FREQ=YEARLY with BYMONTHDAY alone means the month of DTSTART; dateutil takes every month."""
+    return parts["FREQ"] == "YEARLY" and "BYMONTHDAY" in parts and not {"BYMONTH", "BYDAY", "BYYEARDAY"} & set(parts)
+
+
+def cut_first_week(parts: Parts) -> bool:
+    """BYSETPOS chooses from the whole first week; dateutil from what DTSTART leaves of it."""
+    return parts["FREQ"] == "WEEKLY" and "BYSETPOS" in parts
+
+
+def week_numbers(parts: Parts) -> bool:
+    """BYWEEKNO alone means the weekday of DTSTART, and counts week-years; dateutil takes all seven days of calendar years."""
+    return "BYWEEKNO" in parts
+
+
+EXCUSES: tuple[Callable[[Parts], bool], ...] = (mixed_weekdays, own_month, cut_first_week, week_numbers)
+
+
+def meant(walls: Iterable[datetime], zone: ZoneInfo, dst: Dst) -> Iterator[datetime]:
+    """The instants of wall times, as docs/reference/recurrence.md has it, and zoneinfo."""
+    for wall in walls:
+        first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if first > second:  # the clock jumps over it
+            yield from [first] if dst.gap is Gap.SHIFT else []
+        else:
+            yield from {Fold.FIRST: {first}, Fold.SECOND: {second}, Fold.BOTH: {first, second}}[dst.fold]
+
+
+def is_plain(wall: datetime, zone: ZoneInfo) -> bool:
+    return wall.replace(tzinfo=zone).utcoffset() == wall.replace(tzinfo=zone, fold=1).utcoffset()
+
+
+def differs(random: Random, parts: Parts, begins: datetime, walls: list[datetime], name: str) -> str | None:
+    """What the engine gives otherwise in a zone, if anything."""
+    there = zone(name)
+    if not is_plain(begins, there):
+        return None  # DTSTART is an instant then, and no matter of wall time
+    dst = Dst(gap=random.choice(list(Gap)), fold=random.choice(list(Fold)))
+    text = text_of(parts)
+    expected = sorted(set(meant(walls[:MOST], there, dst)))
+    count = random.choice([None, None, random.randint(1, MOST)]) if len(walls) > MOST else None
+    last = walls[-1]
+    if count is not None and count < len(expected) - 3:  # the last ones may be reordered by a clock change
+        text, expected = f"{text};COUNT={count}", expected[:count]
+    until = min(meant([last], there, Dst())) - timedelta(hours=3)
+    expected = [at for at in expected if at < until]
+    try:
+        recurrence = parse(
+            {"rrule": [text]}, now=NOW, start_time=begins, timezone=name, dst=dst, subdaily=Subdaily.WALL
+        )
+    except Invalid as refusal:
+        return f"refused: {refusal}"
+    since = begins.replace(tzinfo=there).astimezone(UTC)
+    found: list[datetime] = []
+    while since < until:
+        part = expand(recurrence, since, until, 1000)
+        found += [one.at for one in part.instants]
+        since = until if part.complete else part.covered
+    return None if found == expected else f"{text} from {begins} in {name}, {dst}: {sorted({*found} ^ {*expected})[:4]}"
+
+
+def test_random_rules_are_what_dateutil_and_zoneinfo_make_of_them():
+    random = Random(SEED)  # noqa: S311 - the same rules for the same seed
+    excused: Counter[str] = Counter()
+    compared = instants = 0
+    wrong: list[str] = []
+    for _ in range(RULES):
+        parts = a_rule(random)
+        begins = datetime(1975, 1, 1) + timedelta(seconds=random.randrange(55 * 365 * 86_400))  # noqa: DTZ001 - wall time
+        try:
+            walls = walls_of(parts, begins)
+        except (ValueError, Invalid):
+            continue  # either may take exception to what gives nothing
+        if not walls:
+            continue
+        told = [differs(random, parts, begins, walls, name) for name in ZONES]
+        compared += len(told)
+        instants += len(walls)
+        if fault := next(filter(None, told), None):
+            excuse = next((excuse.__name__ for excuse in EXCUSES if excuse(parts)), None)
+            excused[excuse or "none"] += 1
+            wrong += [] if excuse else [fault]
+    sys.stderr.write(f"\nseed {SEED}: {compared} comparisons, {instants} wall times; excused: {dict(excused)}\n")
+    assert not wrong, "\n".join(wrong[:20])
+    assert compared > RULES * len(ZONES) * 0.6
+    assert {excuse.__name__ for excuse in EXCUSES} <= set(excused) or RULES < 1000
+    assert excused.total() < RULES / 6
