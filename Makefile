@@ -15,7 +15,7 @@ RULES ?= 20000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt fuzz corpora properties agreement bench-recurrence lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt fuzz corpora properties agreement bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ agreement: setup ## compare RULES random rules with python-dateutil, from SEED, 
 
 bench-recurrence: setup ## the recurrence engine beside python-dateutil; ARGS=--quick measures less
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/recurrence.py $(ARGS)
+
+bench-hostile: setup ## how long the worst recurrences hold a process
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/hostile.py $(ARGS)
 
 lock: ## bring requirements.lock up to pyproject.toml; ARGS=--upgrade chooses every version anew; needs uv
 	@printf 'hatchling>=1.27\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

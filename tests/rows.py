@@ -28,6 +28,7 @@ async def plant_event(
     expanded_until: datetime | None = None,
     next_expand_at: datetime | None = None,
     hmac_secret: str | None = None,
+    tags: Sequence[str] = ("kitchen",),
     tzdata: str | None = None,
     timezone: str = "UTC",
 ) -> UUID:
@@ -50,7 +51,7 @@ async def plant_event(
         "recurrence": as_json(recurrence),
         "action": as_json(action),
         "metadata": as_json({"kettle": 1}),
-        "tags": ["kitchen"],
+        "tags": list(tags),
         "policies": as_json(policies or {}),
         "hmac_secret": hmac_secret,
         "status": status,

@@ -30,6 +30,10 @@ BATCH_STEPS = 4 * STEPS
 log = get_logger()
 
 
+class Stuck(Exception):
+    """A rule that a whole pass does not get on with."""
+
+
 class Expanded(NamedTuple):
     taken: int  # a full batch means that more are waiting
     opened: list[Entry]
@@ -100,7 +104,17 @@ def _advance_all(
 def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta, steps: Steps) -> Advance:
     recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
     policies = msgspec.json.decode(event.policies, type=Policies)
-    catchup = in_catchup(policies.misfire, now)
-    return advance(
+    catchup, whole = in_catchup(policies.misfire, now), steps.left == STEPS
+    step = advance(
         recurrence, event.expanded_until, now=now, look_ahead=look_ahead, room=room, catchup=catchup, steps=steps
+    )
+    if whole and room > 0 and not step.instants and step.gap is None and _stands_still(event, step, now):
+        raise Stuck(f"{STEPS} steps lead it nowhere from {event.expanded_until:%Y-%m-%dT%H:%M:%SZ} on")
+    return step
+
+
+def _stands_still(event: Expandable, step: Advance, now: datetime) -> bool:
+    """The next pass would do the same again, and so would all that follow."""
+    return (
+        step.expanded_until <= event.expanded_until and step.next_expand_at is not None and step.next_expand_at <= now
     )

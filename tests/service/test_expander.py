@@ -7,11 +7,13 @@ import pytest
 
 from qhronos.broadcast import Broadcast
 from qhronos.config import Scheduler
+from qhronos.core.window import Advance
 from qhronos.engine import expand
 from qhronos.engine.expand import BATCH
 from qhronos.expander import Expander
 from qhronos.plan import Plan
 from qhronos.redis_link import connect
+from tests import hostile
 from tests.rows import plant_event, rows, seconds
 from tests.service.engine import open_stores
 
@@ -177,6 +179,46 @@ async def test_a_batch_ends_when_its_steps_do_and_what_is_left_comes_first(engin
     for served in range(1, 4):
         assert 0.0 == await expander.tick()
         assert {(event,) for event in waiting[:served]} == set(await query(engine, "SELECT event_id FROM pending"))
+
+
+async def test_a_rule_that_stands_still_is_quarantined(engine, clock, expander, monkeypatch):
+    now = clock.now()
+    await plant(engine, now, rrule=["FREQ=HOURLY"])
+    monkeypatch.setattr(expand, "advance", lambda _, since, **__: Advance((), since, None, now))
+
+    await expander.tick()
+
+    reason = f"the rule could not be expanded: 50000 steps lead it nowhere from {now:%Y-%m-%dT%H:%M:%SZ} on"
+    assert [("error", reason)] == await query(engine, "SELECT status, reason FROM events")
+
+
+async def test_no_hostile_rule_delays_another_event(engine, clock, expander):
+    """All of them at once beside events that are due to be expanded after them: served in as many ticks as batches."""
+    now = clock.now()
+    rules = [rule for rule in hostile.RULES if "COUNT" not in rule]  # which is counted out before it is stored
+    for rule in rules:
+        for _ in range(2):
+            await plant(engine, now, start=now - timedelta(days=3652), rrule=[rule])
+    async with engine.database.connection() as conn:
+        for number in range(5):
+            later = now + timedelta(microseconds=1 + number)
+            await plant_event(conn, now, rrule=["FREQ=HOURLY"], next_expand_at=later, tags=["healthy"])
+
+    clock.advance(1)
+    ticks = 0
+    while (
+        len(
+            await query(
+                engine, "SELECT DISTINCT event_id FROM pending JOIN events ON id = event_id WHERE tags = '{healthy}'"
+            )
+        )
+        < 5
+    ):
+        await expander.tick()
+        ticks += 1
+
+    assert ticks <= 2 * len(rules)  # one after the other, and none of them twice before the healthy ones
+    assert [] == await query(engine, "SELECT reason FROM events WHERE status = 'error'")
 
 
 async def test_rules_that_find_nothing_do_not_keep_another_event_waiting(engine, clock, expander):

@@ -26,6 +26,7 @@ from qhronos.core.recurrence import (
     describe,
     expand,
     explain,
+    is_settled,
     local,
     parse,
     settle,
@@ -37,6 +38,8 @@ from qhronos.core.recurrence.expansion import spend
 from qhronos.core.recurrence.moments import Steps
 from qhronos.core.recurrence.rule import NUMBERS, WEEKDAYS
 from qhronos.errors import Invalid
+from tests import hostile
+from tests.hostile import RULES, TEN
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -303,41 +306,11 @@ def test_no_text_is_worse_than_refused(text):
     assert field in {"schedule", "timezone", "start_time"}
 
 
-def listed(*span: int) -> str:
-    return ",".join(map(str, range(*span)))
-
-
-EVERY_SECOND = f"BYHOUR={listed(24)};BYMINUTE={listed(60)};BYSECOND={listed(60)}"
-HOSTILE = [
-    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
-    "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
-    "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30",
-    "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30",
-    "FREQ=DAILY;INTERVAL=7;BYDAY=TU",
-    "FREQ=DAILY;INTERVAL=1000000000",
-    "FREQ=YEARLY;BYWEEKNO=53;BYMONTH=6",
-    "FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=3",
-    "FREQ=DAILY;BYHOUR=9;BYSETPOS=2",
-    "FREQ=MINUTELY",
-    "FREQ=SECONDLY",
-    "FREQ=MINUTELY;INTERVAL=12;BYMINUTE=10,11,13",
-    "FREQ=SECONDLY;INTERVAL=60;BYSECOND=30",
-    "FREQ=SECONDLY;INTERVAL=7;BYMINUTE=59;BYSECOND=59",
-    "FREQ=SECONDLY;BYSECOND=0;BYSETPOS=2",
-    "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;COUNT=100000",
-    "FREQ=SECONDLY;INTERVAL=7;BYSECOND=3;COUNT=100000",
-    f"FREQ=DAILY;{EVERY_SECOND}",
-    f"FREQ=YEARLY;BYMONTH={listed(1, 13)};BYMONTHDAY={listed(1, 32)};{EVERY_SECOND}",
-    f"FREQ=YEARLY;{EVERY_SECOND};BYSETPOS={listed(1, 367)}",
-    f"FREQ=YEARLY;BYYEARDAY={listed(1, 367)};BYSETPOS={listed(-366, 0)}",
-    f"FREQ=HOURLY;BYMINUTE={listed(60)};BYSECOND={listed(60)};BYSETPOS=366",
-    f"FREQ=MINUTELY;BYSECOND={listed(60)}",
-]  # fmt: skip
 # A stream looks at most at one period between two answers, and an hour may hold 3,600 positions.
 OVERSHOOT = 8_000
 
 
-@pytest.mark.parametrize("rule", HOSTILE)
+@pytest.mark.parametrize("rule", RULES)
 def test_a_hostile_rule_ends_with_its_steps(rule):
     recurrence = parse(rule, now=NOW, start_time=datetime(2016, 2, 29), timezone="Australia/Lord_Howe")  # noqa: DTZ001 - wall time
     since = start(recurrence)
@@ -350,7 +323,7 @@ def test_a_hostile_rule_ends_with_its_steps(rule):
     assert counted.counted == () or counted.counted != recurrence.counted
 
 
-@pytest.mark.parametrize("rule", HOSTILE)
+@pytest.mark.parametrize("rule", RULES)
 def test_a_hostile_rule_is_let_in_or_refused_but_never_an_error(rule):
     recurrence = parse(rule, now=NOW, start_time=datetime(2016, 2, 29), timezone="Europe/Berlin")  # noqa: DTZ001 - wall time
     try:
@@ -364,10 +337,19 @@ def test_a_hostile_rule_is_let_in_or_refused_but_never_an_error(rule):
 
 
 def test_ten_hostile_rules_at_once_share_the_steps():
-    worst = f"FREQ=HOURLY;BYMINUTE={listed(60)};BYSECOND={listed(60)};INTERVAL="
-    recurrence = parse({"rrule": [f"{worst}{n}" for n in range(1, 11)]}, now=NOW)
+    recurrence = parse({"rrule": TEN}, now=NOW)
     steps = Steps(STEPS)
     expansion = spend(steps, recurrence, NOW, None, 1_000_000)
 
     assert steps.left > -10 * OVERSHOOT
     assert not expansion.complete
+
+
+@pytest.mark.parametrize(("what", "recurrence"), list(hostile.recurrences()), ids=lambda one: str(one)[:40])
+def test_no_hostile_recurrence_spends_more_than_it_may_or_stands_still(what, recurrence):
+    windows = [(start(recurrence), None, 1_000_000), (NOW, None, 1), (NOW, NOW + DAY, 1000)]
+    for since, until, limit in windows if is_settled(recurrence) else windows[:1]:  # a COUNT is walked from its start
+        steps = Steps(STEPS)
+        found = spend(steps, recurrence, since, until, limit)
+        assert steps.left > -10 * OVERSHOOT, what
+        assert found.complete or found.covered > since or len(found.instants) == limit, what

@@ -66,27 +66,28 @@ class Days:
     def __init__(self, business: Business) -> None:
         self._roll = business.roll
         self._weekend = frozenset(map(WEEKDAYS.index, business.weekend))
-        self._closed = frozenset(day for run in business.closed for day in _run(run))
+        # By each closed day, so that a long stretch is passed over at once.
+        self._runs = {day: run for run in map(_run, business.closed) for day in run}
         self.skips = business.roll is Roll.SKIP
         self.goes_back = business.roll not in (Roll.SKIP, Roll.FOLLOWING)
         self.goes_on = business.roll not in (Roll.SKIP, Roll.PRECEDING)
 
     def closes(self, day: int) -> bool:
-        return (day + 3) % 7 in self._weekend or day in self._closed
+        return (day + 3) % 7 in self._weekend or day in self._runs
 
     def open_from(self, day: int) -> int:
         """The first open day from this one on, or the one after the longest roll."""
         last = min(day + LONGEST_ROLL, LAST_DAY)
         while day < last and self.closes(day):
-            day += 1
-        return day
+            day = self._runs[day].stop if day in self._runs else day + 1
+        return min(day, last)
 
     def open_until(self, day: int) -> int:
         """The last open day up to this one, or the one before the longest roll."""
         first = max(day - LONGEST_ROLL, FIRST_DAY)
         while day > first and self.closes(day):
-            day -= 1
-        return day
+            day = self._runs[day].start - 1 if day in self._runs else day - 1
+        return max(day, first)
 
     def rolled(self, day: int) -> int | None:
         """Where the instants of the day happen. None: nowhere."""
