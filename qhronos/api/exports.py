@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,12 +18,12 @@ from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.event_body import Tag
 from qhronos.core.event import EventStatus
-from qhronos.core.feed import Entry, calendar
+from qhronos.core.feed import Changed, Entry, calendar
 from qhronos.core.recurrence import restated, start
 from qhronos.core.recurrence.lines import to_event
 from qhronos.engine.draft import policies_of, recurrence_of
 from qhronos.errors import TooLarge
-from qhronos.store import events
+from qhronos.store import changes, events
 from qhronos.store.events import Event, Filter
 
 AT_ONCE = 200
@@ -66,14 +66,17 @@ async def export_events(deps: Given[Deps], caller: Given[Caller], wanted: Given[
 async def entries_of(deps: Deps, asked: Filter, scope: list[str] | None) -> list[Entry]:
     """Newest first, and one more than MOST if there are more."""
     entries: list[Entry] = []
+    today = datetime.combine(deps.clock.now().astimezone(UTC), time.min, UTC)
     async for some in _pages(deps, asked, scope):
-        entries += [entry_of(event) for event in some]
+        async with deps.database.connection() as conn:
+            changed = await changes.list_changed(conn, [event.id for event in some], today)
+        entries += [entry_of(event, changed.get(event.id, ())) for event in some]
         if len(entries) > MOST:
             return entries[: MOST + 1]
     return entries
 
 
-def entry_of(event: Event) -> Entry:
+def entry_of(event: Event, changed: Iterable[tuple[datetime, datetime | None]] = ()) -> Entry:
     return Entry(
         uid=event.key or str(event.id),
         name=event.name,
@@ -84,6 +87,7 @@ def entry_of(event: Event) -> Entry:
         sequence=event.version - 1,
         created_at=event.created_at,
         updated_at=event.updated_at,
+        changed=tuple(Changed(*one) for one in changed),
     )
 
 

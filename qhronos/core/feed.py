@@ -33,6 +33,13 @@ SECOND = timedelta(seconds=1)
 SURE = {"active", "completed"}
 
 
+class Changed(NamedTuple):
+    """One occurrence that differs: it happens at `at`, or not at all."""
+
+    due_at: datetime
+    at: datetime | None
+
+
 class Entry(NamedTuple):
     """An event to publish; `status` as in the API."""
 
@@ -45,6 +52,7 @@ class Entry(NamedTuple):
     sequence: int
     created_at: datetime
     updated_at: datetime
+    changed: tuple[Changed, ...] = ()
 
 
 class When(NamedTuple):
@@ -64,7 +72,12 @@ def calendar(name: str, entries: Sequence[Entry], now: datetime, horizon: timede
         if whole is None:
             events += _singles(entry, datetime.combine(now.astimezone(UTC), time.min, UTC), horizon)
         else:
-            events += _event(entry, entry.uid, whole.lines)
+            instances = _instances(entry)
+            taken = [f"EXDATE{when}" for when, at in instances if at is None]
+            events += _event(entry, entry.uid, [*whole.lines, *taken])
+            for when, at in instances:
+                if at is not None:
+                    events += _event(entry, entry.uid, [f"RECURRENCE-ID{when}", f"DTSTART:{_utc(at)}"])
             if whole.zone:
                 zones[whole.zone] = min(zones.get(whole.zone, whole.since), whole.since)
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{PRODID}", "CALSCALE:GREGORIAN", "METHOD:PUBLISH"]
@@ -92,8 +105,21 @@ def _utc(at: datetime) -> str:
 
 
 def _singles(entry: Entry, since: datetime, horizon: timedelta) -> Iterator[str]:
+    changed = dict(entry.changed)
     for found in expand(entry.recurrence, since, since + horizon, MOST_SINGLES).instants:
-        yield from _event(entry, f"{entry.uid}-{_utc(found.at)}", [f"DTSTART:{_utc(found.at)}"])
+        at = changed.get(found.at, found.at)
+        if at is not None:
+            yield from _event(entry, f"{entry.uid}-{_utc(found.at)}", [f"DTSTART:{_utc(at)}"])
+
+
+def _instances(entry: Entry) -> list[tuple[str, datetime | None]]:
+    """The instances of a rule that were changed, each as a line names it after its word, and when it happens."""
+    recurrence, named = entry.recurrence, []
+    for due_at, at in sorted(entry.changed):
+        found = expand(recurrence, due_at, due_at + SECOND, 1).instants
+        if found and _is_shown(found[0]):
+            named.append((_line("", recurrence, found[0].wall), at))
+    return named
 
 
 def _whole(recurrence: Recurrence) -> When | None:

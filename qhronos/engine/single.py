@@ -70,7 +70,7 @@ async def skip(machinery: Changes, actor: Actor, event_id: UUID, due_at: datetim
         change.touched(closed, plan=False)
         if closed or await _skip_ahead(machinery, change, due_at, reason):
             await change.record("event.occurrence_skipped", scheduled_at=due_at)
-        await change.settle()
+            await change.save()  # calendars that show it see that it has changed
     return change.event
 
 
@@ -96,7 +96,7 @@ async def override(
         await _require_few(change)
         told = {"scheduled_at": after.due_at, "move_to": after.move_to, "metadata": after.payload is not None}
         await change.record("event.occurrence_changed", **told)
-        await change.settle()
+        await change.save()  # as above
         found = await occurrences.get(change.conn, identity, None, change.now)
         assert found is not None  # noqa: S101 - it has just been written
     return found

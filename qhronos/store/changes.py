@@ -160,6 +160,17 @@ async def list_done_ahead(conn: Connection, event_id: UUID, since: datetime) -> 
     return [(row[0], row[1]) for row in await cursor.fetchall()]
 
 
+async def list_changed(
+    conn: Connection, event_ids: Sequence[UUID], since: datetime
+) -> dict[UUID, list[tuple[datetime, datetime | None]]]:
+    """By event, the occurrences from `since` on that happen at another time than their own, or (None) not at all."""
+    found: dict[UUID, list[tuple[datetime, datetime | None]]] = {}
+    cursor = await conn.execute(SQL["list_changed"], {"event_ids": list(event_ids), "since": since})
+    for event_id, due_at, at in await cursor.fetchall():
+        found.setdefault(event_id, []).append((due_at, at))
+    return found
+
+
 async def count_overridden(conn: Connection, event_id: UUID) -> int:
     """How many open occurrences of the event were changed by hand."""
     row = await (await conn.execute(SQL["count_overridden"], {"event_id": event_id})).fetchone()

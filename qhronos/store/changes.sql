@@ -134,6 +134,15 @@ UNION ALL
 SELECT due_at, NULL FROM pending
 WHERE event_id = %(event_id)s AND due_at >= %(since)s AND origin IN ('rule', 'once');
 
+-- name: list_changed
+-- Occurrences to come that happen at another time, or were called off.
+SELECT event_id, due_at, move_to FROM occurrence_overrides
+WHERE event_id = ANY(%(event_ids)b::uuid[]) AND due_at >= %(since)s AND move_to IS NOT NULL
+UNION ALL
+SELECT event_id, due_at, NULL FROM occurrences
+WHERE event_id = ANY(%(event_ids)b::uuid[]) AND due_at >= %(since)s AND status IN ('skipped', 'cancelled')
+    AND origin IN ('rule', 'once');
+
 -- name: count_overridden
 -- What is open and changed by hand: each of them may wait for long.
 SELECT count(*) FROM occurrence_overrides AS o JOIN pending AS p USING (event_id, due_at)

@@ -29,7 +29,7 @@ WHERE secret_hash = %(secret_hash)s AND revoked_at IS NULL
 
 -- name: stamp_feed
 -- Differs whenever what the feed shows does, and costs less than showing it.
-SELECT md5(coalesce(string_agg(concat_ws(' ', id, version, status), ',' ORDER BY id), '')), max(updated_at)
+SELECT md5(coalesce(string_agg(concat_ws(' ', id, version, status, updated_at), ',' ORDER BY id), '')), max(updated_at)
 FROM (
     SELECT id, version, status, updated_at FROM events
     WHERE status <> 'deleted'

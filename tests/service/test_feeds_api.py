@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import icalendar
@@ -178,3 +178,28 @@ async def test_whoever_asks_too_often_waits(api, monkeypatch):
 
     assert [200, 429] == [answer.status_code for answer in answers]
     assert "Retry-After" in answers[1].headers
+
+
+async def test_a_feed_shows_what_was_skipped_and_moved(api, clock):
+    event = await create(api, **RULE)
+    feed = await made(api)
+    first = await read(api, feed)
+    due = [one["at"] for one in (await preview(api, event))["occurrences"]]
+    clock.advance(1)
+    await api.post(f"/events/{event['id']}/skip", {"scheduled_at": due[2]})
+    move_to = due[3][:11] + "23:30:00Z"
+    answer = await api.post(f"/events/{event['id']}/override", {"scheduled_at": due[3], "move_to": move_to})
+    assert 200 == answer.status_code, answer.text
+
+    second = await read(api, feed)
+
+    assert first.headers["ETag"] != second.headers["ETag"]
+    series, moved = shown(second)
+    assert datetime.fromisoformat(due[2]) == series["EXDATE"].dts[0].dt
+    assert datetime.fromisoformat(due[3]) == moved["RECURRENCE-ID"].dt
+    assert datetime.fromisoformat(move_to) == moved["DTSTART"].dt
+
+
+async def preview(api, event):
+    asked = {"schedule": RULE["schedule"], "start_time": event["start_time"], "timezone": "Europe/Berlin"}
+    return (await api.post("/recurrences/preview", {**asked, "limit": 5})).json()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from qhronos.core.feed import Entry, calendar
+from qhronos.core.feed import Changed, Entry, calendar
 from qhronos.core.recurrence import Business, Dst, Fold, Gap, expand, parse, start
 from qhronos.core.recurrence.imported import split
 from qhronos.core.recurrence.vtimezones import lines_of, rules_from_iana
@@ -19,6 +19,7 @@ from qhronos.core.recurrence.vtimezones import lines_of, rules_from_iana
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 UNTIL = datetime(2028, 1, 1, tzinfo=UTC)
 HORIZON = timedelta(days=30)
+DAY = timedelta(days=1)
 
 
 def entry(recurrence, **changes):
@@ -206,3 +207,23 @@ def test_a_zone_of_its_own_is_published_with_its_rules():
     (event,), data = events(published(entry(recurrence))), published(entry(recurrence))
     assert "Own" == recurrence.timezone
     assert set(instants(recurrence)) == by_us(data) == by_others(event)
+
+
+def test_single_occurrences_that_were_changed_are_shown_as_they_happen():
+    daily = parse("FREQ=DAILY", now=NOW, start_time=datetime(2026, 11, 21, 9), timezone="Europe/Berlin")  # noqa: DTZ001
+    first, second, third = instants(daily, NOW + 4 * DAY)[:3]
+    to = second + timedelta(hours=5)
+    changed = (Changed(first, None), Changed(second, to), Changed(third + timedelta(hours=1), to))
+
+    series, moved = events(published(entry(daily, changed=changed)))
+
+    assert series["UID"] == moved["UID"]
+    assert first == series["EXDATE"].dts[0].dt
+    assert (second, to) == (moved["RECURRENCE-ID"].dt, moved["DTSTART"].dt)
+    assert "RRULE" not in moved
+
+    alone = msgspec.structs.replace(daily, dst=Dst(gap=Gap.SKIP))  # which no reader of a rule would know
+    shown = [event["DTSTART"].dt for event in events(published(entry(alone, changed=changed)))]
+    assert first not in shown
+    assert second not in shown
+    assert {third, to} <= set(shown)

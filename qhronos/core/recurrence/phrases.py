@@ -159,16 +159,20 @@ class Reader:
         )
 
     def _every_day(self, begin: int) -> None:
-        """Weekdays; `every second tuesday` may count weeks, or the Tuesdays of a month."""
+        """Weekdays; `every second tuesday` may count weeks, or the Tuesdays of a month. Who goes on with months counts these."""
         tokens = self._tokens
         ordinal, weekday = tokens.peek(), tokens.peek(1)
         days = self._list.read()
         alone = isinstance(ordinal, Ordinal) and isinstance(weekday, Weekday) and len(days.weekdays) == 1
-        if alone and isinstance(ordinal, Ordinal) and ordinal.number > 1 and tokens.peek() != "of":
+        if alone and isinstance(ordinal, Ordinal) and ordinal.number > 1 and not self._goes_on_with_months():
             name = tokens.said(begin + 2)
             often = "every other" if ordinal.number == 2 else f"every {ordinal.number} weeks on"
             tokens.ambiguous(begin, f"{often} {name}", f"{tokens.said(begin + 1)} of every month")
         self._with(days)
+
+    def _goes_on_with_months(self) -> bool:
+        following = self._tokens.peek()
+        return following == "of" or (following in ("except", "in") and isinstance(self._tokens.peek(1), Month))
 
     def _interval(self, number: int) -> None:
         """The unit after `every 5`, with what adds to it: `every 1 hour 30 minutes`."""
