@@ -69,7 +69,7 @@ def calendar(name: str, entries: Sequence[Entry], now: datetime, horizon: timede
     events: list[str] = []
     for entry in entries:
         whole = _whole(entry.recurrence)
-        if whole is None:
+        if whole is None or (entry.changed and not entry.recurrence.rrule):
             events += _singles(entry, datetime.combine(now.astimezone(UTC), time.min, UTC), horizon)
         else:
             instances = _instances(entry)
@@ -115,7 +115,7 @@ def _singles(entry: Entry, since: datetime, horizon: timedelta) -> Iterator[str]
 def _instances(entry: Entry) -> list[tuple[str, datetime | None]]:
     """The instances of a rule that were changed, each as a line names it after its word, and when it happens."""
     recurrence, named = entry.recurrence, []
-    for due_at, at in sorted(entry.changed):
+    for due_at, at in sorted(entry.changed, key=lambda one: one.due_at):
         found = expand(recurrence, due_at, due_at + SECOND, 1).instants
         if found and _is_shown(found[0]):
             named.append((_line("", recurrence, found[0].wall), at))

@@ -136,8 +136,12 @@ WHERE event_id = %(event_id)s AND due_at >= %(since)s AND origin IN ('rule', 'on
 
 -- name: list_changed
 -- Occurrences to come that happen at another time, or were called off.
-SELECT event_id, due_at, move_to FROM occurrence_overrides
-WHERE event_id = ANY(%(event_ids)b::uuid[]) AND due_at >= %(since)s AND move_to IS NOT NULL
+SELECT m.event_id, m.due_at, m.move_to FROM occurrence_overrides AS m
+WHERE m.event_id = ANY(%(event_ids)b::uuid[]) AND m.due_at >= %(since)s AND m.move_to IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM occurrences AS o
+        WHERE o.event_id = m.event_id AND o.due_at = m.due_at AND o.status IN ('skipped', 'cancelled')
+    )
 UNION ALL
 SELECT event_id, due_at, NULL FROM occurrences
 WHERE event_id = ANY(%(event_ids)b::uuid[]) AND due_at >= %(since)s AND status IN ('skipped', 'cancelled')

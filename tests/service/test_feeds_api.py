@@ -199,6 +199,11 @@ async def test_a_feed_shows_what_was_skipped_and_moved(api, clock):
     assert datetime.fromisoformat(due[3]) == moved["RECURRENCE-ID"].dt
     assert datetime.fromisoformat(move_to) == moved["DTSTART"].dt
 
+    clock.advance(1)
+    await api.post(f"/events/{event['id']}/skip", {"scheduled_at": due[3]})
+    (series,) = shown(await read(api, feed))
+    assert "EXDATE" in series
+
 
 async def preview(api, event):
     asked = {"schedule": RULE["schedule"], "start_time": event["start_time"], "timezone": "Europe/Berlin"}
