@@ -19,7 +19,7 @@ from qhronos.core.recurrence.rule import Freq, Rule, Skip
 from qhronos.core.recurrence.skips import SkippingWalls
 from qhronos.core.recurrence.ticks import Ticks
 from qhronos.core.recurrence.walls import Walls
-from qhronos.core.recurrence.zones import DAY, LAST, NOWHERE, Face, face_of, seconds, wall_seconds, wall_time
+from qhronos.core.recurrence.zones import DAY, LAST, Face, face_of, seconds, wall_seconds, wall_time
 
 LAST_SECOND = time(23, 59, 59)
 
@@ -163,18 +163,18 @@ class WallSeries:
         can come before them."""
         held: list[Moment] = []
         floor = -NEVER
-        low, high, offset = NOWHERE
+        steady_on = face.steady
         for wall, is_real in walls:
-            if is_real:
-                if not low <= wall < high:
-                    low, high, offset = face.stretch(wall)
-                if low <= wall < high and not held:
-                    yield wall - offset, wall, Mark.NORMAL
-                    continue
-            # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it tells.
-            floor = max(floor, face.earliest_from(wall) if is_real else wall - DAY)
-            while held and held[0][0] < floor:
-                yield heapq.heappop(held)
+            steady = steady_on(wall // DAY) if is_real else None
+            if held or steady is None:
+                # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it
+                # tells.
+                floor = max(floor, face.earliest_from(wall) if is_real else wall - DAY)
+                while held and held[0][0] < floor:
+                    yield heapq.heappop(held)
+            if steady is not None and not held:
+                yield wall - steady, wall, Mark.NORMAL
+                continue
             if is_real:
                 for at, mark in resolve(wall, self._start, self._dst, face):
                     heapq.heappush(held, (at, wall, mark))

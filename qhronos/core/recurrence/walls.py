@@ -42,8 +42,7 @@ class Walls:
                         return
                     yield midnight + time, True
             day = first_of(year + 1)
-            if day < end:
-                yield day * DAY, False
+            yield min(day * DAY, until), False
 
     def _in_periods(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
         day = since // DAY

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources.abc import Traversable
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import tzdata
@@ -36,8 +35,6 @@ from_ordinal = date.fromordinal
 HEADER = 44  # bytes
 NEVER = 1 << 60
 STRETCH = 2 * STRIDE
-ASKED_OFTEN = 4  # times
-MOST_YEARS = 512  # of which the changes are remembered
 
 
 def tzdata_version() -> str:
@@ -84,8 +81,7 @@ def _suggestion(name: str) -> str:
 def seconds(instant: datetime) -> int:
     """Whole seconds since 1970, rounded up, from FIRST to LAST."""
     since = instant - EPOCH
-    whole = since.days * DAY + since.seconds + (since.microseconds > 0)
-    return whole if FIRST <= whole <= LAST else max(FIRST, min(whole, LAST))
+    return max(FIRST, min(since.days * DAY + since.seconds + (since.microseconds > 0), LAST))
 
 
 def instant(utc: int) -> datetime:
@@ -117,17 +113,6 @@ def _last_change(name: str) -> int:
     return struct.unpack_from(">q", data, second + HEADER + 8 * (count - 1))[0] if count else FIRST
 
 
-class Stretch(NamedTuple):
-    """Wall times from `low` until before `high` mean one instant each, at this offset."""
-
-    low: int
-    high: int
-    offset: int
-
-
-NOWHERE = Stretch(0, 0, 0)
-
-
 class Face:
     """The clock face of a zone: instants and wall times, both in seconds since 1970 on their own line."""
 
@@ -139,8 +124,6 @@ class Face:
         self._regular = date_of(last_change // DAY).year + 2 if last_change < LAST else NEVER
         self._regular_from = first_of(self._regular) if last_change < LAST else NEVER
         self._back: dict[int, int] = {}  # by year: the days to one with the same calendar, of which it is remembered
-        self._asked: dict[int, int] = {}  # by year: how often for a stretch
-        self._stretches: dict[int, tuple[Stretch, ...]] = {}  # by year
 
     def offset(self, utc: int) -> int:
         """Wall minus UTC at the instant."""
@@ -169,55 +152,6 @@ class Face:
         offset = self._midnight(eve)
         self._steady[stride] = steady = offset if offset == self._midnight(eve + STRETCH) else None
         return steady
-
-    def stretch(self, wall: int) -> Stretch:
-        """One that holds the wall time, unless the clock changes there. It ends with its year at the latest.
-
-        To find the changes of a year costs as much as some sixty days: only who asks for many of it has them found.
-        """
-        day = wall // DAY
-        year = from_ordinal(day + EPOCH_ORDINAL).year
-        back = 0
-        if year >= self._regular:
-            back = self._back[year] if year in self._back else self._years_like(year)
-        first = first_of(year) - back
-        stretches = self._stretches.get(first)
-        if stretches is None:
-            self._asked[first] = asked = self._asked.get(first, 0) + 1
-            if asked < ASKED_OFTEN:
-                steady = self.steady(day)
-                return NOWHERE if steady is None else Stretch(day * DAY, (day + 1) * DAY, steady)
-            if len(self._stretches) >= MOST_YEARS:
-                self._stretches.clear()
-                self._asked.clear()
-            length = first_of(year + 1) - first_of(year)
-            self._stretches[first] = stretches = tuple(self._find_stretches(first * DAY, (first + length) * DAY))
-        wall -= back * DAY
-        for low, high, offset in stretches:
-            if low <= wall < high:
-                return Stretch(low + back * DAY, high + back * DAY, offset)
-        return NOWHERE
-
-    def _find_stretches(self, begin: int, end: int) -> Iterator[Stretch]:
-        """Those of a year of the wall."""
-        low, after = begin, self._exact(begin - 2 * DAY)
-        for near in range(begin - 2 * DAY, end + 2 * DAY, STRETCH * DAY):
-            for at, before, after in self._changes_within(near, near + STRETCH * DAY):
-                yield Stretch(low, min(at + min(before, after), end), before)
-                low = max(begin, at + max(before, after))
-        yield Stretch(low, end, after)
-
-    def _changes_within(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
-        """When, and the offsets before and after."""
-        before, last = self._exact(low), self._exact(high)
-        while before != last:
-            near, far = low, high
-            while far - near > 1:
-                middle = (near + far) // 2
-                near, far = (middle, far) if self._exact(middle) == before else (near, middle)
-            after = self._exact(far)
-            yield far, before, after
-            low, before = far, after
 
     def _years_like(self, year: int) -> int:
         """The days back to the first year of the rule that has the same calendar, and neighbours with the same."""
