@@ -140,6 +140,7 @@ class Program:
         self._weak_master = weak_master
         self._announce = announce
         self._clock = SystemClock()
+        self._http: Client | None = None
         self._stop = asyncio.Event()
         self._drained = asyncio.Event()
 
@@ -218,10 +219,13 @@ class Program:
             yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)
 
     def _client(self, stack: AsyncExitStack) -> Client:
-        http = self._config.http
-        client = Client(Egress(http.egress_allow), self._clock, connections_per_origin=http.connections_per_origin)
-        stack.push_async_callback(client.close)
-        return client
+        """One for all of a process: it brings the certificates of the authorities, and keeps connections."""
+        if self._http is None:
+            http = self._config.http
+            egress = Egress(http.egress_allow)
+            self._http = Client(egress, self._clock, connections_per_origin=http.connections_per_origin)
+            stack.push_async_callback(self._http.close)
+        return self._http
 
     def _server(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> ApiServer | None:
         if self._listener is None:

@@ -18,9 +18,10 @@ from qhronos.api.deps import Deps, Given
 from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.api.reading import Moment, Request
 from qhronos.api.requests import actor_of
+from qhronos.core.recurrence.imported import MOST_BYTES
 from qhronos.core.recurrence.rule import WEEKDAYS
 from qhronos.engine.calendars import USUAL_WEEKEND, bring_along
-from qhronos.engine.sources import MOST_BYTES, Source, of_country, of_dates, of_file, of_url
+from qhronos.engine.sources import Source, of_country, of_dates, of_file, of_url
 from qhronos.errors import Conflict, Invalid, NotFound, Unreachable
 from qhronos.http.guard import vet_url
 from qhronos.store import audit, calendars

@@ -6,13 +6,23 @@ instant and the local time that the rule asked for. A local time stays and its i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from qhronos.core.recurrence import STEPS, Instant, Recurrence, at_wall, expand, is_elapsed, local, start
+from qhronos.core.recurrence import (
+    STEPS,
+    Instant,
+    Recurrence,
+    at_wall,
+    expand,
+    is_elapsed,
+    local,
+    runs_in_real_time,
+    start,
+)
 from qhronos.core.window import MICROSECOND
 
 FAR = timedelta(hours=26)  # no two clocks of the world are further apart
@@ -53,25 +63,44 @@ def anchored(recurrence: Recurrence, began: datetime, now: datetime) -> Recurren
 
 
 def follow(recurrence: Recurrence, rows: Iterable[Row], cursor: datetime, now: datetime) -> Moves:
-    """`rows` are those from `now - FAR` on; nothing after `cursor` was made by the rule, though by hand."""
-    known = {row.at: row for row in sorted(rows)}
+    """`rows` are those from `now - FAR` on; nothing after `cursor` was made by the rule, though by hand.
+
+    A row belongs to its local time, not to whatever has its instant now. Two rows cannot have one instant: where a
+    neighbour has begun already, a row stays, late and not lost.
+    """
+    known = sorted(rows)
     given = {one.at: one for one in _all(recurrence, now - FAR, max(cursor, now))}
-    taken = set(known)
+    means = {row: _meant(recurrence, row, given) for row in known}
+    staying = {row.at for row in known if any(one.at == row.at for one in means[row])}
+    taken = staying | {row.at for row in known if not row.free}
     moved, removed, kept_back = [], [], []
-    for row in known.values():
-        if row.at in given or _gives(recurrence, row.at):
+    for row in known:
+        if row.at in staying:
             continue
-        after = next((one for one in _at_wall(recurrence, row) if one.at not in taken), None)
+        after = next((one for one in means[row] if one.at not in taken), None)
         if after is not None:
             taken.add(after.at)
-        if row.free:
-            moved += [Moved(row.at, after)] if after else []
-            removed += [] if after else [row]
+        if row.free and after is not None:
+            moved.append(Moved(row.at, after))
+        elif row.free and not means[row]:
+            removed.append(row)
+        elif row.free:
+            taken.add(row.at)
         elif after is not None and after.at > now:
             kept_back.append(Moved(row.at, after))
     missing = [one for one in given.values() if one.at not in taken]
-    added = [one for one in missing if one.at > now or _passed_by(one, list(known.values()), cursor)]
+    added = [one for one in missing if one.at > now or _passed_by(one, known, cursor)]
     return Moves(tuple(moved), tuple(added), tuple(removed), tuple(kept_back))
+
+
+def _meant(recurrence: Recurrence, row: Row, given: Mapping[datetime, Instant]) -> tuple[Instant, ...]:
+    """The instants that may be those of a row: where it is, if the rule has that too, or where its local time is."""
+    there = given.get(row.at)
+    if there is None and (row.wall is None or runs_in_real_time(recurrence)):
+        there = next(iter(expand(recurrence, row.at, row.at + MICROSECOND, 1).instants), None)
+    if there is not None and (there.wall == row.wall or row.wall is None or runs_in_real_time(recurrence)):
+        return (there,)
+    return at_wall(recurrence, row.wall) if row.wall is not None else ()
 
 
 def _passed_by(one: Instant, known: Sequence[Row], cursor: datetime) -> bool:
@@ -80,16 +109,8 @@ def _passed_by(one: Instant, known: Sequence[Row], cursor: datetime) -> bool:
     return (
         last is not None
         and last.wall is not None
-        and one.wall - (last.wall - last.at.replace(tzinfo=None)) >= (cursor.replace(tzinfo=None))
+        and one.wall - (last.wall - last.at.replace(tzinfo=None)) >= cursor.replace(tzinfo=None)
     )
-
-
-def _gives(recurrence: Recurrence, at: datetime) -> bool:
-    return bool(expand(recurrence, at, at + MICROSECOND, 1).instants)
-
-
-def _at_wall(recurrence: Recurrence, row: Row) -> tuple[Instant, ...]:
-    return at_wall(recurrence, row.wall) if row.wall is not None else ()
 
 
 def _all(recurrence: Recurrence, since: datetime, until: datetime) -> Iterator[Instant]:

@@ -127,9 +127,19 @@ def _settle(behind: Behind, now: datetime) -> Recurrence | None:
 
 
 def _plan_all(asked: Sequence[tuple[Recurrence | None, list[Row], Cursor]], now: datetime) -> list[Plan | None]:
+    """None: what has no recurrence to follow, or cannot, which is left where it is."""
     return [
-        _plan(recurrence, rows, cursor, now) if recurrence is not None else None for recurrence, rows, cursor in asked
+        _try_plan(recurrence, rows, cursor, now) if recurrence is not None else None
+        for recurrence, rows, cursor in asked
     ]
+
+
+def _try_plan(recurrence: Recurrence, rows: list[Row], cursor: Cursor, now: datetime) -> Plan | None:
+    try:
+        return _plan(recurrence, rows, cursor, now)
+    except Exception as error:  # noqa: BLE001 - as above
+        log.warning("tzdata.unreadable", event_id=str(cursor.event_id), error=str(error))
+        return None
 
 
 def _plan(recurrence: Recurrence, rows: list[Row], cursor: Cursor, now: datetime) -> Plan:

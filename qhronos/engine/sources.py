@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 import msgspec
 from msgspec import Struct
 
-from qhronos import __version__
+from qhronos.actions.endpoint import AGENT
 from qhronos.core.recurrence import closures
+from qhronos.core.recurrence.imported import MOST_BYTES
 from qhronos.errors import Invalid
 from qhronos.http import Client, Request, Response
 from qhronos.http import url as urls
@@ -21,8 +22,6 @@ BACK, AHEAD = 1, 10  # years for which the days of a rule are made
 COUNTRY_REST = timedelta(days=7)  # a new release of the holidays is not made known
 FILE_REST = timedelta(days=1)  # where the file does not say how often it wants to be read
 TIMEOUT = 20.0
-MOST_BYTES = 1024 * 1024
-AGENT = ("user-agent", f"Qhronos/{__version__}")
 
 
 class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):

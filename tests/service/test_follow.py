@@ -299,3 +299,22 @@ async def test_the_report_shows_each_token_its_own(api, clock, expander):
     assert not second["pagination"]["has_more"]
     assert {event["id"]} == {one["event_id"] for one in first["data"] + second["data"]}
     assert [] == (await api.get("/tzdata/changes?since=2026-03-02T00:00:00Z")).json()["data"]
+
+
+async def test_a_rule_that_cannot_be_followed_stops_none(api, clock, expander, monkeypatch):
+    bad = await create(api, start_time="2026-03-01T13:45:00", timezone=BERLIN, schedule="FREQ=DAILY", key="bad")
+    good = await plant(api, "2026-03-01T13:30:00", key="good")
+    whole = follow.follow
+
+    def fail(recurrence, *given):
+        if recurrence.dtstart.minute == 45:
+            raise ArithmeticError
+        return whole(recurrence, *given)
+
+    monkeypatch.setattr(follow, "follow", fail)
+    await run(expander)
+
+    assert ["2026-03-01T12:30:00Z"] == [one["scheduled_at"] for one in await open_of(api, good)]
+    left = await event_of(api, bad)
+    assert ("active", 1) == (left["status"], left["version"])
+    assert [(tzdata_version(),), (tzdata_version(),)] == await query(api, "SELECT tzdata FROM events")

@@ -148,3 +148,34 @@ def test_real_time_that_began_in_a_second_pass_goes_on_from_it():
     hourly = berlin("FREQ=HOURLY", "2026-10-25T02:30:00")
     kept = anchored(hourly, datetime(2026, 10, 25, 1, 30, tzinfo=UTC), NOW)
     assert (kept.dtstart, kept.second_pass) == (local("2026-10-25 02:30"), True)
+
+
+TWO = berlin("FREQ=DAILY;BYHOUR=13,14", "2026-11-20T13:00:00")  # 12:00Z and 13:00Z
+
+
+def rows_of(begun: datetime, *pairs: tuple[datetime, str]) -> list[Row]:
+    return [Row(at, local(f"2026-11-27 {wall}"), free=at > begun) for at, wall in pairs]
+
+
+def test_a_local_time_that_has_happened_does_not_take_the_place_of_its_neighbour():
+    """By the old rules an hour sooner: 13:00 has been at 11:00Z, and 14:00 stands where 13:00 is now."""
+    now = NOW - HOUR / 2
+    rows = rows_of(now, (NOW - HOUR, "13:00"), (NOW, "14:00"))
+    moves = follow(TWO, rows, now + DAY / 2, now)
+    assert moves.moved == (Moved(NOW, *instants(TWO, NOW + HOUR)),)
+    assert moves.kept_back == (Moved(NOW - HOUR, *instants(TWO, NOW)),)
+    assert moves.added == moves.removed == ()
+
+
+def test_a_local_time_is_not_lost_where_its_neighbour_has_been():
+    """By the old rules an hour later: 13:00 has been at 13:00Z, where 14:00 is now; it has yet to happen."""
+    now = NOW + 3 * HOUR / 2
+    rows = rows_of(now, (NOW + HOUR, "13:00"), (NOW + 2 * HOUR, "14:00"))
+    assert not follow(TWO, rows, now + DAY / 2, now)  # it stays at 14:00Z: late, and once
+
+
+def test_neighbours_that_all_move_take_each_others_places():
+    rows = rows_of(NOW - 2 * HOUR, (NOW - HOUR, "13:00"), (NOW, "14:00"))
+    moves = follow(TWO, rows, NOW + DAY / 2, NOW - 2 * HOUR)
+    assert [(one.before, one.after.at) for one in moves.moved] == [(NOW - HOUR, NOW), (NOW, NOW + HOUR)]
+    assert moves.added == moves.removed == moves.kept_back == ()

@@ -46,7 +46,7 @@ from qhronos.core.recurrence.expansion import (
     start,
 )
 from qhronos.core.recurrence.lines import to_text
-from qhronos.core.recurrence.meanings import at_wall, is_elapsed
+from qhronos.core.recurrence.meanings import at_wall, is_elapsed, runs_in_real_time
 from qhronos.core.recurrence.model import (
     Business,
     ClockChange,
@@ -107,6 +107,7 @@ __all__ = [
     "parse",
     "refuse_crowded",
     "restated",
+    "runs_in_real_time",
     "settle",
     "spend",
     "split",

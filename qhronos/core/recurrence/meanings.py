@@ -21,5 +21,14 @@ def at_wall(recurrence: Recurrence, wall: datetime) -> tuple[Instant, ...]:
 
 def is_elapsed(recurrence: Recurrence) -> bool:
     """Whether all of its rules run in real time from DTSTART on, and none by the clock."""
-    rules = [from_text(text) for text in recurrence.rrule]
-    return bool(rules) and recurrence.subdaily is Subdaily.ELAPSED and all(rule.freq >= Freq.HOURLY for rule in rules)
+    return bool(recurrence.rrule) and all(_elapsed(recurrence))
+
+
+def runs_in_real_time(recurrence: Recurrence) -> bool:
+    """Whether any does: then a local time does not tell an instant of it."""
+    return any(_elapsed(recurrence))
+
+
+def _elapsed(recurrence: Recurrence) -> list[bool]:
+    stepped = recurrence.subdaily is Subdaily.ELAPSED
+    return [stepped and from_text(text).freq >= Freq.HOURLY for text in recurrence.rrule]
