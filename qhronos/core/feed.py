@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -69,7 +70,7 @@ def calendar(name: str, entries: Sequence[Entry], now: datetime, horizon: timede
     events: list[str] = []
     for entry in entries:
         whole = _whole(entry.recurrence)
-        if whole is None or (entry.changed and not entry.recurrence.rrule):
+        if whole is None or (entry.changed and not entry.recurrence.rrule):  # an instance is one of a rule
             events += _singles(entry, datetime.combine(now.astimezone(UTC), time.min, UTC), horizon)
         else:
             instances = _instances(entry)
@@ -105,21 +106,23 @@ def _utc(at: datetime) -> str:
 
 
 def _singles(entry: Entry, since: datetime, horizon: timedelta) -> Iterator[str]:
-    changed = dict(entry.changed)
-    for found in expand(entry.recurrence, since, since + horizon, MOST_SINGLES).instants:
-        at = changed.get(found.at, found.at)
+    found = expand(entry.recurrence, since, since + horizon, MOST_SINGLES).instants
+    happens: dict[datetime, datetime | None] = {one.at: one.at for one in found}
+    happens |= {
+        due_at: at for due_at, at in entry.changed if due_at in happens or (at and since <= at < since + horizon)
+    }
+    for due_at, at in sorted(happens.items(), key=itemgetter(0)):
         if at is not None:
-            yield from _event(entry, f"{entry.uid}-{_utc(found.at)}", [f"DTSTART:{_utc(at)}"])
+            yield from _event(entry, f"{entry.uid}-{_utc(due_at)}", [f"DTSTART:{_utc(at)}"])
 
 
 def _instances(entry: Entry) -> list[tuple[str, datetime | None]]:
     """The instances of a rule that were changed, each as a line names it after its word, and when it happens."""
-    recurrence, named = entry.recurrence, []
-    for due_at, at in sorted(entry.changed, key=lambda one: one.due_at):
-        found = expand(recurrence, due_at, due_at + SECOND, 1).instants
-        if found and _is_shown(found[0]):
-            named.append((_line("", recurrence, found[0].wall), at))
-    return named
+    return [
+        (_line("", entry.recurrence, found.wall), at)
+        for due_at, at in sorted(entry.changed, key=itemgetter(0))
+        for found in expand(entry.recurrence, due_at, due_at + SECOND, 1).instants
+    ]
 
 
 def _whole(recurrence: Recurrence) -> When | None:

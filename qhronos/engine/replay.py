@@ -58,6 +58,7 @@ class Replays:
             if not closed:
                 raise Conflict(f"the occurrence is {occurrence.status}; only a scheduled one can be cancelled")
             await pending.complete_events(conn, [identity.event_id], now)
+            await events.touch(conn, identity.event_id, now)
             await _record(conn, actor, "occurrence.cancelled", identity, now)
             occurrence = _found(await occurrences.get(conn, identity, None, now))
         if closed[0].held:

@@ -137,7 +137,8 @@ WHERE event_id = %(event_id)s AND due_at >= %(since)s AND origin IN ('rule', 'on
 -- name: list_changed
 -- Occurrences to come that happen at another time, or were called off.
 SELECT m.event_id, m.due_at, m.move_to FROM occurrence_overrides AS m
-WHERE m.event_id = ANY(%(event_ids)b::uuid[]) AND m.due_at >= %(since)s AND m.move_to IS NOT NULL
+WHERE m.event_id = ANY(%(event_ids)b::uuid[]) AND m.move_to IS NOT NULL
+    AND (m.due_at >= %(since)s OR m.move_to >= %(since)s)
     AND NOT EXISTS (
         SELECT FROM occurrences AS o
         WHERE o.event_id = m.event_id AND o.due_at = m.due_at AND o.status IN ('skipped', 'cancelled')

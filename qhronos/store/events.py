@@ -168,6 +168,11 @@ async def next_version(conn: Connection, event: Event, now: datetime) -> None:
     await conn.execute(SQL["open_version"], params)
 
 
+async def touch(conn: Connection, event_id: UUID, now: datetime) -> None:
+    """What it shows has changed, though not what was said of it."""
+    await conn.execute(SQL["touch_event"], {"id": event_id, "now": now})
+
+
 async def revive(conn: Connection, ids: Sequence[UUID], now: datetime) -> None:
     """Those that were completed are active again."""
     await conn.execute(SQL["revive_events"], {"ids": list(ids), "now": now})

@@ -126,8 +126,12 @@ INSERT INTO event_versions (event_id, version, recurrence, policies, tzdata, val
 VALUES (%(event_id)s, %(version)s, %(recurrence)s::jsonb, %(policies)s::jsonb, %(tzdata)s, %(now)s);
 
 -- name: revive_events
--- Something was opened again: what was completed has work left.
-UPDATE events SET status = 'active', updated_at = %(now)s WHERE id = ANY(%(ids)b::uuid[]) AND status = 'completed';
+-- Something was opened again: what was completed has work left. Calendars that show the others see that they have changed.
+UPDATE events SET status = CASE status WHEN 'completed' THEN 'active' ELSE status END, updated_at = %(now)s
+WHERE id = ANY(%(ids)b::uuid[]);
+
+-- name: touch_event
+UPDATE events SET updated_at = %(now)s WHERE id = %(id)s;
 
 -- name: find_keys
 -- The live events that have these keys, also those out of sight, which stand in the way all the same.

@@ -201,8 +201,21 @@ async def test_a_feed_shows_what_was_skipped_and_moved(api, clock):
 
     clock.advance(1)
     await api.post(f"/events/{event['id']}/skip", {"scheduled_at": due[3]})
-    (series,) = shown(await read(api, feed))
+    third = await read(api, feed)
+    (series,) = shown(third)
     assert "EXDATE" in series
+
+    clock.advance(1)
+    other = {"scheduled_at": due[4], "move_to": due[4][:11] + "23:30:00Z"}
+    opened = (await api.post(f"/events/{event['id']}/override", other)).json()
+    third = await read(api, feed)
+    clock.advance(1)
+    await api.post(f"/occurrences/{opened['id']}/cancel")
+    fourth = await read(api, feed)
+    assert third.headers["ETag"] != fourth.headers["ETag"]
+    await api.post(f"/occurrences/{opened['id']}/replay")
+    clock.advance(1)
+    assert fourth.content != (await read(api, feed)).content
 
 
 async def preview(api, event):

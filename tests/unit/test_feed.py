@@ -227,3 +227,13 @@ def test_single_occurrences_that_were_changed_are_shown_as_they_happen():
     assert first not in shown
     assert second not in shown
     assert {third, to} <= set(shown)
+    late = (Changed(NOW - DAY, NOW + DAY),)  # of yesterday, and moved to tomorrow
+    assert NOW + DAY in [event["DTSTART"].dt for event in events(published(entry(alone, changed=late)))]
+
+
+def test_a_change_that_cannot_be_said_of_an_instance_is_shown_as_single_events():
+    once = parse(None, now=NOW, start_time=datetime(2026, 11, 25, 9), timezone="Europe/Berlin")  # noqa: DTZ001
+    (due,) = instants(once)
+    assert [] == events(published(entry(once, changed=(Changed(due, None),))))
+    (moved,) = events(published(entry(once, changed=(Changed(due, due + DAY),))))
+    assert due + DAY == moved["DTSTART"].dt
