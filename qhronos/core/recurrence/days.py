@@ -104,13 +104,15 @@ class Kind(NamedTuple):
     """All that a year's calendar depends on, the week-years at its two ends included."""
 
     begins_on: int
-    leaps: tuple[bool, ...]  # the year before, this one, the year after
+    after_leap: bool
+    leap: bool
+    before_leap: bool
 
 
 @cache
 def kind_of(year: int) -> Kind:
-    leaps = tuple(calendar.isleap(near) for near in (year - 1, year, year + 1))
-    return Kind((first_of(year) + THURSDAY) % 7, leaps)
+    after_leap, leap, before_leap = (calendar.isleap(near) for near in (year - 1, year, year + 1))
+    return Kind((first_of(year) + THURSDAY) % 7, after_leap, leap, before_leap)
 
 
 # The calendar repeats after 400 years.
@@ -163,10 +165,13 @@ class Days:
     def of_year(self, year: int) -> tuple[int, ...]:
         """Counted from the first of January = 0."""
         kind = kind_of(year)
-        if kind not in self._years:
+        allowed = self._years.get(kind)
+        if allowed is None:
             days = days_of(kind, self._week_start)
-            self._years[kind] = tuple(i for i, day in enumerate(days) if all(test(day) for test in self._tests))
-        return self._years[kind]
+            self._years[kind] = allowed = tuple(
+                i for i, day in enumerate(days) if all(test(day) for test in self._tests)
+            )
+        return allowed
 
     def first_from(self, day: int) -> tuple[int, bool]:
         """The first allowed day of the rest of the year and true, or the first of the next year and false."""

@@ -73,6 +73,7 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
     covered, last, streams_ended = first, None, 0
     moments, origins = _moments(recurrence, compiled, first, end, steps)
     add, rolled_from = found.append, origins.get  # this loop runs for every instant that there is
+    shift, offset = 0, timedelta()
     for at, wall, mark in moments:
         if mark is None:
             streams_ended += at == NEVER
@@ -82,7 +83,10 @@ def spend(steps: Steps, recurrence: Recurrence, since: datetime, until: datetime
                 if len(found) == limit:
                     return Expansion(tuple(found), instant(at), complete=False, ended=False)
                 steps.left -= 1
-                add(Instant(EPOCH + timedelta(0, at), WALL_EPOCH + timedelta(0, wall), mark, rolled_from(at)))
+                if wall - at != shift:
+                    shift, offset = wall - at, timedelta(0, wall - at)
+                since_epoch = timedelta(0, at)
+                add(Instant(EPOCH + since_epoch, WALL_EPOCH + since_epoch + offset, mark, rolled_from(at)))
                 last = at
             covered = at + 1
         if steps.left <= 0 and covered < end:

@@ -7,8 +7,9 @@ the clock face too, if the recurrence says so.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -145,41 +146,54 @@ class WallSeries:
         since, before = max(since, self._start.at), min(until, self._end)
         first, end = face.walls_of(since, before)
         walls = self._walls.between(max(first, self._start.wall), end, steps)
+        held: Held | None = None
         last, start = since - 1, self._start.wall
-        for moment in self._in_order(walls, face):
-            at, wall, mark = moment
-            if at >= before:
-                break
-            if mark is None or at <= last or wall < start:
-                yield at, wall, None
+        for wall, is_real in chain(walls, (AFTER_ALL,)):
+            steady = face.steady(wall // DAY) if is_real else None
+            if steady is not None and not (held and held.moments):
+                ready: Iterable[Moment] = ((wall - steady, wall, Mark.NORMAL),)
             else:
-                last = at
-                yield moment
+                held = held or Held(self._start, self._dst, face)
+                ready = held.let_go(wall, steady, is_real=is_real)
+            for at, shown, mark in ready:
+                if at >= before:
+                    continue
+                if mark is None or at <= last or shown < start:
+                    yield at, shown, None
+                else:
+                    last = at
+                    yield at, shown, mark
         if self._end <= until:
             yield NO_MORE
 
-    def _in_order(self, walls: Iterator[tuple[int, bool]], face: Face) -> Iterator[Moment]:
-        """Around a clock change moments do not come in the order of their wall times: they are held back until none
-        can come before them."""
-        held: list[Moment] = []
-        floor = -NEVER
-        steady_on = face.steady
-        for wall, is_real in walls:
-            steady = steady_on(wall // DAY) if is_real else None
-            if held or steady is None:
-                # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it
-                # tells.
-                floor = max(floor, face.earliest_from(wall) if is_real else wall - DAY)
-                while held and held[0][0] < floor:
-                    yield heapq.heappop(held)
-            if steady is not None and not held:
-                yield wall - steady, wall, Mark.NORMAL
-                continue
-            if is_real:
-                for at, mark in resolve(wall, self._start, self._dst, face):
-                    heapq.heappush(held, (at, wall, mark))
-            yield floor, wall, None
-        yield from sorted(held)
+
+AFTER_ALL = (NEVER, False)
+
+
+class Held:
+    """Around a clock change moments do not come in the order of their wall times: they are held back until none can
+    come before them."""
+
+    def __init__(self, start: Start, dst: Dst, face: Face) -> None:
+        self.moments: list[Moment] = []
+        self._start = start
+        self._dst = dst
+        self._face = face
+        self._floor = -NEVER
+
+    def let_go(self, wall: int, steady: int | None, *, is_real: bool) -> Iterator[Moment]:
+        """What comes before this wall time, and before all that follow."""
+        # No offset is as long as a day: where nothing happens, to look for the exact one would cost more than it tells.
+        self._floor = max(self._floor, self._face.earliest_from(wall) if is_real else wall - DAY)
+        while self.moments and self.moments[0][0] < self._floor:
+            yield heapq.heappop(self.moments)
+        if steady is not None and not self.moments:
+            yield wall - steady, wall, Mark.NORMAL
+            return
+        if is_real:
+            for at, mark in resolve(wall, self._start, self._dst, self._face):
+                heapq.heappush(self.moments, (at, wall, mark))
+        yield self._floor, wall, None
 
 
 class CountedSeries:

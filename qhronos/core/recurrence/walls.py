@@ -42,7 +42,8 @@ class Walls:
                         return
                     yield midnight + time, True
             day = first_of(year + 1)
-            yield min(day * DAY, until), False
+            if day < end:
+                yield day * DAY, False
 
     def _in_periods(self, since: int, until: int, steps: Steps) -> Iterator[tuple[int, bool]]:
         day = since // DAY

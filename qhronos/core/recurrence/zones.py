@@ -81,7 +81,8 @@ def _suggestion(name: str) -> str:
 def seconds(instant: datetime) -> int:
     """Whole seconds since 1970, rounded up, from FIRST to LAST."""
     since = instant - EPOCH
-    return max(FIRST, min(since.days * DAY + since.seconds + (since.microseconds > 0), LAST))
+    whole = since.days * DAY + since.seconds + (since.microseconds > 0)
+    return whole if FIRST <= whole <= LAST else FIRST if whole < FIRST else LAST
 
 
 def instant(utc: int) -> datetime:
