@@ -67,13 +67,13 @@ def test_now_is_once():
         ("every 300000 hours and 5 minutes", "an interval is 1 to 1000000000 seconds"),
         ("every monday and 29 february 2027 at 9", "29 february 2027"),
         ("in hours", "'hours' (word 2)"),
-        ("in 2", "ends too soon; expected seconds, minutes, hours, days or weeks"),
+        ("in 2", "ends too soon; expected seconds, minutes, hours, days, weeks, months or years"),
         ("starting 1 june 2027", "nothing says how it recurs"),
         ("tomorrow at 9 starting 1 june 2027", "a start"),
         ("every day at 9 except 31 june 2027", "31 june"),
         ("on the last working friday of the month", "'friday' (word 4) cannot be read here; expected 'day'"),
         ("on 24 december 2026 and december 25 2026 at 9:00", "cannot be read here"),
-        ("on the first of a month", "expected 'day', 'working day' or a weekday"),
+        ("on the first and friday of a month", "expected 'day', 'working day' or a weekday"),
     ],
 )
 def test_what_is_no_rule_is_refused_with_the_reason(text, why):

@@ -11,7 +11,7 @@ import msgspec
 from qhronos.core.recurrence.hours import Product, products, stepped
 from qhronos.core.recurrence.rule import Freq, Rule
 from qhronos.core.recurrence.said import MOST
-from qhronos.core.recurrence.tokens import SECONDS, Minute, UnitName, refusal
+from qhronos.core.recurrence.vocabulary import SECONDS, Minute, UnitName, refusal
 
 WORKING = tuple((0, weekday) for weekday in range(5))
 QUARTERS = {True: (1, 4, 7, 10), False: (3, 6, 9, 12)}  # the months that begin one, and those that end one
@@ -75,7 +75,8 @@ def _refuse_half(clause: Clause, rules: tuple[Rule, ...]) -> None:
         raise refusal(f"these times take {len(rules)} rules; at most {MOST['rrule']}")
     if clause.often and clause.often.interval != _per_period(clause):
         raise refusal(
-            f"{clause.often.interval} times a {clause.often.unit} needs as many days and times; name them all"
+            f"{clause.often.interval} times a {clause.often.unit} needs as many days and times; name them all, "
+            f"as in twice a day at 8:00 and 20:00"
         )
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple, NoReturn
 
 from qhronos.core.recurrence.hours import is_time, read_time
 from qhronos.core.recurrence.stamps import FIRST_YEAR
-from qhronos.core.recurrence.tokens import MONTH_NAMES, WEEKDAY_NAMES, Month, Number, Ordinal, Tokens, Weekday
+from qhronos.core.recurrence.tokens import Tokens
+from qhronos.core.recurrence.vocabulary import MONTH_NAMES, WEEKDAY_NAMES, Month, Number, Ordinal, Unit, Weekday
 
 A_DATE = "a date such as 24 december 2026, 2026-12-24 or tomorrow"
 
@@ -112,6 +113,19 @@ def read_relative(tokens: Tokens, now: datetime) -> date | None:
         tokens.place = begin
         return None
     return _weekday(tokens, begin, which, weekday.number, today)
+
+
+def read_next(tokens: Tokens, now: datetime) -> date | None:
+    """The first day of `next week`, which is a Monday, `next month` or `next year`."""
+    unit = tokens.peek(1)
+    if tokens.peek() != "next" or not isinstance(unit, Unit) or unit.name not in {"week", "month", "year"}:
+        return None
+    tokens.place += 2
+    today = now.date()
+    if unit.name == "week":
+        return today + timedelta(days=7 - today.weekday())
+    months = 12 - today.month + 1 if unit.name == "year" else 1
+    return date(today.year + (today.month - 1 + months) // 12, (today.month - 1 + months) % 12 + 1, 1)
 
 
 def _weekday(tokens: Tokens, begin: int, which: str, weekday: int, today: date) -> date:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from qhronos.core.recurrence.dates import is_year, read_named
 from qhronos.core.recurrence.hours import read_times
-from qhronos.core.recurrence.tokens import FORMS, Month, Number, Ordinal, Tokens, Unit, Weekday, refusal
+from qhronos.core.recurrence.tokens import Tokens
+from qhronos.core.recurrence.vocabulary import FORMS, Month, Number, Ordinal, Unit, Weekday, refusal
 
 WORKING_DAYS = ("weekday", "weekdays")
 A_DAY = "a weekday, a numbered day such as the 1st or the last friday, or a date"
@@ -56,6 +57,9 @@ class DayList:
             return days._replace(
                 weekdays=_merged(days.weekdays, [(0, number) for number in numbers]), recurs=days.recurs or many
             )
+        if tokens.peek() == "end" and tokens.peek(1) == "of":
+            tokens.place += 1
+            return days._replace(month_days=(*days.month_days, -1))
         if when := tokens.take_a(date):
             return days._replace(once=(*days.once, self._at_utc(when)))
         begin = tokens.place
@@ -129,7 +133,7 @@ class DayList:
             return days._replace(working=(*days.working, *numbers))
         if tokens.peek() == Unit("day"):
             tokens.place += 1
-        elif any(ordinal.in_words for ordinal in ordinals):
+        elif tokens.peek() != "of" and any(ordinal.in_words for ordinal in ordinals):
             tokens.refuse("'day', 'working day' or a weekday")
         return days._replace(month_days=(*days.month_days, *numbers))
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import time
 from typing import NamedTuple
 
-from qhronos.core.recurrence.tokens import Month, Number, Tokens, Unit
+from qhronos.core.recurrence.tokens import Tokens
+from qhronos.core.recurrence.vocabulary import Month, Number, Unit
 
 A_TIME = "a time of day such as 9:00, 5pm or noon"
 DAY = 86_400

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from typing import ClassVar
+from datetime import UTC, date, datetime
+from typing import ClassVar, NoReturn
 
 from qhronos.core.recurrence.clauses import Clause, Step, rules_of
-from qhronos.core.recurrence.dates import is_year, midnight, read_date, read_relative
+from qhronos.core.recurrence.dates import is_year, midnight, read_date, read_next, read_relative
 from qhronos.core.recurrence.daylist import DayList, Days
 from qhronos.core.recurrence.hours import is_time, read_times, read_window
+from qhronos.core.recurrence.lengths import goes_on, is_length, later, rest
 from qhronos.core.recurrence.rule import MOST_COUNT, MOST_INTERVAL, Rule
 from qhronos.core.recurrence.said import MOST, Said, Stamp
-from qhronos.core.recurrence.tokens import (
+from qhronos.core.recurrence.tokens import Tokens
+from qhronos.core.recurrence.vocabulary import (
     FORMS,
     SECONDS,
     Length,
@@ -20,13 +22,12 @@ from qhronos.core.recurrence.tokens import (
     Month,
     Number,
     Ordinal,
-    Tokens,
     Unit,
     UnitName,
     Weekday,
     refusal,
 )
-from qhronos.core.recurrence.zones import zone
+from qhronos.core.recurrence.zones import near_names, zone
 from qhronos.errors import Invalid
 
 ADVERBS: dict[str, tuple[int, UnitName]] = {
@@ -187,25 +188,12 @@ class Reader:
         unit = tokens.take_a(Unit)
         if unit is None or number < 1 or number > MOST_INTERVAL:
             tokens.refuse("a unit such as minutes, days or months, or a weekday")
-        if unit.name in SECONDS and self._goes_on():
-            self._length(number * SECONDS[unit.name] + self._rest())
+        if unit.name in SECONDS and goes_on(tokens):
+            self._length(number * SECONDS[unit.name] + rest(tokens))
         elif unit.name in CALENDAR:
             self._set(step=Step(number, unit.name))
         else:
             self._set(tick=Step(number, unit.name))
-
-    def _goes_on(self) -> bool:
-        tokens, ahead = self._tokens, 1 if self._tokens.peek() == "and" else 0
-        unit = tokens.peek(ahead + 1)
-        return isinstance(tokens.peek(ahead), Number) and isinstance(unit, Unit) and unit.name in SECONDS
-
-    def _rest(self) -> int:
-        seconds = 0
-        while self._goes_on():
-            self._tokens.take("and")
-            number, unit = self._tokens.take_a(Number), self._tokens.take_a(Unit)
-            seconds += number.number * SECONDS[unit.name] if number and unit else 0
-        return seconds
 
     def _length(self, seconds: int) -> None:
         """In the greatest unit that divides it."""
@@ -276,10 +264,17 @@ class Reader:
         tokens = self._tokens
         if isinstance(tokens.peek(), Month):
             self._set(months=self._months())
-        elif isinstance(tokens.peek(), Number | Length):
-            self._later()
+        elif is_length(tokens):
+            self._set(once=(later(tokens, self._instant, has_time=bool(self._clause.times)),))
         else:
-            tokens.refuse("a month, a zone such as Europe/Berlin, or how long from now, such as 90 minutes")
+            self._no_zone()
+
+    def _no_zone(self) -> NoReturn:
+        """`in berlin`"""
+        tokens, word = self._tokens, self._tokens.peek()
+        if isinstance(word, str) and (near := near_names(word, likeness=0.9)):
+            tokens.refuse(f"the zone in full: {' or '.join(near)}")
+        tokens.refuse("a month, a zone such as Europe/Berlin, or how long from now, such as 90 minutes")
 
     def _months(self) -> tuple[int, ...]:
         tokens, months = self._tokens, set()
@@ -296,32 +291,6 @@ class Reader:
             if isinstance(tokens.peek(1), Month):
                 tokens.take("and")
         return tuple(sorted(months))
-
-    def _later(self) -> None:
-        """`in 90 minutes` is that much later, `in 3 days` the same time on that day."""
-        tokens = self._tokens
-        unit = Unit("second")
-        if length := tokens.take_a(Length):
-            seconds = length.seconds
-        else:
-            number, named = tokens.take_a(Number) or Number(0), tokens.peek()
-            if not isinstance(named, Unit) or named.name not in SECONDS:
-                tokens.refuse("seconds, minutes, hours, days or weeks")
-            tokens.place += 1
-            unit = named
-            seconds = number.number * SECONDS[unit.name] + self._rest()
-        whole = seconds % SECONDS["day"] == 0 and unit.name in CALENDAR
-        try:
-            if not whole:
-                self._set(once=((self._instant.astimezone(UTC) + timedelta(seconds=seconds)),))
-                return
-            when = self._now + timedelta(seconds=seconds)
-        except OverflowError as error:
-            raise refusal("years run from 1900 to 9999") from error
-        self._set(once=(when.date() if self._has_time() else when,))
-
-    def _has_time(self) -> bool:
-        return bool(self._clause.times) or self._tokens.peek() == "at" or is_time(self._tokens)
 
     def _of(self, word: str) -> None:  # noqa: ARG002 - one of many alike
         tokens = self._tokens
@@ -379,6 +348,8 @@ class Reader:
     def _often(self, word: str) -> None:
         if word == "twice":
             self._counted(2)
+        elif self._tokens.peek() == "every" and not isinstance(self._tokens.peek(1), Unit):
+            return  # once every 2 weeks
         elif self._tokens.peek() in {"a", "per", "every", *ADVERBS} or self._clause.recurs:
             self._counted(1)
 
@@ -388,8 +359,10 @@ class Reader:
             raise refusal("the start is named twice")
         if self._tokens.take("now"):
             self._start = self._now
+        elif self._tokens.take("in"):
+            self._start = later(self._tokens, self._instant, has_time=True)
         else:
-            self._start = read_date(self._tokens, self._now)
+            self._start = read_next(self._tokens, self._now) or read_date(self._tokens, self._now)
 
     def _except(self, word: str) -> None:
         tokens = self._tokens

@@ -1,133 +1,36 @@
-"""Plain words, cut into tokens that mean something by themselves; and the place where reading them stands."""
+"""Plain words, cut into tokens; and the place where reading them stands."""
 
 from __future__ import annotations
 
 import re
-from datetime import date, time
-from functools import cache
-from typing import Literal, NamedTuple, NoReturn, TypeAlias, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
-from qhronos.core.recurrence import stamps
+from qhronos.core.recurrence import numerals
+from qhronos.core.recurrence.vocabulary import (
+    AMBIGUOUS_ZONES,
+    FORMS,
+    MEANT,
+    VAGUE,
+    Number,
+    Ordinal,
+    Unit,
+    Value,
+    Weekday,
+    refusal,
+    vocabulary,
+)
 from qhronos.core.recurrence.zones import timezones, zone
 from qhronos.errors import Invalid
 
-FIELD = "schedule"
 MOST_CHARACTERS = 1000
-FORMS = (
-    "every 15 minutes, every weekday at 9:00, the last friday of every month at 17:00, tomorrow at 9:00 or in 2 hours"
-)
-AMBIGUOUS_ZONES = frozenset("est edt cst cdt mst mdt pst pdt hst bst cet cest eet eest ist jst".split())  # noqa: SIM905 - a list of words
-
-UnitName: TypeAlias = Literal["second", "minute", "hour", "day", "week", "month", "quarter", "year"]
+LAST = Ordinal(-1, in_words=True)
 T = TypeVar("T")
-
-
-class Number(NamedTuple):
-    number: int
-
-
-class Ordinal(NamedTuple):
-    """1 is the first, -1 the last. In words or in digits: `1st` may be a day of the month, `first` alone is not."""
-
-    number: int
-    in_words: bool
-
-
-class Weekday(NamedTuple):
-    number: int
-    plural: bool
-
-
-class Month(NamedTuple):
-    number: int
-
-
-class Unit(NamedTuple):
-    name: UnitName
-
-
-class Length(NamedTuple):
-    """`1h30m`"""
-
-    seconds: int
-
-
-class Minute(NamedTuple):
-    """`:30`, of any hour"""
-
-    minute: int
-    second: int
-
-
-Value: TypeAlias = str | Number | Ordinal | Weekday | Month | Unit | Length | Minute | time | date
 
 
 class Token(NamedTuple):
     value: Value
     begin: int  # in the text
     end: int
-
-
-WEEKDAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTH_NAMES = "january february march april may june july august september october november december".split()  # noqa: SIM905 - a list of words
-UNIT_NAMES: tuple[UnitName, ...] = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
-NUMBER_NAMES = "one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - a list of words
-ORDINAL_NAMES = "first second third fourth fifth sixth seventh eighth ninth tenth".split()  # noqa: SIM905 - a list of words
-SHORT_UNITS: dict[str, UnitName] = {
-    "s": "second",
-    "sec": "second",
-    "secs": "second",
-    "m": "minute",
-    "min": "minute",
-    "mins": "minute",
-    "h": "hour",
-    "hr": "hour",
-    "hrs": "hour",
-    "d": "day",
-    "w": "week",
-}
-SECONDS: dict[UnitName, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-MEANT = {
-    "each": "every",
-    "till": "until",
-    "through": "to",
-    "thru": "to",
-    "excluding": "except",
-    "beginning": "starting",
-    "start": "starting",
-    "workday": "weekday",
-    "workdays": "weekdays",
-    "business": "working",
-    "annually": "yearly",
-    "occurrence": "time",
-    "occurrences": "times",
-    "z": "utc",
-    "gmt": "utc",
-    "-": "to",
-    "–": "to",
-    "—": "to",
-    "&": "and",
-}
-LAST = Ordinal(-1, in_words=True)
-LENGTHS = re.compile(r"(\d+)([smhdw])")
-
-
-@cache
-def _vocabulary() -> dict[str, Value]:
-    words: dict[str, Value] = {"noon": time(12), "midday": time(12), "midnight": time(0)}
-    words |= {"last": Ordinal(-1, in_words=True), "penultimate": Ordinal(-2, in_words=True)}
-    for number, name in enumerate(WEEKDAY_NAMES):
-        spellings = (name, name[:3], name[:4] if number in {1, 3} else name, "thur" if number == 3 else name)
-        for spelling in spellings:
-            words |= {spelling: Weekday(number, plural=False), f"{spelling}s": Weekday(number, plural=True)}
-    for number, name in enumerate(MONTH_NAMES, 1):
-        words |= dict.fromkeys((name, name[:3], "sept" if number == 9 else name), Month(number))
-    for unit in UNIT_NAMES:
-        words |= {unit: Unit(unit), f"{unit}s": Unit(unit)}
-    words |= {name: Unit(unit) for name, unit in SHORT_UNITS.items()}
-    words |= {name: Number(number) for number, name in enumerate(NUMBER_NAMES, 1)}
-    words |= {name: Ordinal(number, in_words=True) for number, name in enumerate(ORDINAL_NAMES, 1) if number != 2}
-    return words
 
 
 TOKEN = re.compile(
@@ -147,10 +50,6 @@ TOKEN = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-
-def refusal(message: str) -> Invalid:
-    return Invalid(f"schedule: {message}", field=FIELD)
 
 
 class Tokens:
@@ -281,10 +180,10 @@ def _is_ordinal(tokens: list[Token], index: int, made: list[Token]) -> bool:
 def _value(kind: str, word: str) -> Value:
     text = word.lower()
     if kind in {"iso", "numeric", "time", "minute"}:
-        return _clock(kind, word)
+        return numerals.read(kind, word)
     match kind:
         case "length":
-            return Length(sum(int(count) * SECONDS[SHORT_UNITS[unit]] for count, unit in LENGTHS.findall(text)))
+            return numerals.length_of(text)
         case "ordinal":
             return Ordinal(int(text[:-2]), in_words=False)
         case "number":
@@ -293,63 +192,10 @@ def _value(kind: str, word: str) -> Value:
             return _word(text)
 
 
-def _clock(kind: str, word: str) -> date | time | Minute:
-    if kind == "iso":
-        return _iso(word)
-    if kind == "numeric":
-        return _numeric(word)
-    if kind == "time":
-        return _time(word.lower())
-    return Minute(*_sixtieths(word, [*map(int, word[1:].split(":")), 0][:2]))
-
-
 def _word(text: str) -> Value:
     if text in AMBIGUOUS_ZONES:
         raise refusal(f"{text!r} is ambiguous; name the zone by its place, such as America/New_York")
+    if text in VAGUE:
+        raise refusal(f"{text!r} names no hour; say {VAGUE[text]!r}, for instance")
     meant = MEANT.get(text, text)
-    return _vocabulary().get(meant, meant)
-
-
-def _iso(word: str) -> date:
-    try:
-        return stamps.read(word)
-    except ValueError as error:
-        raise refusal(f"{word!r} {error}") from error
-
-
-def _numeric(word: str) -> date:
-    """Taken only if day and month cannot be mistaken for each other."""
-    numbers = re.split(r"[./-]", word)
-    if len(numbers) == 3 and len(numbers[2]) == 4:
-        one, other, year = map(int, numbers)
-        readings = {_date(year, month, day) for day, month in ((one, other), (other, one))} - {None}
-        if len(readings) == 1:
-            return readings.pop() or date.min
-        shown = " or ".join(str(reading) for reading in sorted(filter(None, readings)))
-        raise refusal(f"{word!r} is ambiguous; say {shown}" if shown else f"{word!r} is no date")
-    raise refusal(f"{word!r} is ambiguous; write a date as 2027-04-03, a time as 9:30, half an hour as 30 minutes")
-
-
-def _date(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
-
-
-def _time(text: str) -> time:
-    half = re.sub(r"[^apm]", "", text)
-    hour, minute, second = [*re.sub(r"[^\d:.]|\.$", "", text).rstrip(".").split(":"), "0", "0"][:3]
-    whole, _, fraction = second.partition(".")
-    number = int(hour)
-    if number > (12 if half else 23) or (half and not number):
-        raise refusal(f"{text!r} is no time of day; hours run from {'1 to 12 with am or pm' if half else '0 to 23'}")
-    minutes, seconds = _sixtieths(text, [int(minute), int(whole)])
-    number = number % 12 + 12 * (half == "pm") if half else number
-    return time(number, minutes, seconds, int(fraction.ljust(6, "0")))
-
-
-def _sixtieths(word: str, numbers: list[int]) -> list[int]:
-    if max(numbers) > 59:
-        raise refusal(f"{word!r} is no time of day; minutes and seconds run from 0 to 59")
-    return numbers
+    return vocabulary().get(meant, meant)

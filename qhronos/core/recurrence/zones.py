@@ -70,11 +70,15 @@ def _files() -> Traversable:
     return importlib.resources.files("tzdata")
 
 
-def _suggestion(name: str) -> str:
-    # The city alone and wrong capitals are the usual slips.
+def near_names(name: str, likeness: float = 0.6) -> tuple[str, ...]:
+    """Of zones that may be meant. The city alone and wrong capitals are the usual slips."""
     spellings = {spelling: known for known in timezones() for spelling in (known.lower(), known.lower().split("/")[-1])}
-    near = difflib.get_close_matches(name.lower(), spellings, n=3)
-    names = dict.fromkeys(spellings[spelling] for spelling in near)
+    near = difflib.get_close_matches(name.lower(), spellings, n=3, cutoff=likeness)
+    return tuple(dict.fromkeys(spellings[spelling] for spelling in near))
+
+
+def _suggestion(name: str) -> str:
+    names = near_names(name)
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
