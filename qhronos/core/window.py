@@ -62,11 +62,22 @@ def advance(
 ) -> Advance:
     """One pass from `since`: at most `room` instants, none after `now + look_ahead`, for no more than `steps`.
 
-    What a rule gave before `catchup` is counted as a gap instead of made.
+    What a rule gave before `catchup` is counted as a gap instead of made. The pass goes on behind it: the next would find
+    that time has moved on, and count again.
     """
     steps = steps or Steps(STEPS)
-    if catchup is not None and since < catchup and not is_once(recurrence):
-        return _skip(recurrence, since, catchup, now, steps)
+    if catchup is None or since >= catchup or is_once(recurrence):
+        return _make(recurrence, since, now, look_ahead, room, steps)
+    passed = spend(steps, recurrence, since, catchup, GAP_ROOM)
+    gap = Gap(since, passed.covered, len(passed.instants)) if passed.instants else None
+    if not passed.complete:
+        return Advance((), passed.covered, None, now, gap)
+    return _make(recurrence, catchup, now, look_ahead, room, steps)._replace(gap=gap)
+
+
+def _make(
+    recurrence: Recurrence, since: datetime, now: datetime, look_ahead: timedelta, room: int, steps: Steps
+) -> Advance:
     until = now + look_ahead
     if room <= 0:
         return Advance((), since, None, now + LEAST_REST + look_ahead / 100)
@@ -92,9 +103,3 @@ def _look_beyond(
         return Advance(made.instants, made.covered, None, None)
     # Nothing up to where the search came: that much of time is done with.
     return Advance(made.instants, ahead.covered, None, max(now, ahead.covered - look_ahead / 2))
-
-
-def _skip(recurrence: Recurrence, since: datetime, catchup: datetime, now: datetime, steps: Steps) -> Advance:
-    passed = spend(steps, recurrence, since, catchup, GAP_ROOM)
-    gap = Gap(since, passed.covered, len(passed.instants)) if passed.instants else None
-    return Advance((), passed.covered, None, None if passed.ended else now, gap)

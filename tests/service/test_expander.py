@@ -237,3 +237,17 @@ async def test_rules_that_find_nothing_do_not_keep_another_event_waiting(engine,
 
     assert {(healthy,)} == set(await query(engine, "SELECT event_id FROM pending"))
     assert ticks <= BATCH  # one after the other, and none of them twice before it
+
+
+async def test_a_rule_that_is_rare_is_expanded_for_weeks(engine, clock, expander):
+    """Between its instants more time passes than the catch-up window holds."""
+    began = clock.now()
+    await plant(engine, began, rrule=["FREQ=WEEKLY"])
+
+    for _ in range(4 * 7 * 24):
+        while await expander.tick() == 0:
+            clock.advance(0.05)
+        clock.advance(3600)
+
+    assert [(began + n * 168 * HOUR,) for n in range(4)] == await query(engine, "SELECT due_at FROM pending ORDER BY 1")
+    assert [] == await query(engine, "SELECT * FROM gaps")

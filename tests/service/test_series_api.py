@@ -472,6 +472,22 @@ class TestSplit:
         assert [began + n * 7 * MINUTE for n in range(30)] == sorted(dues)
         assert {"completed"} == {status for (status,) in await query(api, "SELECT status FROM events")}
 
+    async def test_both_go_by_the_calendars_of_the_one(self, api, clock):
+        await api.put("/calendars/team", {"dates": ["2026-03-05", "2026-03-11"], "weekend": ["SU"]})
+        when = {"schedule": "FREQ=DAILY", "start_time": "2026-03-02T12:00:00Z", "calendars": ["team"]}
+        whole = (await api.post("/recurrences/preview", {**when, "limit": 8})).json()["occurrences"]
+        old = await create(api, **when)
+
+        new = (await self.split(api, old, "2026-03-07T12:00:00Z")).json()
+
+        assert ["team"] == new["calendars"] == (await event_of(api, old))["calendars"]
+        dues = []
+        for _ in range(44):
+            clock.advance(21_600)
+            await expand(api, clock)
+            dues += [one.due_at for one in await dispatch(api, clock)]
+        assert [one["at"] for one in whole] == [f"{due:%Y-%m-%dT%H:%M:%SZ}" for due in sorted(dues)]
+
     async def test_what_was_changed_by_hand_goes_with_its_instant(self, api, clock, daily):
         await override(api, daily, "2026-03-04T12:00:00Z", move_to="2026-03-04T13:00:00Z")
         await override(api, daily, "2026-03-06T12:00:00Z", move_to="2026-03-06T13:00:00Z", metadata={"x": 1})

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qhronos.core.recurrence import Business, Dst, Fold, Subdaily, expand, parse, split, start
+from qhronos.core.recurrence import Business, Dst, Fold, Roll, Subdaily, closed_days, expand, parse, split, start
 from qhronos.errors import Invalid
-from tests.unit.test_recurrence_properties import CALENDAR, examples, recurrences
+from tests.unit.test_recurrence_properties import CALENDAR, FREQUENCIES, examples, recurrences, rules
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -186,9 +186,52 @@ def test_both_sides_together_are_the_whole(recurrence, index, count):
     ]
 
 
-def test_what_takes_away_or_moves_is_not_divided():
+def test_what_takes_away_is_not_divided():
     whole = parse("FREQ=DAILY", now=NOW)
-    closed = Business(calendars=("de",), weekend=("SA", "SU"), known_until=NOW.date())
-    for others in ({"exrule": ("FREQ=WEEKLY",)}, {"business": closed}):
-        with pytest.raises(Invalid, match="an event with an EXRULE or with calendars cannot be split"):
-            split(msgspec.structs.replace(whole, **others), at(5))
+    with pytest.raises(Invalid, match="an event with an EXRULE cannot be split; name the dates in EXDATE first"):
+        split(msgspec.structs.replace(whole, exrule=("FREQ=WEEKLY",)), at(5))
+
+
+@settings(CALENDAR, max_examples=examples(30))
+@given(
+    recurrence=recurrences(rules(FREQUENCIES[:4])),
+    index=st.integers(1, 12),
+    roll=st.sampled_from(list(Roll)),
+    closed=st.sets(st.integers(0, 700), max_size=40),
+)
+def test_both_sides_of_what_goes_by_calendars_are_the_whole(recurrence, index, roll, closed):
+    days = closed_days((NOW + timedelta(days=number)).date() for number in closed)
+    business = Business(
+        calendars=("de",), closed=days, weekend=("SA", "SU"), roll=roll, known_until=NOW.date() + timedelta(days=700)
+    )
+    recurrence = msgspec.structs.replace(recurrence, business=business)
+    since = start(recurrence) - 800 * DAY
+    whole = expand(recurrence, since, None, index + 100)
+    assume(len(whole.instants) > index)
+    middle = whole.instants[index].at
+    try:
+        first, second = split(recurrence, middle)
+    except Invalid as refused:
+        assume("split at" not in str(refused) and "no occurrence" not in str(refused))
+        raise
+    before = expand(first, since, middle + 400 * DAY, index + 1)
+    after = expand(second, since, None, 100)
+
+    told = min(whole.covered, after.covered)
+    assert whole.instants[:index] == before.instants
+    assert [one.at for one in whole.instants[index:] if one.at < told] == [
+        one.at for one in after.instants if one.at < told
+    ]
+
+
+def test_the_first_after_closed_days_that_roll_to_it_is_refused():
+    daily = parse("FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0", now=NOW)
+    weekend = Business(calendars=("de",), weekend=("SA", "SU"), roll=Roll.FOLLOWING, known_until=NOW.date())
+    rolling = msgspec.structs.replace(daily, business=weekend)
+    monday = next(one.at for one in expand(rolling, NOW, None, 9).instants if one.at.weekday() == 0)
+
+    with pytest.raises(Invalid, match="closed days are rolled to this instant or over it; split at another"):
+        split(rolling, monday)
+    first, second = split(rolling, monday + DAY)
+    assert monday == expand(first, NOW, None, 100).instants[-1].at
+    assert monday + DAY == start(second)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qhronos.core.recurrence import Recurrence
+from qhronos.core.recurrence import Recurrence, expand
 from qhronos.core.window import LEAST_REST, advance, begin, is_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -108,9 +108,32 @@ def test_what_is_older_than_the_catch_up_window_is_counted_and_not_made():
 
     pass_ = step(recurrence("FREQ=HOURLY", dtstart=since), since, catchup=catchup)
 
-    assert () == pass_.instants
     assert (since, catchup, 48) == pass_.gap
-    assert (catchup, NOW) == (pass_.expanded_until, pass_.next_expand_at)
+    assert [catchup + n * HOUR for n in range(25)] == [one.at for one in pass_.instants]
+    assert NOW + HOUR == pass_.expanded_until
+
+
+@pytest.mark.parametrize("rule", ["FREQ=WEEKLY", "FREQ=MONTHLY", "FREQ=YEARLY"])
+def test_what_is_rare_is_made_though_its_last_pass_is_longer_ago_than_the_catch_up_window(rule):
+    """However late each pass comes, and though the catch-up window moves on with every one."""
+    rare, since, now, made = recurrence(rule, dtstart=NOW), NOW, NOW, []
+    for _ in range(40):
+        pass_ = step(rare, since, now=now, catchup=now - timedelta(days=1))
+        made += [one.at for one in pass_.instants]
+        since, now = pass_.expanded_until, max(now, pass_.next_expand_at) + timedelta(milliseconds=50)
+
+    assert len(made) >= 20
+    assert [one.at for one in expand(rare, NOW, since, 100).instants] == made
+
+
+def test_a_gap_of_more_than_a_pass_counts_is_gone_on_with():
+    since, catchup = NOW - timedelta(days=3), NOW - timedelta(days=1)
+    often = recurrence("FREQ=SECONDLY", dtstart=since)
+
+    pass_ = step(often, since, catchup=catchup)
+
+    assert (since, since + timedelta(seconds=10_000), 10_000) == pass_.gap
+    assert ((), pass_.gap.until, NOW) == (pass_.instants, pass_.expanded_until, pass_.next_expand_at)
 
 
 def test_a_gap_in_which_nothing_was_due_is_none():

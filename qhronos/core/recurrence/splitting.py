@@ -25,6 +25,8 @@ from qhronos.errors import Invalid
 
 FIELD = "scheduled_at"
 COMPARED = 300  # instants of the second half that are held against the whole
+ROLLED = timedelta(days=400)  # further than anything is rolled
+ROLLS_OVER = "closed days are rolled to this instant or over it; split at another"
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
 
@@ -40,19 +42,34 @@ def split(recurrence: Recurrence, at: datetime) -> tuple[Recurrence, Recurrence]
 
     May take several passes: what a rule with COUNT gave until then is counted.
     """
-    if recurrence.exrule or recurrence.business:
-        # What they take away or move is not the rule's to divide.
-        raise Invalid("an event with an EXRULE or with calendars cannot be split; create the second part", field=FIELD)
+    if recurrence.exrule:
+        # What it takes away is counted from a DTSTART of its own, which the second half would move.
+        raise Invalid("an event with an EXRULE cannot be split; name the dates in EXDATE first", field=FIELD)
     found = expand(recurrence, at, at + MICROSECOND, 1).instants
     if not found:
         raise Invalid("the event has no occurrence at this instant", field=FIELD)
-    before = _before(recurrence, at)
+    bare = msgspec.structs.replace(recurrence, business=None)
+    before = _before(bare, at)
+    if before is None and recurrence.business and expand(recurrence, at - ROLLED, at, 1).instants:
+        raise Invalid(ROLLS_OVER, field=FIELD)
     if before is None:
         raise Invalid("this is the first occurrence; edit the event instead", field=FIELD)
-    after = _after(recurrence, found[0])
-    if expand(recurrence, at, None, COMPARED).instants != expand(after, at, None, COMPARED).instants:
+    first, second = _as_open(recurrence, before, _after(bare, found[0]), at)
+    if expand(recurrence, at, None, COMPARED).instants != expand(second, at, None, COMPARED).instants:
         raise Invalid("no rule that begins at this instant goes on like this one; split at another", field=FIELD)
-    return before, after
+    return first, second
+
+
+def _as_open(
+    recurrence: Recurrence, before: Recurrence, after: Recurrence, at: datetime
+) -> tuple[Recurrence, Recurrence]:
+    """Both halves with the calendars of the whole, neither of which may roll over the split into the other."""
+    first, second = (msgspec.structs.replace(half, business=recurrence.business) for half in (before, after))
+    if recurrence.business and (
+        expand(first, at, at + ROLLED, 1).instants or expand(second, at - ROLLED, at, 1).instants
+    ):
+        raise Invalid(ROLLS_OVER, field=FIELD)
+    return first, second
 
 
 def _before(recurrence: Recurrence, at: datetime) -> Recurrence | None:
