@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -154,22 +154,27 @@ def of_whole_weeks(told: Parts, begins: datetime) -> Iterator[datetime]:
 
 def of_week_years(told: Parts, begins: datetime) -> Iterator[datetime]:
     """BYWEEKNO alone means the weekday of DTSTART, and INTERVAL and BYSETPOS count and choose from the years of its weeks;
-    dateutil takes all seven days, and calendar years. So it is asked for every week of every year."""
+    dateutil takes all seven days, and calendar years, and miscounts from their end. So it is asked for every day, a year of
+    weeks at a time, and the weeks are counted here."""
     days = {} if {"BYDAY", "BYMONTHDAY", "BYYEARDAY"} & set(told) else {"BYDAY": WEEKDAYS[begins.weekday()]}
-    plain = days | times_of(begins) | told | {"INTERVAL": "1"}
-    positions = [int(position) for position in plain.pop("BYSETPOS", "").split(",") if position]
-    walls = rrulestr(text_of(plain), dtstart=datetime(begins.year - 1, 1, 1))  # noqa: DTZ001 - wall time
-    week_start, interval = WEEKDAYS.index(told["WKST"]), int(told.get("INTERVAL", "1"))
-    for year, of_year in groupby(walls, key=lambda wall: week_year(wall, week_start)):
-        if (year - begins.year) % interval == 0 and year >= begins.year:
-            there = list(of_year)
-            chosen = {n - 1 if n > 0 else len(there) + n for n in positions} if positions else range(len(there))
-            yield from (there[n] for n in sorted(chosen) if 0 <= n < len(there) and there[n] >= begins)
+    daily = days | times_of(begins) | told | {"FREQ": "DAILY", "INTERVAL": "1"}
+    weeks, positions = (
+        [int(number) for number in daily.pop(part, "").split(",") if number] for part in ("BYWEEKNO", "BYSETPOS")
+    )
+    week_start = WEEKDAYS.index(told["WKST"])
+    for year in range(begins.year, min(begins.year + 400, 9998), int(told.get("INTERVAL", "1"))):
+        first, end = (first_week(near, week_start) for near in (year, year + 1))
+        wanted = {week if week > 0 else (end - first).days // 7 + week + 1 for week in weeks}
+        every = rrulestr(f"{text_of(daily)};UNTIL={end - timedelta(seconds=1):%Y%m%dT%H%M%S}", dtstart=first)
+        there = [wall for wall in every if (wall - first).days // 7 + 1 in wanted]
+        chosen = {n - 1 if n > 0 else len(there) + n for n in positions} if positions else range(len(there))
+        yield from (there[n] for n in sorted(chosen) if 0 <= n < len(there) and there[n] >= begins)
 
 
-def week_year(wall: datetime, week_start: int) -> int:
-    """The year in which most of the week lies."""
-    return (wall - (wall.weekday() - week_start) % 7 * DAY + 3 * DAY).year
+def first_week(year: int, week_start: int) -> datetime:
+    """The first week has four days in its year."""
+    fourth = datetime(year, 1, 4)  # noqa: DTZ001 - wall time
+    return fourth - (fourth.weekday() - week_start) % 7 * DAY
 
 
 def times_of(begins: datetime) -> Parts:
