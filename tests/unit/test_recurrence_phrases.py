@@ -130,6 +130,7 @@ EVERY_DAY_AT_9 = "FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0"
         ("end of the year at 9", ("FREQ=YEARLY;BYYEARDAY=-1;BYHOUR=9;BYMINUTE=0;BYSECOND=0",)),
         ("once every 2 weeks on monday at 9", ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=9;BYMINUTE=0;BYSECOND=0",)),
         ("once every other friday at 9", ("FREQ=WEEKLY;INTERVAL=2;BYDAY=FR;BYHOUR=9;BYMINUTE=0;BYSECOND=0",)),
+        ("every year on the 30th of february and march at 9", ("FREQ=YEARLY;BYMONTH=2,3;BYMONTHDAY=30;BYHOUR=9;BYMINUTE=0;BYSECOND=0",)),
         ("every day at 9 until end of june 2027", ("FREQ=DAILY;UNTIL=20270630;BYHOUR=9;BYMINUTE=0;BYSECOND=0",)),
     ],
 )  # fmt: skip

@@ -52,6 +52,9 @@ def read_named(tokens: Tokens) -> Named | None:
     if not day and isinstance(value, Ordinal | Number) and 0 < value.number <= 31 and not _counts(tokens):
         day = _number(tokens)
     if not 0 <= day <= calendar.monthrange(2000, month.number)[1]:
+        if isinstance(tokens.peek(tokens.peek() in {"and", "to"}), Month):
+            tokens.place = begin
+            return None  # a day of several months, of which another may have it
         raise_no_date(tokens, begin)
     return Named(day, month.number, _year(tokens))
 

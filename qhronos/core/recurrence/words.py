@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import itertools
 from collections.abc import Iterable
 from datetime import date, datetime, time
@@ -203,7 +204,10 @@ def _days_of_month(rule: Rule, dtstart: datetime) -> str | None:
     if rule.by_day:
         names = [_numbered_weekday(nth, weekday) for nth, weekday in rule.by_day]
     else:
-        names = [_numbered_day(day) for day in rule.by_month_day or (dtstart.day,)]
+        days = rule.by_month_day or (dtstart.day,)
+        if rule.by_month and max(days) > max(calendar.monthrange(2000, month)[1] for month in rule.by_month):
+            return None  # there is no such day
+        names = [_numbered_day(day) for day in days]
     return _joined(name for name in names if name) if all(names) else None
 
 
