@@ -143,7 +143,8 @@ async def _foresee(deps: Deps, actor: Actor, items: Sequence[Item], seen: set[st
     async with deps.database.connection() as conn:
         there = await events.find_keys(conn, keys, actor.scope)
         now = deps.clock.now()
-        held = {key: await events.get(conn, event_id, actor.scope, now) for key, (event_id, _) in there.items()}
+        live = await events.get_many(conn, [event_id for event_id, _ in there.values()], actor.scope, now)
+    held = {key: live.get(event_id) for key, (event_id, _) in there.items()}
     least = deps.config.scheduler.min_period
 
     def edited(event: Event, item: Item) -> Event:

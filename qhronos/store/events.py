@@ -116,9 +116,14 @@ async def lock_of_occurrences(conn: Connection, ids: Sequence[UUID], scope: list
 
 async def get(conn: Connection, event_id: UUID, scope: list[str] | None, now: datetime) -> Event | None:
     """A live event that `scope` sees."""
+    return (await get_many(conn, [event_id], scope, now)).get(event_id)
+
+
+async def get_many(conn: Connection, ids: Sequence[UUID], scope: list[str] | None, now: datetime) -> dict[UUID, Event]:
+    """Those of the events that live and that `scope` sees."""
     async with conn.cursor(row_factory=class_row(Event)) as cursor:
-        await cursor.execute(SQL["get_event"], {"id": event_id, "scope": scope, "now": now})
-        return await cursor.fetchone()
+        await cursor.execute(SQL["get_events"], {"ids": list(ids), "scope": scope, "now": now})
+        return {event.id: event for event in await cursor.fetchall()}
 
 
 async def page(

@@ -49,7 +49,7 @@ WHERE id = ANY(%(ids)b::uuid[]) AND (%(scope)s::text[] IS NULL OR tags && %(scop
 ORDER BY id
 FOR UPDATE;
 
--- name: get_event
+-- name: get_events
 -- `upcoming` is what a list promises to show truly: the first instant that is open and not begun, or the first that is
 -- not yet expanded; one that was moved may be open far beyond that.
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
@@ -63,7 +63,7 @@ LEFT JOIN LATERAL (
     ORDER BY p.due_at
     LIMIT 1
 ) AS open ON true
-WHERE e.id = %(id)s AND e.status <> 'deleted' AND (%(scope)s::text[] IS NULL OR e.tags && %(scope)s::text[]);
+WHERE e.id = ANY(%(ids)s) AND e.status <> 'deleted' AND (%(scope)s::text[] IS NULL OR e.tags && %(scope)s::text[]);
 
 -- name: list_events
 -- Newest first: ids are time-ordered. A filter that is not asked for is a constant that the planner removes, which is why
