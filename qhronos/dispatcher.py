@@ -7,7 +7,6 @@ not alive cannot be recalled, so it hands back what it holds and claims nothing 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from datetime import timedelta
 from random import Random
 from uuid import UUID
@@ -16,11 +15,11 @@ from qhronos import metrics
 from qhronos.broadcast import Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
-from qhronos.core.event import MisfirePolicy, missed
+from qhronos.core.event import MisfirePolicy, expired, missed
 from qhronos.core.occurrence import Identity, Origin, Status
 from qhronos.engine.claim import Claims, claim
 from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of
-from qhronos.engine.held import Held, Holding
+from qhronos.engine.held import Held, Holding, Ready
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
@@ -34,6 +33,8 @@ CLAIM = 1_000  # rows a claim
 FIRE = 256  # deliveries started before the loop gets a turn to send them
 DRAIN_SECONDS = 20.0
 LEASE_MARGIN = 2.0
+EXPIRED = "expired: no longer of use, as its event has it"
+OVERLAPS = "overlap: the occurrence before it has not ended"
 
 log = get_logger()
 
@@ -60,7 +61,7 @@ class Dispatcher:
         self._settings = settings
         self._random = Random()  # noqa: S311 - jitter, not a secret
         self._held = Held()
-        self._ready: deque[Holding] = deque()
+        self._ready = Ready()
         self._recalled: list[Claimed] = []
         self._lapses = 0  # of the worker, as far as they have been heeded
         self._in_flight: dict[asyncio.Task[None], Claimed] = {}
@@ -113,6 +114,8 @@ class Dispatcher:
         for row in rows:
             if row.orphaned:
                 self.settler.put(dropped(row, Status.CANCELLED, "event deleted", self._clock.now()))
+            elif row.overlapping:
+                self.settler.put(dropped(row, Status.SKIPPED, OVERLAPS, self._clock.now()))
             elif reason := skips.get(row.identity):
                 self.settler.put(dropped(row, Status.SKIPPED, reason, self._clock.now()))
             else:
@@ -121,20 +124,22 @@ class Dispatcher:
 
     async def _judge_missed(self, rows: list[Claimed]) -> dict[Identity, str]:
         now, grace = self._clock.now(), self._settings.grace_period
-        # By `fire_at`: a replay of what is long past is not late.
-        late = [r for r in rows if now - r.fire_at > grace and not r.attempt and r.origin in (Origin.RULE, Origin.ONCE)]
+        # By what it is meant for: a replay of what is long past is not late.
+        late = [
+            r for r in rows if now - r.meant_at > grace and not r.attempt and r.origin in (Origin.RULE, Origin.ONCE)
+        ]
         if not late:
             return {}
         policies = {row.identity: policies_of(row).misfire for row in late}
-        lateness = {row.identity: now - row.fire_at for row in late}
-        asked = [i for i, misfire in policies.items() if misfire.policy is MisfirePolicy.FIRE_LATEST]
-        superseded: set[Identity] = set()
+        lateness = {row.identity: now - row.meant_at for row in late}
+        asked = [
+            i for i, misfire in policies.items() if misfire.max_catchup or misfire.policy is MisfirePolicy.FIRE_LATEST
+        ]
+        later: dict[Identity, int] = {}
         if asked:
             async with self._stores.database.connection() as conn:
-                superseded = await pending.later_due(conn, asked, now)
-        reasons = {
-            i: missed(misfire, lateness[i], grace, superseded=i in superseded) for i, misfire in policies.items()
-        }
+                later = await pending.later_due(conn, asked, now)
+        reasons = {i: missed(misfire, lateness[i], grace, later=later.get(i, 0)) for i, misfire in policies.items()}
         return {identity: reason for identity, reason in reasons.items() if reason}
 
     def _rest(self, claims: Claims, room: int) -> float:
@@ -155,7 +160,8 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         now = self._clock.now()
-        self._ready.extend(self._held.pop_due(now, FIRE))
+        for holding in self._held.pop_due(now, FIRE):
+            self._ready.add(holding, policies_of(holding.row).priority)
         self._start_ready()
         next_at = self._held.next_at()
         if next_at is not None:
@@ -164,7 +170,7 @@ class Dispatcher:
 
     def _start_ready(self) -> None:
         while self._ready and len(self._in_flight) < self._settings.dispatch_worker_count:
-            holding = self._ready.popleft()
+            holding = self._ready.pop()
             task = asyncio.create_task(self._act(holding))
             self._in_flight[task] = holding.row
             task.add_done_callback(self._land)
@@ -178,6 +184,10 @@ class Dispatcher:
         row = holding.row
         if not self._is_ours(holding):
             await self._hand_back([row])
+            return
+        now = self._clock.now()
+        if expired(policies_of(row), row.meant_at, now):
+            self.settler.put(dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now))
             return
         self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random))
 
@@ -203,14 +213,10 @@ class Dispatcher:
 
     def _recall(self, event_ids: set[UUID]) -> None:
         """Let go of what is held of these events. Some of it may have been claimed after the change, and is still ours."""
-        self._recalled += self._held.remove(event_ids)
-        self._recalled += [holding.row for holding in self._ready if holding.row.event_id in event_ids]
-        self._ready = deque(holding for holding in self._ready if holding.row.event_id not in event_ids)
+        self._recalled += self._held.remove(event_ids) + self._ready.remove(event_ids)
 
     def _recall_all(self) -> None:
-        self._recalled += self._held.clear()
-        self._recalled += [holding.row for holding in self._ready]
-        self._ready.clear()
+        self._recalled += self._held.clear() + self._ready.clear()
 
     async def _hand_back_recalled(self) -> None:
         if self._recalled:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qhronos import actions
-from qhronos.core.event import EventStatus, Misfire
+from qhronos.core.event import EventStatus, LaneKey, Misfire, Overlap, Policies
 from qhronos.core.recurrence.model import Dst, Roll, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.core.signing import check_secret
@@ -56,6 +56,28 @@ Metadata = Annotated[Any, Meta(description="Any JSON; sent along with every deli
 Tag = Annotated[str, Meta(min_length=1, max_length=LONGEST_TAG)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=MOST_TAGS)]
 Secret = Annotated[str, Meta(min_length=1, max_length=512, description="Signs the deliveries. Never shown again.")]
+Priority = Annotated[
+    int, Meta(ge=0, le=10, description="What is due goes before what has less, where hands are short.")
+]
+Expiry = Annotated[
+    float, Meta(gt=0, le=31_536_000, description="Seconds after which an occurrence is of no use: then it is skipped.")
+]
+Flex = Annotated[
+    float, Meta(ge=0, le=86_400, description="Seconds; each event acts always as much later, somewhere within them.")
+]
+Jitter = Annotated[
+    float, Meta(ge=0, le=86_400, description="Seconds; each occurrence acts as much later, somewhere within them.")
+]
+Most = Annotated[int, Meta(ge=1, le=100_000, description="COUNT of the rule; null: without one.")]
+ConcurrencyKey = Annotated[
+    LaneKey, Meta(description="Of all events with this key, `concurrency_limit` occurrences are under way at once.")
+]
+ConcurrencyLimit = Annotated[
+    int, Meta(ge=1, le=1000, description="Beside `concurrency_key`. Of several events' limits the smallest holds.")
+]
+OrderingKey = Annotated[
+    LaneKey, Meta(description="Of all events with this key one occurrence after the other, in the order of instants.")
+]
 
 
 class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +99,15 @@ class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hmac_secret: Secret | UnsetType | None = UNSET
     retry: Retry | UnsetType | None = UNSET
     misfire: Misfire | UnsetType | None = UNSET
+    overlap: Overlap | UnsetType | None = UNSET
+    priority: Priority | UnsetType | None = UNSET
+    expires_after: Expiry | UnsetType | None = UNSET
+    flex_window: Flex | UnsetType | None = UNSET
+    jitter: Jitter | UnsetType | None = UNSET
+    max_occurrences: Most | UnsetType | None = UNSET
+    concurrency_key: ConcurrencyKey | UnsetType | None = UNSET
+    concurrency_limit: ConcurrencyLimit | UnsetType | None = UNSET
+    ordering_key: OrderingKey | UnsetType | None = UNSET
 
 
 class NewEvent(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,9 +149,12 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         metadata=_metadata(body.metadata),
         tags=_tags(body.tags),
         hmac_secret=body.hmac_secret,
-        retry=body.retry,
-        misfire=body.misfire,
+        most=body.max_occurrences,
+        policies={name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET},
     )
+
+
+POLICIES = Policies.__struct_fields__
 
 
 def new_fields_of(body: NewEvent, egress: Egress, known: Known) -> Fields:

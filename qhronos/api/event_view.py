@@ -14,9 +14,10 @@ from msgspec import Meta, Struct
 from qhronos import actions
 from qhronos.api.event_body import Action
 from qhronos.api.recurrences import RecurrenceView, canonical
-from qhronos.core.event import EventStatus, Misfire
+from qhronos.core.event import EventStatus, Misfire, Overlap
 from qhronos.core.occurrence import Identity, occurrence_id
 from qhronos.core.recurrence import describe
+from qhronos.core.recurrence.counting import most_of
 from qhronos.core.recurrence.model import Dst, Roll, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.engine.change import etag
@@ -46,6 +47,15 @@ class EventView(Struct, frozen=True, kw_only=True):
     has_hmac_secret: bool
     retry: Annotated[Retry | None, Meta(description="Null: as the service is configured.")]
     misfire: Misfire
+    overlap: Overlap
+    priority: int
+    expires_after: float | None
+    flex_window: float
+    jitter: float
+    max_occurrences: Annotated[int | None, Meta(description="COUNT of its rule.")]
+    concurrency_key: str | None
+    concurrency_limit: int
+    ordering_key: str | None
     status: EventStatus
     reason: Annotated[str | None, Meta(description="Why it is paused or in error.")]
     version: int
@@ -83,8 +93,8 @@ def view_of(event: Event) -> EventView:
         metadata=event.metadata,
         tags=tuple(event.tags),
         has_hmac_secret=event.has_hmac_secret,
-        retry=policies.retry,
-        misfire=policies.misfire,
+        max_occurrences=most_of(recurrence),
+        **{name: getattr(policies, name) for name in policies.__struct_fields__},
         status=EventStatus(event.status),
         reason=event.reason,
         version=event.version,

@@ -53,6 +53,7 @@ def event() -> None:
     """Create, list and change events."""
 
 
+OVERLAPS = ["allow", "skip", "queue_one", "queue_all"]
 ROLLS = ["skip", "following", "preceding", "modified_following", "nearest"]
 ACTION = [
     click.option("--url", help="Where the webhook goes."),
@@ -62,6 +63,19 @@ ACTION = [
     ),
     click.option("--body", help="Of the API call, sent as written."),
 ]
+POLICIES = [
+    click.option("--overlap", type=click.Choice(OVERLAPS), help="While another of its occurrences is under way."),
+    click.option("--concurrency-key", metavar="KEY", help="So many of all events with it are under way at once."),
+    click.option("--concurrency-limit", type=int, help="How many.  [default: 1]"),
+    click.option("--ordering-key", metavar="KEY", help="One after the other of all events with it."),
+    click.option("--priority", type=click.IntRange(0, 10), help="What goes first where hands are short."),
+    click.option("--expires-after", type=Duration(), metavar="DURATION", help="When an occurrence is of no use."),
+    click.option("--flex-window", type=Duration(), metavar="DURATION", help="Somewhere within, always the same."),
+    click.option("--jitter", type=Duration(), metavar="DURATION", help="Somewhere within, each time anew."),
+    click.option("--max-occurrences", type=click.IntRange(1), help="COUNT of its rule."),
+]
+SAID = ("overlap", "concurrency_key", "concurrency_limit", "ordering_key", "priority", "max_occurrences")
+SPANS = ("expires_after", "flex_window", "jitter")
 CONTENT = [
     *ACTION,
     click.option("--in", "delay", type=Duration(), metavar="DURATION", help="When, from now: 5s, 10m, 24h."),
@@ -76,6 +90,7 @@ CONTENT = [
     click.option("--metadata", type=Json(), metavar="JSON", help="Goes out with every delivery."),
     click.option("--retry", type=Json(), metavar="JSON", help='Such as {"max_attempts": 5}.'),
     click.option("--misfire", type=Json(), metavar="JSON", help='Such as {"policy": "skip"}.'),
+    *POLICIES,
     click.option("--description"),
     click.option("--secret", help="Signs the deliveries of this event; others can see it in `ps`."),
 ]
@@ -258,6 +273,8 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
         "hmac_secret": content["secret"],
         "retry": content["retry"],
         "misfire": content["misfire"],
+        **{name: content[name] for name in SAID},
+        **{name: content[name].total_seconds() for name in SPANS if content[name] is not None},
     }
     return {field: value for field, value in body.items() if value is not None}
 

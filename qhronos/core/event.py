@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from datetime import datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from qhronos.core.occurrence import Identity, member
 from qhronos.core.retry import Retry
+from qhronos.errors import Invalid
 
 
 class EventStatus(enum.StrEnum):
@@ -30,19 +34,73 @@ class Misfire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     policy: MisfirePolicy = MisfirePolicy.FIRE_ALL
     catchup_window: Annotated[float, Meta(ge=10, le=31_536_000)] = 86_400.0
+    max_catchup: Annotated[int, Meta(ge=1, le=10_000)] | None = None  # missed ones that fire, the latest; null: all
 
 
-class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`retry` left out means: as the service is configured."""
+class Overlap(enum.StrEnum):
+    """What becomes of an occurrence that is due while another of its event is under way or waits to be tried again."""
+
+    ALLOW = "allow"
+    SKIP = "skip"
+    QUEUE_ONE = "queue_one"  # one waits, those after it are skipped
+    QUEUE_ALL = "queue_all"
+
+
+LaneKey = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`retry` left out means: as the service is configured. Spans are in seconds."""
 
     retry: Retry | None = None
     misfire: Misfire = Misfire()
+    overlap: Overlap = Overlap.ALLOW
+    priority: Annotated[int, Meta(ge=0, le=10)] = 0
+    expires_after: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    flex_window: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    jitter: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    concurrency_key: LaneKey | None = None
+    concurrency_limit: Annotated[int, Meta(ge=1, le=1000)] = 1
+    ordering_key: LaneKey | None = None
 
 
-def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, superseded: bool) -> str | None:
+LANES = ("overlap", "concurrency_key", "ordering_key")
+LONGEST_SHIFT = 86_400  # seconds
+
+
+def check_policies(policies: Policies) -> None:
+    """Refuse, as Invalid, what cannot be together."""
+    given = [name for name in LANES if getattr(policies, name) not in (None, Overlap.ALLOW)]
+    if len(given) > 1:
+        raise Invalid(f"{given[1]}: not beside {given[0]}; an event waits for one thing", field=given[1])
+    if policies.concurrency_limit != 1 and policies.concurrency_key is None:
+        raise Invalid("concurrency_limit: limits a concurrency_key; name one", field="concurrency_limit")
+    if policies.flex_window + policies.jitter > LONGEST_SHIFT:
+        raise Invalid(f"jitter: with flex_window at most {LONGEST_SHIFT} seconds", field="jitter")
+
+
+def shift(policies: Policies, event_id: UUID, due_at: datetime) -> timedelta:
+    """How much later than due it acts: within `flex_window` always the same for an event, within `jitter` for an
+    occurrence. The same on every node."""
+    if not policies.flex_window and not policies.jitter:
+        return timedelta()
+    whole = policies.flex_window * _share(event_id.bytes) + policies.jitter * _share(member(Identity(event_id, due_at)))
+    return timedelta(seconds=round(whole, 3))
+
+
+def _share(name: bytes) -> float:
+    """In [0, 1), evenly."""
+    return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest(), "big") / (1 << 48)
+
+
+def expired(policies: Policies, meant_at: datetime, now: datetime) -> bool:
+    return policies.expires_after is not None and (now - meant_at).total_seconds() > policies.expires_after
+
+
+def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, later: int) -> str | None:
     """Why an occurrence that is `late` is skipped instead of fired, or None.
 
-    `superseded`: a later occurrence of the same event is due as well.
+    `later`: how many later occurrences of the same event are due as well.
     """
     if late <= grace:
         return None
@@ -51,8 +109,10 @@ def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, superseded: b
     match misfire.policy:
         case MisfirePolicy.SKIP:
             return "missed: misfire policy skip"
-        case MisfirePolicy.FIRE_LATEST if superseded:
+        case MisfirePolicy.FIRE_LATEST if later:
             return "missed: a later occurrence fires instead"
+        case MisfirePolicy.FIRE_ALL if misfire.max_catchup is not None and later >= misfire.max_catchup:
+            return f"missed: only the latest {misfire.max_catchup} are caught up"
         case _:
             return None
 

@@ -10,7 +10,7 @@ import msgspec
 
 from qhronos.core.recurrence import expand
 from qhronos.core.window import GAP_ROOM, Advance
-from qhronos.engine.draft import recurrence_of
+from qhronos.engine.draft import policies_of, recurrence_of
 from qhronos.engine.expand import open_rows
 from qhronos.store import Connection, changes, expansion, pending
 from qhronos.store.events import Event
@@ -38,7 +38,8 @@ async def pass_cursor(
     left = tuple(one for one in passed.instants if one.at not in done)
     kept = left[-1:] if keep_latest else ()
     await pending.insert(
-        conn, open_rows(event.id, event.version, recurrence, Advance(kept, passed.covered, None, None))
+        conn,
+        open_rows(event.id, event.version, recurrence, policies_of(event), Advance(kept, passed.covered, None, None)),
     )
     if count := len(left) - len(kept):
         gap = expansion.NewGap(event.id, event.expanded_until, passed.covered, count, reason)

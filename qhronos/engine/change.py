@@ -36,7 +36,7 @@ from qhronos.store import Connection, audit, changes, events, expansion, idempot
 from qhronos.store.changes import Changed
 from qhronos.store.events import Event
 from qhronos.store.idempotency import Answer, Request
-from qhronos.store.pending import Entry
+from qhronos.store.pending import Entry, Open
 
 NO_EVENT = "event not found"
 NOTHING = timedelta()
@@ -226,7 +226,7 @@ class Changes:
 
     async def _write(self, change: Change, recurrence: Recurrence, step: Advance) -> None:
         event = change.event
-        change.opened += await pending.insert(change.conn, open_rows(event.id, event.version, recurrence, step))
+        change.opened += await pending.insert(change.conn, _rows(event, recurrence, step))
         if step.gap:
             await expansion.record_gaps(change.conn, [expansion.NewGap(event.id, *step.gap, EXPIRED)])
         cursor = {name: getattr(step, name) for name in ("expanded_until", "next_due_at", "next_expand_at")}
@@ -312,3 +312,7 @@ def _found(event: Event | None) -> Event:
     if event is None:
         raise NotFound(NO_EVENT)
     return event
+
+
+def _rows(event: Event, recurrence: Recurrence, step: Advance) -> list[Open]:
+    return open_rows(event.id, event.version, recurrence, policies_of(event), step)

@@ -14,8 +14,8 @@ from qhronos.core.occurrence import Identity
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.store import pending
-from qhronos.store.pending import Claimed
+from qhronos.store import Connection, lanes, pending
+from qhronos.store.pending import Claimed, Left
 
 log = get_logger()
 
@@ -30,7 +30,10 @@ class Claims(NamedTuple):
 async def claim(
     stores: Stores, clock: Clock, *, worker: int, limit: int, prefetch: timedelta, lease: timedelta
 ) -> Claims:
-    """Claim at most about `limit` occurrences that are due within `prefetch`."""
+    """Claim at most about `limit` occurrences that are due within `prefetch`.
+
+    What is gone, blocked or somebody else's leaves the plan; what was merely early goes back to its true instant.
+    """
     now = clock.now()
     horizon = now + prefetch
     popped = await stores.plan.pop(horizon, now, limit)
@@ -40,19 +43,24 @@ async def claim(
         rows = await pending.claim(
             conn, popped.identities, horizon=horizon, lease_until=now + prefetch + lease, worker=worker
         )
+        left = await _left(conn, popped.identities, rows, horizon)
+    if turns := {one.lane for one in left if one.lane and one.fire_at <= now}:
+        async with stores.database.transaction() as conn:
+            rows += await lanes.claim(conn, turns, now=now, lease_until=now + lease, worker=worker)
+    # What takes turns is never claimed ahead, so its entry comes out of the plan as much later.
+    early = {one.identity: one.fire_at + prefetch if one.lane else one.fire_at for one in left if one.fire_at > now}
+    next_at = min([*early.values(), *([popped.next_at] if popped.next_at else [])], default=None)
     try:
-        await _end_transit(stores, popped.identities, rows, horizon)
+        await stores.plan.add(early.items())
+        await stores.plan.arrived(popped.identities)
     except Unavailable as error:
         # What was claimed is ours all the same. The entries come out of transit again, and that comes to nothing.
         log.warning("plan.unavailable", count=len(rows), error=str(error))
-    return Claims(rows, len(popped.identities), popped.next_at, bool(popped.lost))
+    return Claims(rows, len(popped.identities), next_at, bool(popped.lost))
 
 
-async def _end_transit(stores: Stores, popped: list[Identity], rows: list[Claimed], horizon: datetime) -> None:
-    """What is gone, blocked or somebody else's needs no entry; what was merely early goes back to its true instant."""
-    if len(rows) < len(popped):
-        taken = {row.identity for row in rows}
-        async with stores.database.connection() as conn:
-            early = await pending.free_later(conn, [one for one in popped if one not in taken], horizon)
-        await stores.plan.add((entry.identity, entry.fire_at) for entry in early)
-    await stores.plan.arrived(popped)
+async def _left(conn: Connection, popped: list[Identity], rows: list[Claimed], horizon: datetime) -> list[Left]:
+    if len(rows) == len(popped):
+        return []
+    taken = {row.identity for row in rows}
+    return await pending.left(conn, [one for one in popped if one not in taken], horizon)

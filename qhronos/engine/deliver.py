@@ -68,7 +68,7 @@ def settlement(
     row: Claimed, outcome: Outcome, retry: Retry, started_at: datetime, finished_at: datetime, jitter: float
 ) -> Settlement:
     """What becomes of an occurrence after one attempt."""
-    pause = next_pause(retry, outcome, row.starts + 1, jitter)
+    pause = next_pause(retry, outcome, row.starts + 1, jitter, finished_at - row.meant_at)
     return Settlement(
         event_id=row.event_id,
         due_at=row.due_at,
@@ -81,13 +81,20 @@ def settlement(
         excerpt=outcome.excerpt,
         started_at=started_at,
         finished_at=finished_at,
+        lane=row.lane,
     )
 
 
 def dropped(row: Claimed, status: Status, reason: str, now: datetime) -> Settlement:
     """It is not acted on at all, and the ledger says why."""
     return Settlement(
-        event_id=row.event_id, due_at=row.due_at, fence=row.fence, status=status, reason=reason, finished_at=now
+        event_id=row.event_id,
+        due_at=row.due_at,
+        fence=row.fence,
+        status=status,
+        reason=reason,
+        finished_at=now,
+        lane=row.lane,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from qhronos.config import Scheduler
-from qhronos.core.event import EventStatus, Misfire, Policies, in_catchup
+from qhronos.core.event import EventStatus, Policies, check_policies, in_catchup
 from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.core.recurrence import (
     Business,
@@ -29,7 +30,7 @@ from qhronos.core.recurrence import (
     start,
     tzdata_version,
 )
-from qhronos.core.retry import Retry
+from qhronos.core.recurrence.counting import with_most
 from qhronos.core.window import Advance, Gap, advance, begin, is_once
 from qhronos.engine.expand import open_rows
 from qhronos.errors import Invalid
@@ -61,12 +62,13 @@ class Fields(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     hmac_secret: str | UnsetType | None = UNSET
-    retry: Retry | UnsetType | None = UNSET
-    misfire: Misfire | UnsetType | None = UNSET
+    policies: Mapping[str, object] = {}  # by name, as they were said
+    most: int | UnsetType | None = UNSET  # COUNT of the rule
 
     def given(self) -> list[str]:
         """The names of what was said."""
-        return [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]
+        names = [name for name in self.__struct_fields__ if name != "policies" and getattr(self, name) is not UNSET]
+        return [*("max_occurrences" if name == "most" else name for name in names), *self.policies]
 
     @property
     def says_when(self) -> bool:
@@ -80,6 +82,7 @@ class Fields(Struct, frozen=True, kw_only=True):
                 self.subdaily,
                 self.business,
                 self.roll,
+                self.most,
             )
         )
 
@@ -102,14 +105,14 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
     May take as long as the recurrence's budget of steps: see `is_quick`.
     """
     recurrence = _recurrence(fields, now, scheduler.min_period)
-    policies = Policies(retry=or_none(fields.retry), misfire=or_none(fields.misfire) or Misfire())
+    policies = _policies(Policies(), fields)
     began = start(recurrence)
     since = begin(recurrence, now, scheduler.grace_period)
     step = reach(recurrence, since, policies, ROOM, now, scheduler)
     identifier = time_ordered_id(now, os.urandom(RANDOM_BYTES))
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
     gap = NewGap(identifier, *step.gap, EXPIRED) if step.gap else None
-    rows = open_rows(identifier, event.version, recurrence, step)
+    rows = open_rows(identifier, event.version, recurrence, policies, step)
     return Prepared(NewEvent(event, or_none(fields.hmac_secret)), rows, gap)
 
 
@@ -133,12 +136,15 @@ def is_quick(fields: Fields) -> bool:
 
 
 def merge(event: Event, fields: Fields, now: datetime, min_period: timedelta) -> tuple[Event, Recurrence | None]:
-    """The event as `fields` change it, in its next version; and its recurrence, if that is another. Raises Invalid."""
+    """The event as `fields` change it, in its next version; and its recurrence, if that is another, or moves otherwise
+    than before. Raises Invalid."""
     changes = {name: getattr(fields, name) for name in PLAIN if getattr(fields, name) is not UNSET}
+    usual = policies_of(event)
+    policies = _policies(usual, fields)
     merged = msgspec.structs.replace(
         event,
         **changes,
-        policies=_policies(event, fields),
+        policies=encode(policies),
         has_hmac_secret=event.has_hmac_secret if fields.hmac_secret is UNSET else fields.hmac_secret is not None,
         version=event.version + 1,
         updated_at=now,
@@ -147,7 +153,8 @@ def merge(event: Event, fields: Fields, now: datetime, min_period: timedelta) ->
     if fields.schedule is not UNSET:
         merged = msgspec.structs.replace(merged, schedule=_schedule(fields.schedule))
     if after == before:
-        return merged, None
+        moves = (policies.flex_window, policies.jitter) != (usual.flex_window, usual.jitter)
+        return merged, after if moves else None
     when = {"start_time": start(after), "timezone": after.timezone, "tzdata": tzdata_version()}
     return msgspec.structs.replace(merged, **when, recurrence=encode(after)), after
 
@@ -220,6 +227,8 @@ def _recurrence(fields: Fields, now: datetime, min_period: timedelta) -> Recurre
         subdaily=or_none(fields.subdaily) or Subdaily.ELAPSED,
         business=rolling(or_none(fields.business), or_none(fields.roll)),
     )
+    if isinstance(fields.most, int):
+        recurrence = with_most(recurrence, fields.most)
     if not is_once(recurrence) or recurrence.business:
         check(recurrence, now)
         refuse_crowded(recurrence, now, min_period)
@@ -244,8 +253,9 @@ def _next_recurrence(
 
     The rule is not read anew as it was written: `in 90 minutes` would be another time by now.
     """
+    uncounted = fields.most is None and fields.schedule is UNSET
     stays: dict[str, object] = {
-        "schedule": restated(before),
+        "schedule": restated(with_most(before, None) if uncounted else before),
         "dst": before.dst,
         "subdaily": before.subdaily,
         "business": before.business,
@@ -260,13 +270,13 @@ def _next_recurrence(
     return _recurrence(msgspec.structs.replace(fields, **unsaid), now, min_period)
 
 
-def _policies(event: Event, fields: Fields) -> msgspec.Raw:
-    if fields.retry is UNSET and fields.misfire is UNSET:
-        return event.policies
-    before = policies_of(event)
-    retry = before.retry if isinstance(fields.retry, UnsetType) else fields.retry
-    misfire = before.misfire if isinstance(fields.misfire, UnsetType) else fields.misfire or Misfire()
-    return encode(Policies(retry=retry, misfire=misfire))
+def _policies(before: Policies, fields: Fields) -> Policies:
+    """What was said in place of what was; null is the default. Raises Invalid for what cannot be together."""
+    usual = Policies()
+    said = {name: getattr(usual, name) if value is None else value for name, value in fields.policies.items()}
+    after = msgspec.structs.replace(before, **said)
+    check_policies(after)
+    return after
 
 
 def _schedule(schedule: object) -> msgspec.Raw | None:

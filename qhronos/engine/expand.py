@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from qhronos.core.event import Policies, in_catchup
+from qhronos.core.event import Policies, in_catchup, shift
 from qhronos.core.occurrence import Origin
 from qhronos.core.recurrence import STEPS, Recurrence, Steps, tzdata_version
 from qhronos.core.window import Advance, advance, is_once
@@ -39,10 +39,13 @@ class Expanded(NamedTuple):
     opened: list[Entry]
 
 
-def open_rows(event_id: UUID, version: int, recurrence: Recurrence, step: Advance) -> list[Open]:
+def open_rows(event_id: UUID, version: int, recurrence: Recurrence, policies: Policies, step: Advance) -> list[Open]:
     """The rows that a pass makes."""
     origin = Origin.ONCE if is_once(recurrence) else Origin.RULE
-    return [Open(event_id, one.at, one.at, version, origin, one.wall) for one in step.instants]
+    return [
+        Open(event_id, one.at, one.at + shift(policies, event_id, one.at), version, origin, one.wall)
+        for one in step.instants
+    ]
 
 
 async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, max_open: int) -> Expanded:
@@ -63,7 +66,8 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
             await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {step}", now)
             continue
         recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
-        rows += open_rows(event.id, event.version, recurrence, step)
+        policies = msgspec.json.decode(event.policies, type=Policies)
+        rows += open_rows(event.id, event.version, recurrence, policies, step)
         advanced.append((event.id, step))
         if step.gap:
             gaps.append(NewGap(event.id, *step.gap, "older than the catch-up window"))

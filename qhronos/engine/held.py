@@ -19,6 +19,35 @@ class Holding(NamedTuple):
     trusted_until: float  # the monotonic second up to which the lease is surely ours
 
 
+class Ready:
+    """What is due and waits for a free hand: the highest priority first, then the order of instants."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, datetime, int, Holding]] = []
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, holding: Holding, priority: int) -> None:
+        heapq.heappush(self._heap, (-priority, holding.fire_at, holding.number, holding))
+
+    def pop(self) -> Holding:
+        return heapq.heappop(self._heap)[-1]
+
+    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
+        """Let go of what is of these events."""
+        gone = [entry[-1].row for entry in self._heap if entry[-1].row.event_id in event_ids]
+        if gone:
+            self._heap = [entry for entry in self._heap if entry[-1].row.event_id not in event_ids]
+            heapq.heapify(self._heap)
+        return gone
+
+    def clear(self) -> list[Claimed]:
+        rows = [entry[-1].row for entry in self._heap]
+        self._heap = []
+        return rows
+
+
 class Held:
     def __init__(self) -> None:
         self._heap: list[Holding] = []

@@ -17,7 +17,7 @@ from qhronos.engine.stores import Stores
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.store import pending
+from qhronos.store import lanes, pending
 from qhronos.store.clock import read as read_clock
 from qhronos.store.pending import FIRST, Entry
 
@@ -25,6 +25,7 @@ REST = 2.0
 PAGE = 2_000
 GRACE = 3.0  # seconds that Postgres must have been reachable: settlements of the outage come first
 OVERDUE_AFTER = timedelta(seconds=1.5)
+MOST_LANES = 1_000
 START = Entry(*FIRST, datetime.min.replace(tzinfo=UTC))
 
 log = get_logger()
@@ -104,8 +105,20 @@ class Sweeper(Recovery):
         async with self._stores.database.connection() as conn:
             page = await pending.overdue(conn, self._clock.now() - OVERDUE_AFTER, self._after, PAGE)
         self._after = page[-1] if len(page) == PAGE else START
-        added = await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in page)
+        found = page + await self._in_lanes()
+        added = await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in found)
         if added:
             metrics.SWEEP_RECOVERED.inc(added)
             log.warning("plan.swept", count=added)
         return 0.0 if len(page) == PAGE else REST
+
+    async def _in_lanes(self) -> list[Entry]:
+        """What waits for a turn that has come: whoever was before it may have died before it could say so, or was
+        cancelled or deleted."""
+        async with self._stores.database.connection() as conn:
+            waited_in = await lanes.waited_in(conn, MOST_LANES)
+        if not waited_in:
+            return []
+        async with self._stores.database.transaction() as conn:
+            stray = await lanes.free_stray(conn) if None in waited_in else []
+            return stray + await lanes.free(conn, filter(None, waited_in))

@@ -7,6 +7,7 @@ what becomes of it. After the commit the plan is told of what is to be tried aga
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from qhronos import metrics
 from qhronos.clock import Clock
@@ -14,7 +15,7 @@ from qhronos.core.occurrence import Identity, Status
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.store import pending
+from qhronos.store import lanes, pending
 from qhronos.store.pending import Settled, Settlement
 
 LINGER = 0.005  # seconds; what ends within it shares a commit
@@ -76,15 +77,21 @@ class Settler:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
         self._count(group, settled)
-        await self._plan_again(settled)
-
-    async def _plan_again(self, settled: list[Settled]) -> None:
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
+            again += await self._next_in_lanes(group)
             await self._stores.plan.add(again)
         except Unavailable as error:
             # Committed all the same: the sweep finds them when they are overdue.
             log.warning("plan.unavailable", count=len(again), error=str(error))
+
+    async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:
+        """Whose turn it is where something has ended."""
+        ended = {s.lane for s in group if s.lane and s.status is not Status.SCHEDULED}
+        if not ended:
+            return []
+        async with self._stores.database.transaction() as conn:
+            return [(entry.identity, entry.fire_at) for entry in await lanes.free(conn, ended)]
 
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
         for one in settled:

@@ -47,14 +47,14 @@ RETURNING due_at, fire_at, false AS held;
 
 -- name: close
 -- Whatever has not started, or one of them, or those meant for an instant until then, moves to the ledger without an
--- attempt. What was moved is meant for where it was moved to; a retry for its own instant.
+-- attempt. What was moved is meant for where it was moved to; a retry for what its first attempt was meant for.
 WITH gone AS (
     DELETE FROM pending
     WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
         AND (%(only)s::timestamptz IS NULL OR due_at = %(only)s::timestamptz)
         AND (
             %(until)s::timestamptz IS NULL
-            OR CASE WHEN starts = 0 THEN fire_at ELSE due_at END <= %(until)s::timestamptz
+            OR coalesce(meant_at, fire_at) <= %(until)s::timestamptz
         )
         AND (%(spare)s::timestamptz IS NULL OR due_at <> %(spare)s::timestamptz)
     RETURNING event_id, due_at, fire_at, origin, version, attempt, wall, lease_until IS NOT NULL AS held
@@ -78,7 +78,7 @@ INSERT INTO tallies (at, status, count) SELECT %(now)s, 'skipped', 1 FROM ledger
 
 -- name: list_open
 SELECT due_at, lease_until IS NOT NULL AND fire_at <= %(now)s AS started,
-    CASE WHEN starts = 0 THEN fire_at ELSE due_at END AS meant_at
+    coalesce(meant_at, fire_at) AS meant_at
 FROM pending
 WHERE event_id = %(event_id)s
 ORDER BY due_at;
@@ -161,7 +161,7 @@ WITH free AS (
     FOR UPDATE
 )
 UPDATE pending AS p
-SET fire_at = %(fire_at)s, lease_until = NULL, worker = NULL,
+SET fire_at = %(fire_at)s, meant_at = NULL, lease_until = NULL, worker = NULL,
     fence = CASE WHEN f.held THEN nextval('fences') ELSE p.fence END
 FROM free AS f
 WHERE p.event_id = f.event_id AND p.due_at = f.due_at

@@ -61,6 +61,10 @@ class Claimed(Struct, frozen=True, kw_only=True):
     hmac_secret: str | None
     metadata: msgspec.Raw
     orphaned: bool  # its event was deleted while it was under way
+    meant_at: datetime  # for what its first attempt was meant
+    callback: str | None = None  # which of the event's callbacks it is
+    lane: str | None = None  # in which it takes turns
+    overlapping: bool = False  # it has no turn, and is not to wait for one
 
     @property
     def identity(self) -> Identity:
@@ -81,6 +85,20 @@ class Settlement(Struct, frozen=True, kw_only=True):
     excerpt: str | None = None
     started_at: datetime | None = None
     finished_at: datetime
+    lane: str | None = None  # in which there may be room now
+
+
+class Left(NamedTuple):
+    """An entry that a claim did not take, and when to act on it."""
+
+    event_id: UUID
+    due_at: datetime
+    fire_at: datetime
+    lane: str | None
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.event_id, self.due_at)
 
 
 class Settled(NamedTuple):
@@ -116,15 +134,16 @@ async def claim(
         return await cursor.fetchall()
 
 
-async def later_due(conn: Connection, identities: Sequence[Identity], now: datetime) -> set[Identity]:
-    """Those whose event has a later occurrence that is due as well."""
-    cursor = await conn.execute(SQL["find_later_due"], _keys(identities) | {"now": now})
-    return {Identity(*row) for row in await cursor.fetchall()}
+async def later_due(conn: Connection, identities: Sequence[Identity], now: datetime) -> dict[Identity, int]:
+    """How many later occurrences of its event are due as well, for each."""
+    cursor = await conn.execute(SQL["count_later_due"], _keys(identities) | {"now": now})
+    return {Identity(event_id, due_at): later for event_id, due_at, later in await cursor.fetchall()}
 
 
-async def free_later(conn: Connection, identities: Sequence[Identity], horizon: datetime) -> list[Entry]:
-    """Those that are open, nobody's, and wait for an instant after `horizon`."""
-    return await _entries(conn, "find_free_later", _keys(identities) | {"horizon": horizon})
+async def left(conn: Connection, identities: Sequence[Identity], horizon: datetime) -> list[Left]:
+    """Those that are open, nobody's, and either wait for an instant after `horizon` or take turns."""
+    cursor = await conn.execute(SQL["find_left"], _keys(identities) | {"horizon": horizon})
+    return [Left(*row) for row in await cursor.fetchall()]
 
 
 async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -> list[Settled]:

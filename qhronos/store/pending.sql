@@ -20,7 +20,7 @@ RETURNING event_id, due_at, fire_at;
 -- The claim that counts: fence and lease, for rows that are due, free and unblocked. A row that somebody else is at is
 -- skipped, not waited for. One that is bound to a later version than we see of its event is being edited: it is left. One
 -- bound to an earlier was under way during an edit and came back: it goes on with the live version. So did one whose event
--- is deleted by now: it is claimed to be cancelled.
+-- is deleted by now: it is claimed to be cancelled. What takes turns is claimed otherwise: see lanes.sql.
 WITH picked AS (
     SELECT p.event_id, p.due_at
     FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
@@ -29,6 +29,7 @@ WITH picked AS (
     WHERE p.lease_until IS NULL
         AND p.blocked_on IS NULL
         AND p.fire_at <= %(horizon)s
+        AND e.lane IS NULL
         AND e.status IN ('active', 'completed', 'deleted')
     ORDER BY p.event_id, p.due_at
     FOR UPDATE OF p SKIP LOCKED
@@ -41,35 +42,32 @@ LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.
 WHERE p.event_id = k.event_id AND p.due_at = k.due_at
 RETURNING
     p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.fence,
+    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback,
     e.name, e.description, e.action, e.tags, e.policies, e.hmac_secret,
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
 
--- name: find_later_due
--- Which of these have an occurrence of their event that was meant for later and is due as well; asked only for those that
--- were missed. What was moved is meant for where it was moved to; a retry for its own instant. One pass over the rows of an
--- event, however many of them are asked for.
-WITH asked AS (
-    SELECT p.event_id, p.due_at, CASE WHEN p.starts = 0 THEN p.fire_at ELSE p.due_at END AS meant_at
-    FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
-    JOIN pending AS p USING (event_id, due_at)
-), latest AS (
-    SELECT DISTINCT ON (event_id) event_id, meant_at, due_at
-    FROM (
-        SELECT event_id, due_at, CASE WHEN starts = 0 THEN fire_at ELSE due_at END AS meant_at FROM pending
-        WHERE event_id IN (SELECT event_id FROM asked) AND origin = 'rule'
-    ) AS open
-    WHERE meant_at <= %(now)s
-    ORDER BY event_id, meant_at DESC, due_at DESC
+-- name: count_later_due
+-- How many occurrences of their events were meant for later than these and are due as well; asked only for those that were
+-- missed. One pass over the rows of an event, however many of them are asked for.
+WITH due AS (
+    SELECT event_id, due_at, row_number() OVER (
+        PARTITION BY event_id ORDER BY coalesce(meant_at, fire_at) DESC, due_at DESC
+    ) - 1 AS later
+    FROM pending
+    WHERE event_id = ANY(%(event_ids)b::uuid[]) AND origin = 'rule' AND coalesce(meant_at, fire_at) <= %(now)s
 )
-SELECT a.event_id, a.due_at FROM asked AS a JOIN latest AS l USING (event_id)
-WHERE (l.meant_at, l.due_at) > (a.meant_at, a.due_at);
+SELECT d.event_id, d.due_at, d.later
+FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
+JOIN due AS d USING (event_id, due_at);
 
--- name: find_free_later
--- When entries that a claim did not take are really to be acted on, if that is later than the plan thought.
-SELECT p.event_id, p.due_at, p.fire_at
+-- name: find_left
+-- What is free of the entries that a claim did not take: what is not due yet, and what takes turns.
+SELECT p.event_id, p.due_at, p.fire_at, e.lane
 FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
 JOIN pending AS p USING (event_id, due_at)
-WHERE p.lease_until IS NULL AND p.blocked_on IS NULL AND p.fire_at > %(horizon)s;
+JOIN events AS e ON e.id = p.event_id AND e.version >= p.version
+WHERE p.lease_until IS NULL AND p.blocked_on IS NULL AND (p.fire_at > %(horizon)s OR e.lane IS NOT NULL)
+    AND e.status IN ('active', 'completed', 'deleted');
 
 -- name: lock_ending
 -- Settlements of one event take turns if it has nothing left to expand, so that one of them sees the last row gone.
@@ -98,7 +96,7 @@ WITH given AS (
         p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at
 ), again AS (
     UPDATE pending AS p
-    SET fire_at = g.fire_at, lease_until = NULL, worker = NULL,
+    SET meant_at = coalesce(p.meant_at, p.fire_at), fire_at = g.fire_at, lease_until = NULL, worker = NULL,
         attempt = p.attempt + (g.outcome IS NOT NULL)::int, starts = p.starts + (g.outcome IS NOT NULL)::int
     FROM given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL

@@ -15,6 +15,7 @@ def claimed(fire_at, event_id=None):
         event_id=event_id or uuid.uuid4(),
         due_at=fire_at,
         fire_at=fire_at,
+        meant_at=fire_at,
         version=1,
         origin="rule",
         attempt=0,
