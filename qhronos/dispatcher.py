@@ -18,7 +18,7 @@ from qhronos.config import Scheduler
 from qhronos.core.event import MisfirePolicy, expired, missed
 from qhronos.core.occurrence import Identity, Origin, Status
 from qhronos.engine.claim import Claims, claim
-from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of
+from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of, telling
 from qhronos.engine.held import Held, Holding, Ready
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
@@ -186,8 +186,10 @@ class Dispatcher:
             await self._hand_back([row])
             return
         now = self._clock.now()
-        if expired(policies_of(row), row.meant_at, now):
-            self.settler.put(dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now))
+        policies = policies_of(row)
+        if row.callback is None and expired(policies, row.meant_at, now):
+            end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
+            self.settler.put(telling(row, policies, end))
             return
         self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random))
 

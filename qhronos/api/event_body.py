@@ -108,6 +108,8 @@ class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     concurrency_key: ConcurrencyKey | UnsetType | None = UNSET
     concurrency_limit: ConcurrencyLimit | UnsetType | None = UNSET
     ordering_key: OrderingKey | UnsetType | None = UNSET
+    on_success: Action | UnsetType = UNSET
+    on_failure: Action | UnsetType = UNSET
 
 
 class NewEvent(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,11 +152,24 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         tags=_tags(body.tags),
         hmac_secret=body.hmac_secret,
         most=body.max_occurrences,
-        policies={name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET},
+        policies={name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET}
+        | {
+            name: _callback(raw, name, egress)
+            for name in CALLBACKS
+            if not isinstance(raw := getattr(body, name), UnsetType)
+        },
     )
 
 
-POLICIES = Policies.__struct_fields__
+CALLBACKS = ("on_success", "on_failure")
+POLICIES = [name for name in Policies.__struct_fields__ if name not in CALLBACKS]
+
+
+def _callback(raw: msgspec.Raw, field: str, egress: Egress) -> dict[str, Any] | None:
+    if bytes(raw) == b"null":
+        return None
+    action = actions.encode(actions.parse(raw, egress, field))
+    return msgspec.json.decode(action, type=dict[str, Any])
 
 
 def new_fields_of(body: NewEvent, egress: Egress, known: Known) -> Fields:

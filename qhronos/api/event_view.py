@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -56,6 +56,8 @@ class EventView(Struct, frozen=True, kw_only=True):
     concurrency_key: str | None
     concurrency_limit: int
     ordering_key: str | None
+    on_success: Annotated[dict[str, Any] | None, Meta(description="The action that tells of a success.")]
+    on_failure: Annotated[dict[str, Any] | None, Meta(description="The action that tells of a failure.")]
     status: EventStatus
     reason: Annotated[str | None, Meta(description="Why it is paused or in error.")]
     version: int

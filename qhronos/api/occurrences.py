@@ -77,6 +77,8 @@ class OccurrenceView(Struct, frozen=True, kw_only=True):
     move_to: Annotated[datetime | None, Meta(description="When it happens instead, if it was moved.")]
     local: Annotated[str | None, Meta(description="The local time that the rule asked for.")]
     finished_at: datetime | None
+    callback: Annotated[str | None, Meta(description="`on_success` or `on_failure`, if it tells of another.")]
+    parent: Annotated[str | None, Meta(description="The id of the one that it tells of.")]
 
 
 class AttemptView(Struct, frozen=True, kw_only=True):
@@ -189,6 +191,8 @@ def view_of(occurrence: Occurrence) -> OccurrenceView:
         move_to=occurrence.move_to,
         local=occurrence.wall.isoformat() if occurrence.wall else None,
         finished_at=occurrence.finished_at,
+        callback=occurrence.callback,
+        parent=occurrence_id(Identity(occurrence.event_id, occurrence.parent)) if occurrence.parent else None,
     )
 
 

@@ -73,6 +73,8 @@ POLICIES = [
     click.option("--flex-window", type=Duration(), metavar="DURATION", help="Somewhere within, always the same."),
     click.option("--jitter", type=Duration(), metavar="DURATION", help="Somewhere within, each time anew."),
     click.option("--max-occurrences", type=click.IntRange(1), help="COUNT of its rule."),
+    click.option("--on-success", metavar="URL", help="A webhook that is told of each success."),
+    click.option("--on-failure", metavar="URL", help="A webhook that is told of what has failed for good."),
 ]
 SAID = ("overlap", "concurrency_key", "concurrency_limit", "ordering_key", "priority", "max_occurrences")
 SPANS = ("expires_after", "flex_window", "jitter")
@@ -275,6 +277,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
         "misfire": content["misfire"],
         **{name: content[name] for name in SAID},
         **{name: content[name].total_seconds() for name in SPANS if content[name] is not None},
+        **{name: webhook_to(content[name]) for name in ("on_success", "on_failure") if content[name]},
     }
     return {field: value for field, value in body.items() if value is not None}
 
@@ -289,7 +292,11 @@ def action_of(content: dict[str, Any]) -> dict[str, Any] | None:
         call["headers"] = dict(call["headers"])
     if call:
         return {"type": "apicall", "params": {"method": "GET", "url": content["url"], **call}}
-    return {"type": "webhook", "params": {"url": content["url"]}}
+    return webhook_to(content["url"])
+
+
+def webhook_to(url: str) -> dict[str, Any]:
+    return {"type": "webhook", "params": {"url": url}}
 
 
 def _from_now(delay: timedelta) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -62,6 +62,8 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     concurrency_key: LaneKey | None = None
     concurrency_limit: Annotated[int, Meta(ge=1, le=1000)] = 1
     ordering_key: LaneKey | None = None
+    on_success: dict[str, Any] | None = None  # an action
+    on_failure: dict[str, Any] | None = None
 
 
 LANES = ("overlap", "concurrency_key", "ordering_key")

@@ -39,6 +39,7 @@ class Origin(enum.StrEnum):
     RULE = "rule"
     ONCE = "once"
     MANUAL = "manual"
+    CALLBACK = "callback"  # tells how another ended
 
 
 # The whole life of an occurrence. What is not listed cannot happen.

@@ -47,21 +47,58 @@ def policies_of(row: Claimed) -> Policies:
 
 async def attempt(row: Claimed, perform: Perform, defaults: Defaults, clock: Clock, random: Random) -> Settlement:
     """Act once on what is held. Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
-    retry = policies_of(row).retry or defaults.retry
+    policies = policies_of(row)
+    retry = policies.retry or defaults.retry
+    action = action_of(row, policies)
+    if action is None:
+        return dropped(row, Status.CANCELLED, f"{row.callback} was removed", clock.now())
     started_at = clock.now()
     delivery = _delivery(row, retry, defaults.secret, started_at)
     if not row.attempt:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.fire_at).total_seconds()))
     try:
-        outcome = await perform(row.action, delivery)
+        outcome = await perform(action, delivery)
     except Exception as error:  # the guard around a plug-in; logged here once, with its traceback
         log.exception("action.crashed", occurrence_id=delivery.occurrence_id)
         outcome = Failed(reason=f"internal error: {type(error).__name__}")
     finished_at = clock.now()
-    labels = (_typed(row.action).type, OUTCOMES[type(outcome)])
+    labels = (_typed(action).type, OUTCOMES[type(outcome)])
     metrics.ATTEMPTS.labels(*labels).inc()
     metrics.DELIVERY_DURATION_SECONDS.labels(*labels).observe(max(0.0, (finished_at - started_at).total_seconds()))
-    return settlement(row, outcome, retry, started_at, finished_at, random.uniform(-1, 1))
+    settled = settlement(row, outcome, retry, started_at, finished_at, random.uniform(-1, 1))
+    return telling(row, policies, settled)
+
+
+def action_of(row: Claimed, policies: Policies) -> msgspec.Raw | None:
+    """What it does: what its event does, or one of its callbacks; None: there is none any more."""
+    if row.callback is None:
+        return row.action
+    callback = getattr(policies, row.callback)
+    return None if callback is None else msgspec.Raw(msgspec.json.encode(callback))
+
+
+ENDS = {Status.COMPLETED: "on_success", Status.FAILED: "on_failure"}
+
+
+def telling(row: Claimed, policies: Policies, settled: Settlement) -> Settlement:
+    """With the callback that its end calls for. What tells of another is told of by none."""
+    name = ENDS.get(settled.status)
+    if name is None or row.callback or getattr(policies, name) is None:
+        return settled
+    told = {
+        "callback": name,
+        "occurrence": {
+            "id": occurrence_id(row.identity),
+            "scheduled_at": row.due_at,
+            "status": settled.status,
+            "reason": settled.reason,
+            "attempt": row.attempt + (settled.outcome is not None),
+            "status_code": settled.status_code,
+            "response": settled.excerpt,
+        },
+        "metadata": row.metadata,
+    }
+    return msgspec.structs.replace(settled, callback=name, payload=msgspec.json.encode(told).decode())
 
 
 def settlement(

@@ -16,7 +16,7 @@ from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
 from qhronos.store import lanes, pending
-from qhronos.store.pending import Settled, Settlement
+from qhronos.store.pending import OPENED, Settled, Settlement
 
 LINGER = 0.005  # seconds; what ends within it shares a commit
 GROUP = 1_000
@@ -94,9 +94,10 @@ class Settler:
             return [(entry.identity, entry.fire_at) for entry in await lanes.free(conn, ended)]
 
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
-        for one in settled:
+        own = [one for one in settled if one.status != OPENED]
+        for one in own:
             if one.status != Status.SCHEDULED:
                 metrics.OCCURRENCES_CLOSED.labels(one.status).inc()
-        if len(settled) < len(group):
-            metrics.FENCED_COMPLETIONS.inc(len(group) - len(settled))
-            log.warning("settlement.fenced", count=len(group) - len(settled))
+        if len(own) < len(group):
+            metrics.FENCED_COMPLETIONS.inc(len(group) - len(own))
+            log.warning("settlement.fenced", count=len(group) - len(own))

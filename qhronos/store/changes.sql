@@ -57,10 +57,13 @@ WITH gone AS (
             OR coalesce(meant_at, fire_at) <= %(until)s::timestamptz
         )
         AND (%(spare)s::timestamptz IS NULL OR due_at <> %(spare)s::timestamptz)
-    RETURNING event_id, due_at, fire_at, origin, version, attempt, wall, lease_until IS NOT NULL AS held
+    RETURNING event_id, due_at, fire_at, origin, version, attempt, wall, parent, callback,
+        lease_until IS NOT NULL AS held
 ), ledger AS (
-    INSERT INTO occurrences (event_id, due_at, status, reason, origin, version, attempt, wall, finished_at)
-    SELECT event_id, due_at, %(status)s, %(reason)s, origin, version, attempt, wall, %(now)s FROM gone
+    INSERT INTO occurrences (
+        event_id, due_at, status, reason, origin, version, attempt, wall, finished_at, parent, callback
+    )
+    SELECT event_id, due_at, %(status)s, %(reason)s, origin, version, attempt, wall, %(now)s, parent, callback FROM gone
 ), tallied AS (
     INSERT INTO tallies (at, status, count) SELECT %(now)s, %(status)s, count(*) FROM gone HAVING count(*) > 0
 )
@@ -90,10 +93,12 @@ WITH back AS (
     DELETE FROM occurrences AS o
     USING unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at), events AS e
     WHERE o.event_id = t.event_id AND o.due_at = t.due_at AND e.id = t.event_id
-    RETURNING o.event_id, o.due_at, o.origin, o.attempt, o.wall, e.version, e.status
+    RETURNING o.event_id, o.due_at, o.origin, o.attempt, o.wall, o.parent, o.callback, e.version, e.status
 )
-INSERT INTO pending (event_id, due_at, fire_at, version, origin, attempt, blocked_on, wall)
-SELECT event_id, due_at, %(now)s, version, origin, attempt, CASE status WHEN 'paused' THEN 'paused' END, wall FROM back
+INSERT INTO pending (event_id, due_at, fire_at, version, origin, attempt, blocked_on, wall, parent, callback)
+SELECT event_id, due_at, %(now)s, version, origin, attempt, CASE status WHEN 'paused' THEN 'paused' END, wall, parent,
+    callback
+FROM back
 RETURNING event_id, due_at, fire_at;
 
 -- name: write_override

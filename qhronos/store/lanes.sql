@@ -14,7 +14,7 @@ WITH open AS (
         min(e.lane_limit) OVER (PARTITION BY e.lane) AS room
     FROM events AS e JOIN pending AS p ON p.event_id = e.id AND p.version <= e.version
     WHERE e.lane = ANY(%(lanes)b::text[]) AND e.status IN ('active', 'completed', 'deleted')
-        AND p.blocked_on IS DISTINCT FROM 'paused'
+        AND p.blocked_on IS DISTINCT FROM 'paused' AND p.callback IS NULL
         AND (p.fire_at <= %(now)s OR p.lease_until IS NOT NULL OR p.starts > 0)
 ), placed AS (
     SELECT *, room - count(*) FILTER (WHERE holds) OVER (PARTITION BY lane) AS free,
@@ -60,7 +60,7 @@ WITH open AS (
         min(e.lane_limit) OVER (PARTITION BY e.lane) AS room
     FROM events AS e JOIN pending AS p ON p.event_id = e.id
     WHERE e.lane = ANY(%(lanes)b::text[]) AND e.status IN ('active', 'completed', 'deleted')
-        AND (p.blocked_on = 'lane' OR p.lease_until IS NOT NULL OR p.starts > 0)
+        AND p.callback IS NULL AND (p.blocked_on = 'lane' OR p.lease_until IS NOT NULL OR p.starts > 0)
 ), placed AS (
     SELECT *, room - count(*) FILTER (WHERE holds) OVER (PARTITION BY lane) AS free,
         row_number() OVER (PARTITION BY lane, holds ORDER BY meant_at, due_at, event_id) AS place

@@ -28,6 +28,8 @@ class Occurrence(Struct, frozen=True, kw_only=True):
     move_to: datetime | None  # instead of its own instant
     wall: datetime | None
     finished_at: datetime | None
+    parent: datetime | None  # the instant of the one whose end it tells
+    callback: str | None
 
     @property
     def identity(self) -> Identity:

@@ -6,7 +6,8 @@
 WITH open AS (
     SELECT p.event_id, p.due_at,
         CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
-        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at
+        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
+        p.parent, p.callback
     FROM pending AS p
     WHERE (
             %(statuses)s::text[] IS NULL
@@ -35,7 +36,7 @@ WITH open AS (
     LIMIT %(limit)s
 ), closed AS (
     SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL::timestamptz AS fire_at,
-        o.wall, o.finished_at
+        o.wall, o.finished_at, o.parent, o.callback
     FROM occurrences AS o
     WHERE (%(statuses)s::text[] IS NULL OR o.status = ANY(%(statuses)s::text[]))
         AND (%(event_id)s::uuid IS NULL OR o.event_id = %(event_id)s::uuid)
@@ -73,7 +74,8 @@ SELECT found.*, v.move_to
 FROM (
     SELECT p.event_id, p.due_at,
         CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
-        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at
+        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
+        p.parent, p.callback
     FROM pending AS p
     WHERE p.event_id = %(event_id)s AND p.due_at = %(due_at)s
         AND (
@@ -81,7 +83,8 @@ FROM (
             OR EXISTS (SELECT FROM events AS e WHERE e.id = p.event_id AND e.tags && %(scope)s::text[])
         )
     UNION ALL
-    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at
+    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at,
+        o.parent, o.callback
     FROM occurrences AS o
     WHERE o.event_id = %(event_id)s AND o.due_at = %(due_at)s
         AND (

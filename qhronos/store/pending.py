@@ -86,6 +86,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
     started_at: datetime | None = None
     finished_at: datetime
     lane: str | None = None  # in which there may be room now
+    callback: str | None = None  # of the event, which is to tell how this one ended
+    payload: str | None = None  # what it tells, as JSON
 
 
 class Left(NamedTuple):
@@ -99,6 +101,9 @@ class Left(NamedTuple):
     @property
     def identity(self) -> Identity:
         return Identity(self.event_id, self.due_at)
+
+
+OPENED = "opened"  # in place of a status: a callback that tells of one that was closed
 
 
 class Settled(NamedTuple):
@@ -163,6 +168,8 @@ async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -
         "excerpts": [s.excerpt for s in batch],
         "started": [s.started_at for s in batch],
         "finished": [s.finished_at for s in batch],
+        "callbacks": [s.callback for s in batch],
+        "payloads": [s.payload for s in batch],
         "now": now,
     }
     closing = {"event_ids": list({s.event_id for s in batch if s.status is not Status.SCHEDULED}), "now": now}

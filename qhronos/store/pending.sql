@@ -29,7 +29,7 @@ WITH picked AS (
     WHERE p.lease_until IS NULL
         AND p.blocked_on IS NULL
         AND p.fire_at <= %(horizon)s
-        AND e.lane IS NULL
+        AND (e.lane IS NULL OR p.callback IS NOT NULL)
         AND e.status IN ('active', 'completed', 'deleted')
     ORDER BY p.event_id, p.due_at
     FOR UPDATE OF p SKIP LOCKED
@@ -62,11 +62,12 @@ JOIN due AS d USING (event_id, due_at);
 
 -- name: find_left
 -- What is free of the entries that a claim did not take: what is not due yet, and what takes turns.
-SELECT p.event_id, p.due_at, p.fire_at, e.lane
+SELECT p.event_id, p.due_at, p.fire_at, CASE WHEN p.callback IS NULL THEN e.lane END AS lane
 FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
 JOIN pending AS p USING (event_id, due_at)
 JOIN events AS e ON e.id = p.event_id AND e.version >= p.version
-WHERE p.lease_until IS NULL AND p.blocked_on IS NULL AND (p.fire_at > %(horizon)s OR e.lane IS NOT NULL)
+WHERE p.lease_until IS NULL AND p.blocked_on IS NULL
+    AND (p.fire_at > %(horizon)s OR (e.lane IS NOT NULL AND p.callback IS NULL))
     AND e.status IN ('active', 'completed', 'deleted');
 
 -- name: lock_ending
@@ -84,16 +85,18 @@ WITH given AS (
     FROM unnest(
         %(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigint[], %(statuses)b::text[],
         %(reasons)b::text[], %(fire_ats)b::timestamptz[], %(outcomes)b::text[], %(codes)b::int[],
-        %(excerpts)b::text[], %(started)b::timestamptz[], %(finished)b::timestamptz[]
+        %(excerpts)b::text[], %(started)b::timestamptz[], %(finished)b::timestamptz[],
+        %(callbacks)b::text[], %(payloads)b::text[]
     ) AS t (
-        event_id, due_at, fence, status, reason, fire_at, outcome, status_code, excerpt, started_at, finished_at
+        event_id, due_at, fence, status, reason, fire_at, outcome, status_code, excerpt, started_at, finished_at,
+        callback, payload
     )
 ), closed AS (
     DELETE FROM pending AS p USING given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
         AND g.status <> 'scheduled'
-    RETURNING p.event_id, p.due_at, p.fence, p.origin, p.version, p.wall,
-        p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at
+    RETURNING p.event_id, p.due_at, p.fence, p.origin, p.version, p.wall, p.parent, p.callback AS told,
+        p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at, g.callback, g.payload
 ), again AS (
     UPDATE pending AS p
     SET meant_at = coalesce(p.meant_at, p.fire_at), fire_at = g.fire_at, lease_until = NULL, worker = NULL,
@@ -107,8 +110,34 @@ WITH given AS (
     UNION ALL
     SELECT event_id, due_at, fence, version, attempt, 'scheduled', fire_at FROM again
 ), ledger AS (
-    INSERT INTO occurrences (event_id, due_at, status, reason, origin, version, attempt, wall, finished_at)
-    SELECT event_id, due_at, status, reason, origin, version, attempt, wall, finished_at FROM closed
+    INSERT INTO occurrences (
+        event_id, due_at, status, reason, origin, version, attempt, wall, finished_at, parent, callback
+    )
+    SELECT event_id, due_at, status, reason, origin, version, attempt, wall, finished_at, parent, told FROM closed
+), telling AS (
+    -- Half a second after what it tells of, and a microsecond for each attempt that this one had: computed, so that telling
+    -- twice is telling once; the next that is free, if somebody has that one.
+    SELECT c.event_id, free.due_at, c.finished_at, c.version, c.due_at AS parent, c.callback, c.payload
+    FROM closed AS c JOIN LATERAL (
+        SELECT c.due_at + interval '500 milliseconds' + (c.attempt + n) * interval '1 microsecond' AS due_at
+        FROM generate_series(0, 50) AS n
+        WHERE NOT EXISTS (
+            SELECT FROM pending AS p WHERE p.event_id = c.event_id
+                AND p.due_at = c.due_at + interval '500 milliseconds' + (c.attempt + n) * interval '1 microsecond'
+        ) AND NOT EXISTS (
+            SELECT FROM occurrences AS o WHERE o.event_id = c.event_id
+                AND o.due_at = c.due_at + interval '500 milliseconds' + (c.attempt + n) * interval '1 microsecond'
+        )
+        ORDER BY n
+        LIMIT 1
+    ) AS free ON true
+    WHERE c.callback IS NOT NULL
+), told AS (
+    INSERT INTO pending (event_id, due_at, fire_at, version, origin, parent, callback)
+    SELECT event_id, due_at, finished_at, version, 'callback', parent, callback FROM telling
+), carried AS (
+    INSERT INTO occurrence_overrides (event_id, due_at, payload, created_at)
+    SELECT event_id, due_at, payload::jsonb, finished_at FROM telling
 ), history AS (
     INSERT INTO attempts (
         event_id, due_at, attempt, version, outcome, reason, status_code, excerpt, started_at, finished_at
@@ -122,7 +151,9 @@ WITH given AS (
     SELECT %(now)s, CASE status WHEN 'scheduled' THEN 'retried' ELSE status END, count(*) FROM settled
     GROUP BY status
 )
-SELECT event_id, due_at, status, fire_at FROM settled;
+SELECT event_id, due_at, status, fire_at FROM settled
+UNION ALL
+SELECT event_id, due_at, 'opened', finished_at FROM telling;
 
 -- name: complete_events
 -- An event is completed when nothing is open and nothing is left to expand.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from qhronos.core.attempt import Delivered, Failed
 from qhronos.engine.recover import Sweeper
 from tests.service.engine import Noting, make_dispatcher, settled
-from tests.service.events import create, event_of, picked, query
+from tests.service.events import ANY, create, event_of, picked, query
 
 MINUTE = timedelta(minutes=1)
 
@@ -47,6 +48,7 @@ class Fleet:
         return await query(self.api, "SELECT due_at, status, reason FROM occurrences ORDER BY due_at")
 
     async def waiting(self):
+        await self.dispatcher.settler.idle.wait()  # what is skipped is settled by now
         return await query(self.api, "SELECT due_at, blocked_on FROM pending ORDER BY due_at")
 
 
@@ -287,6 +289,91 @@ class TestTimes:
                 await fleet.settle()
 
             assert ["10", "5", "5", "0"] == [name for name, _, _ in fleet.sent]
+
+
+HOOK = {"type": "webhook", "params": {"url": "https://example.com/told"}}
+
+
+class TestCallbacks:
+    async def told(self, fleet):
+        """What was sent, in the order of sending."""
+        for _ in range(4):
+            await fleet.tick()
+            await fleet.settle()
+        return [(delivery.attempt, msgspec.json.decode(delivery.metadata)) for delivery in fleet.noting.deliveries]
+
+    async def test_a_failure_is_told_once_with_how_it_ended(self, api, clock, fleet):
+        event = await create(api, metadata={"m": 1}, on_failure=HOOK, retry={"max_attempts": 1})
+        fleet.noting.answer = lambda delivery: (
+            Failed(reason="HTTP 503", status_code=503, excerpt="busy")
+            if delivery.due_at == clock_start
+            else Delivered()
+        )
+        clock_start = clock.now()
+        (_, first), (_, told) = await self.told(fleet)
+
+        assert {"m": 1} == first
+        failed, callback = sorted(
+            (await api.get(f"/occurrences?event_id={event['id']}")).json()["data"],
+            key=lambda one: one["origin"],
+            reverse=True,
+        )
+        assert {
+            "callback": "on_failure",
+            "occurrence": {
+                "id": failed["id"],
+                "scheduled_at": failed["scheduled_at"],
+                "status": "failed",
+                "reason": "HTTP 503",
+                "attempt": 1,
+                "status_code": 503,
+                "response": "busy",
+            },
+            "metadata": {"m": 1},
+        } == told
+        assert ("callback", "on_failure", failed["id"], "completed") == picked(
+            callback, "origin", "callback", "parent", "status"
+        )
+        assert "completed" == (await event_of(api, event))["status"]
+
+    async def test_a_success_is_told_and_what_tells_is_told_of_by_none(self, api, clock, fleet):
+        await create(api, on_success=HOOK, on_failure=HOOK, retry={"max_attempts": 1}, overlap="skip")
+        fleet.noting.answer = lambda delivery: (
+            Delivered() if b"callback" not in bytes(delivery.metadata) else Failed(reason="no")
+        )
+
+        assert [(1, {}), (1, {"callback": "on_success", "occurrence": ANY, "metadata": {}})] == await self.told(fleet)
+        assert ["completed", "failed"] == [status for _, status, _ in await fleet.closed()]
+
+    async def test_a_replay_is_told_of_anew_and_under_an_id_of_its_own(self, api, clock, fleet):
+        event = await create(api, on_success=HOOK)
+        await self.told(fleet)
+        first = (await api.get(f"/occurrences?event_id={event['id']}")).json()["data"][-1]
+        await api.post(f"/occurrences/{first['id']}/replay")
+
+        assert 4 == len(await self.told(fleet))
+        assert 3 == len((await api.get(f"/occurrences?event_id={event['id']}")).json()["data"])
+
+    async def test_one_that_was_removed_meanwhile_is_cancelled(self, api, clock, fleet):
+        event = await create(api, on_success=HOOK, schedule="FREQ=DAILY")
+        await fleet.tick()
+        await fleet.settle()
+        assert 200 == (await api.patch(f"/events/{event['id']}", {"on_success": None})).status_code
+        await self.told(fleet)
+
+        assert ("cancelled", "on_success was removed") == (await fleet.closed())[-1][1:]
+
+    async def test_its_action_is_vetted_like_any_other(self, api):
+        answer = await api.post(
+            "/events",
+            {
+                "name": "tea",
+                "webhook": "https://example.com/",
+                "on_failure": {"type": "webhook", "params": {"url": "http://10.0.0.1/"}},
+            },
+        )
+
+        assert (422, "on_failure.params.url") == (answer.status_code, answer.json()["field"])
 
 
 class TestFields:
