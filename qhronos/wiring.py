@@ -50,6 +50,7 @@ from qhronos.janitor import Janitor
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
 from qhronos.redis_link import connect
+from qhronos.resumer import Resumer
 from qhronos.service import Service, run
 from qhronos.store import Database, installation
 from qhronos.store.migrate import ensure_current, migrate
@@ -205,6 +206,7 @@ class Program:
             yield Supervisor(self._embedded)
         if "expander" in self._roles:
             yield Expander(stores, clock, config.scheduler)
+            yield Resumer(Changes(stores, clock, config.scheduler), clock)
         if "dispatcher" in self._roles:
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
             yield Dispatcher(

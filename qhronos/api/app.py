@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 
 from qhronos.api import (
     audit,
+    backfills,
     bulk,
     calendars,
     docs,
@@ -42,6 +43,7 @@ HANDLERS: list[Any] = [
     *events.HANDLERS,
     *bulk.HANDLERS,
     *imports.HANDLERS,
+    *backfills.HANDLERS,
     *exports.HANDLERS,
     *feeds.HANDLERS,
     *occurrences.HANDLERS,

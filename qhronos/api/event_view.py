@@ -60,6 +60,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     on_failure: Annotated[dict[str, Any] | None, Meta(description="The action that tells of a failure.")]
     status: EventStatus
     reason: Annotated[str | None, Meta(description="Why it is paused or in error.")]
+    paused_until: Annotated[datetime | None, Meta(description="When it resumes by itself.")]
     version: int
     next_due_at: datetime | None
     created_at: datetime
@@ -99,6 +100,7 @@ def view_of(event: Event) -> EventView:
         **{name: getattr(policies, name) for name in policies.__struct_fields__},
         status=EventStatus(event.status),
         reason=event.reason,
+        paused_until=event.paused_until,
         version=event.version,
         next_due_at=event.upcoming,
         created_at=event.created_at,

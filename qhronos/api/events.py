@@ -59,6 +59,10 @@ class ListEvents(Paging, frozen=True, kw_only=True):
 
 class Pause(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason | None = None
+    until: Annotated[Moment, Meta(description="Then it resumes by itself.")] | None = None
+    backlog: Annotated[Backlog, Meta(description="Beside `until`: what becomes of what fell due meanwhile.")] = (
+        Backlog.FIRE_ALL
+    )
 
 
 class Resume(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,10 +74,10 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Skip(Struct, frozen=True, forbid_unknown_fields=True):
-    scheduled_at: Moment
+    scheduled_at: Annotated[Moment, Meta(description="Left out: the next.")] | None = None
 
 
-PLAIN_PAUSE, PLAIN_RESUME, PLAIN_RUN = Pause(), Resume(), Run()  # what an empty body says
+PLAIN_PAUSE, PLAIN_RESUME, PLAIN_RUN, PLAIN_SKIP = Pause(), Resume(), Run(), Skip()  # what an empty body says
 
 
 def reads(answer: Any = None) -> dict[str, Any]:
@@ -180,9 +184,10 @@ async def pause_event(
     event_id: FromPath[str],
     data: JSONBody[Pause] = PLAIN_PAUSE,
 ) -> Response[bytes]:
-    """Nothing of it starts until it is resumed."""
+    """Nothing of it starts until it is resumed, by request or at `until`."""
     actor = actor_of(caller, request)
-    event = await deps.changes.pause(actor, event_id_of(event_id), data.reason, if_match(request))
+    wanted, match = event_id_of(event_id), if_match(request)
+    event = await deps.changes.pause(actor, wanted, data.reason, data.until, data.backlog, match)
     return respond(edited(event))
 
 
@@ -234,7 +239,11 @@ async def run_event(
     summary="Skip one occurrence of an event",
 )
 async def skip_occurrence(
-    deps: Given[Deps], caller: Given[Caller], request: Request, event_id: FromPath[str], data: JSONBody[Skip]
+    deps: Given[Deps],
+    caller: Given[Caller],
+    request: Request,
+    event_id: FromPath[str],
+    data: JSONBody[Skip] = PLAIN_SKIP,
 ) -> Response[bytes]:
     actor = actor_of(caller, request)
     event = await skip(deps.changes, actor, event_id_of(event_id), data.scheduled_at, if_match(request))

@@ -159,11 +159,15 @@ def update(*, api: Api, event_id: str, name: str | None, form: str, **content: A
 
 @event.command()
 @click.argument("event_id")
+@click.option("--reason", help="Shown with the event.")
+@click.option("--until", type=Time(aware=True), metavar="TIME", help="When it resumes by itself.")
+@click.option("--backlog", type=click.Choice(BACKLOGS), help="Beside --until: what becomes of what fell due meanwhile.")
 @output.choice
 @uses_api
-def pause(*, api: Api, event_id: str, form: str) -> None:
+def pause(*, api: Api, event_id: str, form: str, **said: str | None) -> None:
     """Hold an event back until it is resumed."""
-    _show(api.post(f"/events/{segment(event_id)}/pause"), form)
+    body = {name: value for name, value in said.items() if value}
+    _show(api.post(f"/events/{segment(event_id)}/pause", body or None), form)
 
 
 @event.command()
@@ -179,22 +183,48 @@ def resume(*, api: Api, event_id: str, backlog: str | None, form: str) -> None:
 
 @event.command()
 @click.argument("event_id")
+@click.option("--payload", type=Json(), metavar="JSON", help="Goes out in place of its metadata, this once.")
 @output.choice
 @uses_api
-def run(*, api: Api, event_id: str, form: str) -> None:
+def run(*, api: Api, event_id: str, payload: object, form: str) -> None:
     """Make an event happen now, besides its schedule."""
-    ran = api.post(f"/events/{segment(event_id)}/run")
+    ran = api.post(f"/events/{segment(event_id)}/run", None if payload is None else {"payload": payload})
     output.one(ran if form == "json" else {"id": ran["occurrence_id"], "event_id": ran["id"]}, RUN, form)
 
 
 @event.command()
 @click.argument("event_id")
-@click.argument("instant", type=Time(aware=True))
+@click.argument("instant", type=Time(aware=True), required=False)
 @output.choice
 @uses_api
-def skip(*, api: Api, event_id: str, instant: str, form: str) -> None:
-    """Leave out the occurrence of an event at INSTANT."""
-    _show(api.post(f"/events/{segment(event_id)}/skip", {"scheduled_at": instant}), form)
+def skip(*, api: Api, event_id: str, instant: str | None, form: str) -> None:
+    """Leave out the occurrence of an event at INSTANT, or the next."""
+    _show(api.post(f"/events/{segment(event_id)}/skip", {"scheduled_at": instant} if instant else None), form)
+
+
+@event.command()
+@click.argument("event_id")
+@click.option("--since", type=Time(aware=True), metavar="TIME", required=True, help="From here on.")
+@click.option("--until", type=Time(aware=True), metavar="TIME", required=True, help="Before this; it must be past.")
+@click.option("--limit", "-n", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Show what would happen, and end.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@uses_api
+def backfill(*, api: Api, event_id: str, dry_run: bool, yes: bool, **wanted: Any) -> None:
+    """Make up for a past range of an event.
+
+    What neither happened in it nor is open happens now, each under its own id. Shows first what would be, and asks.
+    """
+    path = f"/events/{segment(event_id)}/backfill"
+    would = api.post(path, {**wanted, "dry_run": True})
+    click.echo(f"{would['missing']} missing before {would['covered']}", err=True)
+    for one in would["ids"]:
+        click.echo(one)
+    if dry_run or not would["missing"]:
+        return
+    if not yes:
+        click.confirm("Make up for them?", abort=True, err=True)
+    click.echo(f"{api.post(path, wanted)['opened']} opened", err=True)
 
 
 @event.command()

@@ -39,6 +39,7 @@ class Origin(enum.StrEnum):
     RULE = "rule"
     ONCE = "once"
     MANUAL = "manual"
+    BACKFILL = "backfill"
     CALLBACK = "callback"  # tells how another ended
 
 

@@ -31,7 +31,7 @@ from qhronos.engine.follow import follow_one
 from qhronos.engine.notify import announce, recall
 from qhronos.engine.overrides import reapply
 from qhronos.engine.stores import Stores
-from qhronos.errors import Conflict, NotFound, Outdated
+from qhronos.errors import Conflict, Invalid, NotFound, Outdated
 from qhronos.store import Connection, audit, changes, events, expansion, idempotency, pending
 from qhronos.store.changes import Changed
 from qhronos.store.events import Event
@@ -132,8 +132,14 @@ class Changes:
         await self.tell(change)
         return answer
 
-    async def pause(self, actor: Actor, event_id: UUID, reason: str | None, if_match: IfMatch) -> Event:
+    async def pause(
+        self, actor: Actor, event_id: UUID, reason: str | None, until: datetime | None, backlog: str, if_match: IfMatch
+    ) -> Event:
+        """With `until` it resumes by itself, and `backlog` says what becomes of what fell due meanwhile."""
         async with self.change(actor, event_id, if_match) as change:
+            if until is not None and until <= change.now:
+                raise Invalid("until: has passed; name an instant to come, or leave it out", field="until")
+            await changes.pause_until(change.conn, event_id, until, backlog if until else None)
             await self.pause_held(change, reason)
         return change.event
 
@@ -208,6 +214,7 @@ class Changes:
         """Let what is open be claimed again, and expand from where it stopped."""
         event = change.event
         change.touched(await changes.unblock(change.conn, event.id, event.version), plan=True)
+        await changes.pause_until(change.conn, event.id, None, None)
         change.event = msgspec.structs.replace(event, status=EventStatus.ACTIVE, reason=None)
         await self.expand(change, recurrence_of(event))
         await change.record("event.resumed", backlog=backlog)

@@ -62,9 +62,13 @@ async def run(
     return answer
 
 
-async def skip(machinery: Changes, actor: Actor, event_id: UUID, due_at: datetime, if_match: IfMatch) -> Event:
-    """Skip the occurrence of this instant; skipping it twice is skipping it. Raises Invalid if there is none then."""
+async def skip(machinery: Changes, actor: Actor, event_id: UUID, due_at: datetime | None, if_match: IfMatch) -> Event:
+    """Skip the occurrence of this instant, or the next; skipping it twice is skipping it. Raises Invalid if there is none
+    then."""
     async with machinery.change(actor, event_id, if_match) as change:
+        due_at = due_at or change.event.upcoming
+        if due_at is None:
+            raise Conflict("nothing is to come that could be skipped")
         reason = f"skipped by {actor.subject}"
         closed = await changes.close(change.conn, event_id, Status.SKIPPED, reason, change.now, only=due_at)
         change.touched(closed, plan=False)

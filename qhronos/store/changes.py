@@ -203,3 +203,22 @@ async def _into_ledger(
     except psycopg.errors.CheckViolation:
         await make_days(conn, await days())
         return await write()
+
+
+async def unknown(conn: Connection, event_id: UUID, due_ats: Sequence[datetime]) -> list[datetime]:
+    """Those of the instants that neither happened nor are open."""
+    cursor = await conn.execute(SQL["find_unknown"], {"event_id": event_id, "due_ats": list(due_ats)})
+    return [due_at for (due_at,) in await cursor.fetchall()]
+
+
+async def pause_until(conn: Connection, event_id: UUID, until: datetime | None, backlog: str | None) -> None:
+    """When a paused event resumes by itself, and what becomes of its backlog; None: it does not."""
+    await conn.execute(SQL["pause_until"], {"event_id": event_id, "until": until, "backlog": backlog})
+
+
+async def to_resume(conn: Connection, now: datetime, limit: int) -> tuple[list[tuple[UUID, str]], datetime | None]:
+    """The events whose pause is over, with what becomes of their backlogs; and when the next one's is."""
+    cursor = await conn.execute(SQL["list_to_resume"], {"limit": limit})
+    found = await cursor.fetchall()
+    due = [(event_id, backlog) for event_id, until, backlog in found if until <= now]
+    return due, next((until for _, until, _ in found if until > now), None)

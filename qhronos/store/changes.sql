@@ -176,3 +176,19 @@ RETURNING p.due_at, p.fire_at, f.held;
 -- Whether the ledger keeps the day of an instant: it may have been dropped.
 SELECT %(day)s < (SELECT ledger_floor FROM installation)
     OR to_regclass('occurrences_' || to_char(%(day)s::date, 'YYYY_MM_DD')) IS NOT NULL;
+
+-- name: find_unknown
+-- Which of these instants neither happened nor are open.
+SELECT t.due_at FROM unnest(%(due_ats)b::timestamptz[]) AS t (due_at)
+WHERE NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = %(event_id)s AND p.due_at = t.due_at)
+    AND NOT EXISTS (SELECT FROM occurrences AS o WHERE o.event_id = %(event_id)s AND o.due_at = t.due_at)
+ORDER BY t.due_at;
+
+-- name: pause_until
+UPDATE events SET paused_until = %(until)s, resumes_with = %(backlog)s WHERE id = %(event_id)s;
+
+-- name: list_to_resume
+SELECT id, paused_until, resumes_with FROM events
+WHERE paused_until IS NOT NULL AND status = 'paused'
+ORDER BY paused_until
+LIMIT %(limit)s;

@@ -45,6 +45,7 @@ class Event(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     upcoming: datetime | None  # computed: the first instant that is open and not begun, or not yet expanded
+    paused_until: datetime | None = None
 
 
 class NewEvent(Struct, frozen=True):

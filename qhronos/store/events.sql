@@ -55,7 +55,7 @@ FOR UPDATE;
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
     e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
     e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
-    CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming
+    CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming, e.paused_until
 FROM events AS e
 LEFT JOIN LATERAL (
     SELECT p.due_at FROM pending AS p
@@ -71,7 +71,7 @@ WHERE e.id = ANY(%(ids)s) AND e.status <> 'deleted' AND (%(scope)s::text[] IS NU
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
     e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
     e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
-    CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming
+    CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming, e.paused_until
 FROM events AS e
 LEFT JOIN LATERAL (
     SELECT p.due_at FROM pending AS p

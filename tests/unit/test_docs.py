@@ -16,6 +16,7 @@ from qhronos.actions.webhook import Payload
 from qhronos.api import (
     app,
     audit,
+    backfills,
     bulk,
     calendars,
     event_body,
@@ -59,6 +60,7 @@ MODULES = (
     event_body,
     event_view,
     events,
+    backfills,
     exports,
     feeds,
     health,
