@@ -1,0 +1,105 @@
+"""Scenarios in which our own processes are killed, stopped and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from qhronos.core.occurrence import Identity
+from tests.chaos import oracle
+from tests.chaos.fleet import Role
+from tests.chaos.trial import Row, Trial, judge
+
+PAUSE = 10.0  # seconds; twice as long as a worker without a heartbeat is believed to live
+DRAINED_WITHIN = 25.0
+ROUNDS = 10
+
+
+async def dispatchers_are_killed(trial: Trial) -> Row:
+    """20 SIGKILLs among three dispatchers: nothing lost, doubled only what was under way at a kill."""
+    fleet, started, kills = trial.fleet, set[Identity](), trial.count(20, least=2)
+    await fleet.start_all()
+    asked = await trial.ask()
+    for moment in trial.moments(kills):
+        await trial.reach(asked, moment)
+        victim = await _one_of(trial, "dispatcher")
+        await fleet.freeze(victim)
+        started |= await oracle.under_way(fleet, victim)
+        await fleet.kill(victim)
+        trial.aside(fleet.start("dispatcher"))
+    findings = await trial.finish(asked, started)
+    return judge(findings, most_doubled=len(started), says=f"{kills} kills with {len(started)} under way")
+
+
+async def dispatchers_are_frozen(trial: Trial) -> Row:
+    """12 SIGSTOPs for longer than a dispatcher is believed to live: what it does afterwards changes nothing."""
+    fleet, started, stops = trial.fleet, set[Identity](), trial.count(12, least=2)
+    await fleet.start_all()
+    asked = await trial.ask()
+    for number, moment in enumerate(sorted(trial.moments(stops))):
+        await trial.reach(asked, moment)
+        victim = fleet.of("dispatcher")[number % 2]  # the third lives on
+        await fleet.freeze(victim)
+        started |= await oracle.under_way(fleet, victim)
+        await fleet.rest(PAUSE)
+        victim.signal(signal.SIGCONT)
+    findings = await trial.finish(asked, started)
+    fenced = sum(role.said("settlement.fenced") for role in fleet.roles)
+    says = f"{stops} stops of {PAUSE:g} s with {len(started)} under way; {fenced} log lines of late ends refused"
+    return judge(findings, most_doubled=len(started), says=says)
+
+
+async def expanders_are_killed(trial: Trial) -> Row:
+    """20 SIGKILLs among two expanders that open 10 s ahead: exactly the rows that were asked for."""
+    fleet, kills = trial.fleet, trial.count(20, least=2)
+    await fleet.start_all()
+    asked = await trial.ask()
+    for moment in trial.moments(kills):
+        await trial.reach(asked, moment)
+        await fleet.kill(await _one_of(trial, "expander"))
+        trial.aside(fleet.start("expander"))
+    return judge(await trial.finish(asked), most_doubled=0, says=f"{kills} kills")
+
+
+async def processes_are_replaced(trial: Trial) -> Row:
+    """SIGTERM and a successor for every process, ten times over, under load: nothing lost, nothing doubled."""
+    fleet, rounds, slowest, codes = trial.fleet, trial.count(ROUNDS), 0.0, set[int]()
+    await fleet.start_all()
+    asked = await trial.ask(seconds=trial.size.seconds * 2)
+    await trial.reach(asked, 0.0)
+    began = fleet.clock.monotonic()
+    for _ in range(rounds):
+        for role in list(fleet.roles):
+            code, took = await _replace(trial, role)
+            codes.add(code)
+            slowest = max(slowest, took)
+    took = fleet.clock.monotonic() - began
+    findings = await trial.finish(asked, set())
+    says = f"{rounds} rounds over 7 processes in {took:.0f} s, slowest end {slowest:.1f} s"
+    wrong = (
+        f"exit codes {codes}" if codes != {0} else "",
+        f"an end took {slowest:.1f} s" if slowest > DRAINED_WITHIN else "",
+    )
+    return judge(findings, *wrong, most_doubled=0, says=says)
+
+
+async def _replace(trial: Trial, role: Role) -> tuple[int, float]:
+    """The successor first, but for the one whose port it needs."""
+    if role.name == "api":
+        ended = await trial.fleet.terminate(role)
+        await trial.fleet.start(role.name)
+        await trial.fleet.must("GET", "/events?limit=1")
+        return ended
+    await trial.fleet.start(role.name)
+    return await trial.fleet.terminate(role)
+
+
+async def _one_of(trial: Trial, name: str) -> Role:
+    """A random one of the role, as soon as one is at work."""
+
+    async def any_ready() -> bool:
+        return bool(trial.fleet.of(name))
+
+    async with asyncio.timeout(60):
+        await trial.fleet.until(any_ready, 60, every=0.05)
+    return trial.random.choice(trial.fleet.of(name))

@@ -1,0 +1,143 @@
+"""The receiver: an endpoint in a process of its own, whose log is the oracle.
+
+    python -m tests.chaos.receiver LOG
+
+It prints its port, and appends a line to LOG for every request, before it answers: instant of arrival, webhook-id, event,
+scheduled instant, attempt, status of the answer, address, path. What it answers is in the path:
+
+    /ok/MS        200 after up to MS milliseconds
+    /flaky/MS     the same, but one in 30 occurrences is answered 503 the first time
+    /later/NAME   503 until a POST to /open/NAME
+    /poison/N     one of the ways in which an endpoint is bad
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import TextIO
+
+import uvloop
+
+from qhronos.clock import SystemClock
+
+READY = b"HTTP/1.1 %d Answer\r\ncontent-length: 0\r\n\r\n"
+LONG = 120.0
+FLAKY = 30
+
+
+class Receiver:
+    def __init__(self, log: TextIO) -> None:
+        self._log = log
+        self._clock = SystemClock()
+        self._never = asyncio.Event()
+        self._open: set[str] = set()
+        self._refused: set[str] = set()
+        self._poisons = (self._hang, self._drip, self._flood, self._reset, self._half, self._garbage, self._error)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                arrived_at = time.time()  # noqa: TID251 - the oracle has a clock of its own
+                lines = head.decode("latin-1").split("\r\n")
+                headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                _, kind, argument = lines[0].split(" ")[1].split("/", 2)
+                await self._answer(writer, kind, argument, headers.get("webhook-id", ""), body, arrived_at)
+        writer.close()
+
+    async def _answer(
+        self, writer: asyncio.StreamWriter, kind: str, argument: str, webhook_id: str, body: bytes, arrived_at: float
+    ) -> None:
+        if kind == "open":
+            self._open.add(argument)
+            writer.write(READY % 200)
+            return
+        status = self._status(kind, argument, webhook_id)
+        self._note(writer, f"{kind}/{argument}", webhook_id, body, status, arrived_at)
+        if kind == "poison":
+            await self._poisons[int(argument) % len(self._poisons)](writer)
+            return
+        if kind in ("ok", "flaky"):
+            await self._pause(
+                int(argument.split("/", maxsplit=1)[0]) / 1000 * (zlib.crc32(webhook_id.encode()) % 97) / 97
+            )
+        writer.write(READY % status)
+
+    def _status(self, kind: str, argument: str, webhook_id: str) -> int:
+        if kind == "later":
+            return 200 if argument in self._open else 503
+        unlucky = zlib.crc32(webhook_id.encode()) % FLAKY == 0 and webhook_id not in self._refused
+        if kind == "flaky" and unlucky:
+            self._refused.add(webhook_id)
+            return 503
+        return 0 if kind == "poison" else 200
+
+    def _note(
+        self, writer: asyncio.StreamWriter, path: str, webhook_id: str, body: bytes, status: int, arrived_at: float
+    ) -> None:
+        said = json.loads(body)
+        address = writer.get_extra_info("sockname")[0]
+        fields = (
+            arrived_at,
+            webhook_id,
+            said["event_id"],
+            said["scheduled_at"],
+            said["attempt"],
+            status,
+            address,
+            path,
+        )
+        self._log.write("\t".join(map(str, fields)) + "\n")
+        self._log.flush()
+
+    # the ways to be bad
+
+    async def _hang(self, writer: asyncio.StreamWriter) -> None:
+        await self._pause(LONG)
+
+    async def _drip(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"x-more: and more\r\n")
+            await writer.drain()
+            await self._pause(0.5)
+
+    async def _flood(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n")
+        while True:
+            writer.write(bytes(65_536))
+            await writer.drain()
+
+    async def _reset(self, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async def _half(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        await self._pause(LONG)
+
+    async def _garbage(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+        writer.close()
+
+    async def _error(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(READY % 500)
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.wait(self._never, seconds)
+
+
+async def main(log: TextIO) -> None:
+    server = await asyncio.start_server(Receiver(log).serve, "0.0.0.0", 0, backlog=4096)  # noqa: S104 - all of 127/8
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - whoever started us reads it
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with Path(sys.argv[1]).open("a") as log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(log))
