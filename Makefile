@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPOSE := docker compose -f deploy/compose.yaml
 ARGS ?=
-# For `make fuzz`: the same seed tries the same cases.
+# For `make fuzz` and `make chaos`: the same seed tries the same.
 SEED ?= 0
 CASES ?= 20000
 # Of each property; `make properties`.
@@ -15,7 +15,7 @@ RULES ?= 20000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt fuzz corpora properties agreement bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt chaos fuzz corpora properties agreement bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint-deploy: setup ## Dockerfile, what is under deploy/, and the other YAML
 fmt: setup ## format, and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+chaos: setup ## kill, stop, cut and flush everything under load, from SEED, for half an hour; ARGS="--scenario R1" is one of it
+	@PYTHONPATH=. $(BIN)/python -m tests.chaos --seed $(SEED) $(ARGS)
 
 fuzz: setup ## throw CASES requests at every route, from SEED
 	@QHRONOS_FUZZ_SEED=$(SEED) QHRONOS_FUZZ_CASES=$(CASES) $(BIN)/pytest tests/fuzz $(ARGS)

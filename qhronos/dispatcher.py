@@ -17,7 +17,7 @@ from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.event import MisfirePolicy, expired, missed
 from qhronos.core.occurrence import Identity, Origin, Status
-from qhronos.engine.claim import Claims, claim
+from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of, telling
 from qhronos.engine.held import Held, Holding, Ready
 from qhronos.engine.settle import Settler
@@ -63,6 +63,7 @@ class Dispatcher:
         self._held = Held()
         self._ready = Ready()
         self._recalled: list[Claimed] = []
+        self._unheard: list[Unheard] = []
         self._lapses = 0  # of the worker, as far as they have been heeded
         self._in_flight: dict[asyncio.Task[None], Claimed] = {}
         self._landed = asyncio.Event()
@@ -82,6 +83,7 @@ class Dispatcher:
         if not self._subscribed.is_set():
             self._recall_all()
         await self._hand_back_recalled()
+        await disclaim(self._stores, self._unheard)
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
         if room <= 0:
             return LONGEST_REST / 10
@@ -94,6 +96,7 @@ class Dispatcher:
         return await claim(
             self._stores,
             self._clock,
+            self._unheard,
             worker=self._worker.id,
             limit=room,
             prefetch=self._prefetch(),
@@ -226,12 +229,13 @@ class Dispatcher:
             await self._hand_back(rows)
 
     async def _hand_back(self, rows: list[Claimed]) -> None:
-        """Whatever goes wrong here is mended by the end of the lease."""
+        """What cannot be now is tried again with the next tick; at the end, it is left to those who see us dead."""
         try:
             async with self._stores.database.connection() as conn:
                 entries = await pending.hand_back(conn, rows)
             await self._stores.plan.add((entry.identity, entry.fire_at) for entry in entries)
         except Unavailable as error:
+            self._recalled += rows
             log.warning("occurrences.kept", count=len(rows), error=str(error))
 
     # the end
@@ -248,7 +252,9 @@ class Dispatcher:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if settled:  # otherwise the others must see that it died, to take back what it still holds
+        if (
+            settled and not self._recalled and not self._unheard
+        ):  # else the others must see that it died, to take back what it holds
             await self._retire()
         log.info("dispatcher.drained", handed_back=unfinished, settled=settled)
 

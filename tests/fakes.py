@@ -124,11 +124,12 @@ class Receiver:
 
 
 class CutDatabase:
-    """A Postgres that is `away` when a test says so."""
+    """A Postgres that is `away` when a test says so, or does what it is asked and is not `heard`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.away = False
+        self.heard = True
         self.asked = 0
 
     @asynccontextmanager
@@ -138,3 +139,5 @@ class CutDatabase:
             raise Unavailable("postgres", "away")
         async with self._database.connection() as conn:
             yield conn
+        if not self.heard:
+            raise Unavailable("postgres", "the reply was lost")

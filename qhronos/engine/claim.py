@@ -20,6 +20,14 @@ from qhronos.store.pending import Claimed, Left
 log = get_logger()
 
 
+class Unheard(NamedTuple):
+    """A claim that Postgres did not answer: whether it took anything is not known. Its leases tell it from the others of
+    the worker."""
+
+    worker: int
+    leases: list[datetime]
+
+
 class Claims(NamedTuple):
     rows: list[Claimed]
     popped: int  # entries taken from the plan; as many as asked for means that there may be more
@@ -28,9 +36,17 @@ class Claims(NamedTuple):
 
 
 async def claim(
-    stores: Stores, clock: Clock, *, worker: int, limit: int, prefetch: timedelta, lease: timedelta
+    stores: Stores,
+    clock: Clock,
+    unheard: list[Unheard],
+    *,
+    worker: int,
+    limit: int,
+    prefetch: timedelta,
+    lease: timedelta,
 ) -> Claims:
-    """Claim at most about `limit` occurrences that are due within `prefetch`.
+    """Claim at most about `limit` occurrences that are due within `prefetch`. If Postgres does not answer, that is noted in
+    `unheard`.
 
     What is gone, blocked or somebody else's leaves the plan; what was merely early goes back to its true instant.
     """
@@ -39,14 +55,17 @@ async def claim(
     popped = await stores.plan.pop(horizon, now, limit)
     if not popped.identities:
         return Claims([], 0, popped.next_at, bool(popped.lost))
-    async with stores.database.connection() as conn:
-        rows = await pending.claim(
-            conn, popped.identities, horizon=horizon, lease_until=now + prefetch + lease, worker=worker
-        )
-        left = await _left(conn, popped.identities, rows, horizon)
-    if turns := {one.lane for one in left if one.lane and one.fire_at <= now}:
-        async with stores.database.transaction() as conn:
-            rows += await lanes.claim(conn, turns, now=now, lease_until=now + lease, worker=worker)
+    ahead, prompt = now + prefetch + lease, now + lease
+    try:
+        async with stores.database.connection() as conn:
+            rows = await pending.claim(conn, popped.identities, horizon=horizon, lease_until=ahead, worker=worker)
+            left = await _left(conn, popped.identities, rows, horizon)
+        if turns := {one.lane for one in left if one.lane and one.fire_at <= now}:
+            async with stores.database.transaction() as conn:
+                rows += await lanes.claim(conn, turns, now=now, lease_until=prompt, worker=worker)
+    except Unavailable:
+        unheard.append(Unheard(worker, [ahead, prompt]))
+        raise
     # What takes turns is never claimed ahead, so its entry comes out of the plan as much later.
     early = {one.identity: one.fire_at + prefetch if one.lane else one.fire_at for one in left if one.fire_at > now}
     next_at = min([*early.values(), *([popped.next_at] if popped.next_at else [])], default=None)
@@ -57,6 +76,15 @@ async def claim(
         # What was claimed is ours all the same. The entries come out of transit again, and that comes to nothing.
         log.warning("plan.unavailable", count=len(rows), error=str(error))
     return Claims(rows, len(popped.identities), next_at, bool(popped.lost))
+
+
+async def disclaim(stores: Stores, unheard: list[Unheard]) -> None:
+    """Give back what they may have taken; nobody else would before their leases end, for the worker lives."""
+    while unheard:
+        async with stores.database.connection() as conn:
+            entries = await pending.disclaim(conn, *unheard[-1])
+        unheard.pop()
+        await stores.plan.add((entry.identity, entry.fire_at) for entry in entries)
 
 
 async def _left(conn: Connection, popped: list[Identity], rows: list[Claimed], horizon: datetime) -> list[Left]:

@@ -207,6 +207,11 @@ async def hand_back(conn: Connection, rows: Sequence[Claimed]) -> list[Entry]:
     return await _entries(conn, "hand_back", params)
 
 
+async def disclaim(conn: Connection, worker: int, leases: Sequence[datetime]) -> list[Entry]:
+    """Give back what `worker` holds under just these leases."""
+    return await _entries(conn, "disclaim", {"worker": worker, "leases": list(leases)})
+
+
 async def reclaim(conn: Connection, now: datetime, dead_before: datetime, limit: int) -> list[Entry]:
     """Free what dead workers held and what was held too long."""
     return await _entries(conn, "reclaim", {"now": now, "dead_before": dead_before, "limit": limit})

@@ -170,6 +170,13 @@ FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigin
 WHERE p.event_id = t.event_id AND p.due_at = t.due_at AND p.fence = t.fence AND p.lease_until IS NOT NULL
 RETURNING p.event_id, p.due_at, p.fire_at;
 
+-- name: disclaim
+-- What a claim took whose answer was lost. Its leases, to the microsecond, tell it from the other claims of the worker.
+UPDATE pending
+SET lease_until = NULL, worker = NULL, fence = nextval('fences')
+WHERE worker = %(worker)s AND lease_until = ANY(%(leases)b::timestamptz[])
+RETURNING event_id, due_at, fire_at;
+
 -- name: reclaim
 -- What a dead worker held, or a lease that ended, goes back to be claimed. Charged as a loss only where the worker may
 -- have been at it: what was merely held for later is not.

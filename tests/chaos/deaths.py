@@ -83,6 +83,32 @@ async def processes_are_replaced(trial: Trial) -> Row:
     return judge(findings, *wrong, most_doubled=0, says=says)
 
 
+async def everything_at_once(trial: Trial) -> Row:
+    """A dispatcher and an expander killed, Redis emptied, every connection cut, replies lost: nothing lost."""
+    fleet, started = trial.fleet, set[Identity]()
+    await fleet.start_all(dispatchers=2, expanders=1)
+    asked = await trial.ask()
+    fleet.postgres.reply_loss = fleet.redis.reply_loss = 0.01
+    for moment in trial.moments(trial.count(5)):
+        await trial.reach(asked, moment)
+        for name in ("dispatcher", "expander"):
+            victim = await _one_of(trial, name)
+            await fleet.freeze(victim)
+            started |= await oracle.under_way(fleet, victim)
+            await fleet.kill(victim)
+            trial.aside(fleet.start(name))
+        await fleet.flush()
+        started |= await oracle.unsettled(fleet)
+        fleet.postgres.cut()
+        fleet.redis.cut()
+    await trial.reach(asked, trial.size.seconds)
+    fleet.postgres.reply_loss = fleet.redis.reply_loss = 0.0
+    findings = await trial.finish(asked)
+    dropped = fleet.postgres.dropped + fleet.redis.dropped
+    says = f"{len(started)} under way, {dropped} replies dropped"
+    return judge(findings, most_doubled=len(started) + dropped, says=says)
+
+
 async def _replace(trial: Trial, role: Role) -> tuple[int, float]:
     """The successor first, but for the one whose port it needs."""
     if role.name == "api":

@@ -29,19 +29,20 @@ async def ask(fleet: Fleet, seed: int, *, occurrences: int, seconds: float, path
     """So many occurrences, spread over so many seconds."""
     random = Random(seed)  # noqa: S311 - the same seed, the same instants
     singles = occurrences // ONCE
-    rules = max(1, (occurrences - singles) // PER_EVENT)
+    each = max(1, min(PER_EVENT, int(seconds)))
+    rules = max(1, (occurrences - singles) // each)
     lead = LEAD + occurrences / 4_000
     first = (fleet.clock.now() + timedelta(seconds=lead)).replace(microsecond=0)
-    step = max(1, int(seconds // PER_EVENT))
+    step = max(1, int(seconds // each))
     starts = [first + timedelta(seconds=random.randrange(step)) for _ in range(rules)]
     instants = [first + timedelta(microseconds=random.randrange(int(seconds * 1e6))) for _ in range(singles)]
-    schedule = f"FREQ=SECONDLY;INTERVAL={step};COUNT={PER_EVENT}"
+    schedule = f"FREQ=SECONDLY;INTERVAL={step};COUNT={each}"
     events = [event(fleet.hook(path), start, schedule=schedule) for start in starts]
     ids = await create(fleet, events + [event(fleet.hook(path), one) for one in instants])
     expected = {
         Identity(one, start + timedelta(seconds=step * number))
         for one, start in zip(ids, starts, strict=False)
-        for number in range(PER_EVENT)
+        for number in range(each)
     }
     return Load(first, expected | {Identity(one, at) for one, at in zip(ids[rules:], instants, strict=True)})
 

@@ -131,13 +131,18 @@ async def broken_invariants(fleet: Fleet) -> tuple[str, ...]:
     return tuple(f"{name}: {count}" for name, count in counts.items() if count)
 
 
-async def compare(fleet: Fleet, expected: Iterable[Identity], explained: set[Identity] | None = None) -> Findings:
+async def compare(
+    fleet: Fleet,
+    expected: Iterable[Identity],
+    explained: set[Identity] | None = None,
+    ignored: frozenset[Identity] = frozenset(),
+) -> Findings:
     """The log beside the rows. `explained`: what may have been doubled; None: anything may."""
     wanted = set(expected)
-    log = [one for one in read(fleet.log) if not one.path.startswith("poison")]
+    log = [one for one in read(fleet.log) if one.identity not in ignored]
     arrivals = Counter(one.identity for one in log if 200 <= one.status < 300)
-    ledger = await fleet.query("SELECT event_id, due_at, status FROM occurrences")
-    completed = {Identity(event_id, due_at) for event_id, due_at, status in ledger if status == "completed"}
+    ledger = await _ledger(fleet, ignored)
+    completed = {identity for identity, status in ledger.items() if status == "completed"}
     doubled = {identity for identity, count in arrivals.items() if count > 1}
     lateness = sorted(one.lateness for one in _firsts(log)) or [0.0]
     return Findings(
@@ -149,13 +154,20 @@ async def compare(fleet: Fleet, expected: Iterable[Identity], explained: set[Ide
         early=sum(one.lateness < -EARLY for one in log),
         unrecorded=len((set(arrivals) & wanted) - completed),
         unsent=len(completed - set(arrivals)),
-        surplus=len((set(arrivals) | {Identity(*row[:2]) for row in ledger}) - wanted),
+        surplus=len((set(arrivals) | set(ledger)) - wanted),
         open=(await fleet.query("SELECT count(*) FROM pending"))[0][0],
         broken=await broken_invariants(fleet),
         p50=quantile(lateness, 0.5),
         p99=quantile(lateness, 0.99),
         latest=lateness[-1],
     )
+
+
+async def _ledger(fleet: Fleet, ignored: frozenset[Identity]) -> dict[Identity, str]:
+    """The status of everything that is closed."""
+    rows = await fleet.query("SELECT event_id, due_at, status FROM occurrences")
+    found = {Identity(event_id, due_at): status for event_id, due_at, status in rows}
+    return {identity: status for identity, status in found.items() if identity not in ignored}
 
 
 def quantile(ordered: list[float], share: float) -> float:

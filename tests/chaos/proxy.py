@@ -86,7 +86,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the end of either, or ours
             if not self.refusing:
                 await self._connect(reader, writer)
         writer.transport.abort()
@@ -106,7 +106,7 @@ class Proxy:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies_of: Link | None = None
     ) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # the latter is what uvloop says of an end that has closed
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()
                 if self.latency:

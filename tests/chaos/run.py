@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "R19": deaths.processes_are_replaced,
     "R22": traffic.dead_letters_are_replayed,
     "N1": outages.the_network_is_bad,
+    "N2": deaths.everything_at_once,
 }
 
 

@@ -12,6 +12,7 @@ from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
 from qhronos.plan import Plan
 from qhronos.store import changes, pending
+from tests.fakes import CutDatabase
 from tests.rows import plant_event, plant_open, rows, seconds
 from tests.service.engine import Noting, make_dispatcher, open_stores, settled
 
@@ -372,6 +373,59 @@ async def test_leases_that_no_worker_knows_of_end_while_it_lives(engine, clock, 
         await dispatcher.tick()
 
     assert (True,) in await query(engine, "SELECT lease_until < %s FROM pending", clock.now())
+
+
+@pytest.fixture
+async def cut(engine, clock, noting):
+    """A dispatcher, and the Postgres that it hears or not."""
+    database = CutDatabase(engine.database)
+    dispatcher = make_dispatcher(engine._replace(database=database), clock, noting)
+    await subscribed(dispatcher)
+    yield dispatcher, database
+    await dispatcher.drain()
+
+
+async def test_what_was_claimed_unheard_is_claimed_again_at_once(engine, clock, noting, cut):
+    dispatcher, database = cut
+    await plan_one(engine, clock.now())
+    database.heard = False
+    with pytest.raises(Unavailable):
+        await dispatcher.tick()
+    held = await query(engine, "SELECT lease_until IS NOT NULL FROM pending")
+
+    database.heard = True
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [(True,)] == held
+    assert 1 == len(noting.deliveries)
+
+
+async def test_what_could_not_be_handed_back_is_handed_back_later(engine, clock, cut):
+    dispatcher, database = cut
+    await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+    database.away = True
+    dispatcher._subscribed.clear()
+    await dispatcher.tick()
+
+    database.away = False
+    await dispatcher.tick()
+
+    assert [(None,)] == await query(engine, "SELECT lease_until FROM pending")
+
+
+async def test_who_leaves_without_handing_back_is_seen_to_be_dead(engine, clock, cut):
+    dispatcher, database = cut
+    await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+    dispatcher._worker._database = engine.database  # it alone gets through
+    database.away = True
+
+    await dispatcher.drain()
+
+    assert 1 == len(await query(engine, "SELECT * FROM workers"))
+    database.away = False
 
 
 async def test_a_recall_that_comes_late_loses_nothing(engine, clock, dispatcher, noting):
