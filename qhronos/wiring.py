@@ -39,7 +39,7 @@ from qhronos.engine.anchor import Anchor
 from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.deliver import Defaults
-from qhronos.engine.recover import Reaper, Rebuilder, Sweeper
+from qhronos.engine.recover import Reaper, Rebuilder, Standby, Sweeper
 from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Heartbeat, Worker
@@ -216,6 +216,7 @@ class Program:
             yield Reaper(stores, clock)
             yield Rebuilder(stores, clock)
             yield Sweeper(stores, clock)
+            yield Standby(stores, clock, config.scheduler)
         if "janitor" in self._roles:
             yield Janitor(stores.database, clock, config.retention, config.archival)
             yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)

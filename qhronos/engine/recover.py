@@ -1,8 +1,9 @@
-"""Three loops that bring back what a fault took. Each is a service of its own and needs neither of the others.
+"""Four loops that bring back what a fault took. Each is a service of its own and needs none of the others.
 
 Reaper     leases of dead workers, and leases that ended
 Rebuilder  the plan, when Redis lost it
 Sweeper    whatever else is overdue and in nobody's hands; it alone is enough for correctness
+Standby    what expanders should have opened, when there are none
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ from datetime import UTC, datetime, timedelta
 
 from qhronos import metrics
 from qhronos.clock import Clock
+from qhronos.config import Scheduler
+from qhronos.core.recurrence import tzdata_version
+from qhronos.engine.expand import expand_batch
+from qhronos.engine.notify import announce
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.store import lanes, pending
+from qhronos.store import expansion, lanes, pending
 from qhronos.store.clock import read as read_clock
 from qhronos.store.pending import FIRST, Entry
 
 REST = 2.0
 PAGE = 2_000
 GRACE = 3.0  # seconds that Postgres must have been reachable: settlements of the outage come first
+# With expanders. Less where they look less far ahead: what is opened in their place must be in time.
+PATIENCE = timedelta(seconds=30)
+STANDBY_REST = 5.0
 OVERDUE_AFTER = timedelta(seconds=1.5)
 MOST_LANES = 1_000
 START = Entry(*FIRST, datetime.min.replace(tzinfo=UTC))
@@ -32,7 +40,7 @@ log = get_logger()
 
 
 class Recovery:
-    """What the three have in common: the stores, and nothing in hand to drain."""
+    """What they have in common: the stores, and nothing in hand to drain."""
 
     name = "recovery"
 
@@ -122,3 +130,30 @@ class Sweeper(Recovery):
         async with self._stores.database.transaction() as conn:
             stray = await lanes.free_stray(conn) if None in waited_in else []
             return stray + await lanes.free(conn, filter(None, waited_in))
+
+
+class Standby(Recovery):
+    name = "standby"
+
+    def __init__(self, stores: Stores, clock: Clock, settings: Scheduler) -> None:
+        super().__init__(stores, clock)
+        self._settings = settings
+        # An event is to be expanded when half of the look-ahead is left.
+        self._patience = min(PATIENCE, settings.look_ahead_duration / 4)
+
+    async def tick(self) -> float:
+        """A batch in the place of expanders, if they have kept one waiting. Where they live, it costs a look at an index."""
+        now = self._clock.now()
+        async with self._stores.database.connection() as conn:
+            next_at = await expansion.next_at(conn, tzdata_version())
+        if next_at is None:
+            return STANDBY_REST
+        if (left := next_at + self._patience - now) > timedelta():
+            return min(STANDBY_REST, left.total_seconds())
+        async with self._stores.database.transaction() as conn:
+            expanded = await expand_batch(conn, now, self._settings.look_ahead_duration, self._settings.max_open)
+        await announce(self._stores, expanded.opened, now)
+        if not expanded.taken:
+            return STANDBY_REST
+        log.warning("expanders.missed", events=expanded.taken, opened=len(expanded.opened))
+        return 0.0

@@ -12,6 +12,7 @@ from tests.chaos.trial import Row, Trial, judge
 
 PAUSE = 10.0  # seconds; twice as long as a worker without a heartbeat is believed to live
 DRAINED_WITHIN = 25.0
+STOOD_IN_WITHIN = 30.0
 ROUNDS = 10
 
 
@@ -59,6 +60,18 @@ async def expanders_are_killed(trial: Trial) -> Row:
         await fleet.kill(await _one_of(trial, "expander"))
         trial.aside(fleet.start("expander"))
     return judge(await trial.finish(asked), most_doubled=0, says=f"{kills} kills")
+
+
+async def expanders_are_gone(trial: Trial) -> Row:
+    """Every expander killed for good, at the start: dispatchers open what falls due, and all of it in time."""
+    fleet = trial.fleet
+    await fleet.start_all()
+    asked = await trial.ask()
+    for role in fleet.of("expander"):
+        await fleet.kill(role)
+    findings = await trial.finish(asked)
+    wrong = f"{findings.latest:.0f} s late" if findings.latest > STOOD_IN_WITHIN else ""
+    return judge(findings, wrong, most_doubled=0, says="no expander since before the first instant")
 
 
 async def processes_are_replaced(trial: Trial) -> Row:

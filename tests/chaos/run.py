@@ -20,6 +20,7 @@ SCENARIOS: dict[str, Scenario] = {
     "R7": outages.replies_are_lost,
     "R8": deaths.dispatchers_are_frozen,
     "R9": deaths.expanders_are_killed,
+    "R9b": deaths.expanders_are_gone,
     "R12": traffic.edits_race_with_claims,
     "R13": clocks.clocks_are_wrong,
     "R15": traffic.rules_are_hostile,

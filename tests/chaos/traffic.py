@@ -140,7 +140,7 @@ async def rules_are_hostile(trial: Trial) -> Row:
 async def dead_letters_are_replayed(trial: Trial) -> Row:
     """Deliveries that failed for good, replayed together once the endpoint is mended: all delivered, ids unchanged."""
     fleet, count = trial.fleet, max(50, round(DEAD_LETTERS * trial.size.share))
-    await fleet.start_all()
+    await fleet.start_all(dispatchers=2, expanders=1)
     at = fleet.clock.now() + timedelta(seconds=4 + count / 500)
     retry = {"max_attempts": 2, "backoff": {"base": 1}}
     ids = await load.create(fleet, [event(fleet.hook("later/mended"), at, retry=retry) for _ in range(count)])

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from qhronos.config import Scheduler
 from qhronos.core.occurrence import Identity
-from qhronos.engine.recover import GRACE, Reaper, Rebuilder, Sweeper
+from qhronos.engine.recover import GRACE, Reaper, Rebuilder, Standby, Sweeper
 from qhronos.errors import Unavailable
 from qhronos.store import pending
 from tests.rows import plant_event, plant_open, rows, seconds
@@ -95,3 +96,48 @@ async def test_paused_rows_are_never_swept(engine, clock):
     assert [] == await planned(engine, clock.now())
     async with engine.database.connection() as conn:
         assert [("paused",)] == await rows(conn, "SELECT blocked_on FROM pending")
+
+
+async def test_without_expanders_what_falls_due_is_expanded_in_their_place(engine, clock):
+    now = clock.now()
+    async with engine.database.connection() as conn:
+        event_id = await plant_event(conn, now, rrule=["FREQ=MINUTELY;INTERVAL=20"], next_expand_at=now)
+    clock.advance(60)
+
+    rest = await Standby(engine, clock, Scheduler()).tick()
+
+    dues = [now + seconds(1200 * n) for n in range(4)]
+    async with engine.database.connection() as conn:
+        opened = await rows(conn, "SELECT event_id, due_at FROM pending ORDER BY due_at")
+    assert 0.0 == rest
+    assert [(event_id, due_at) for due_at in dues] == opened
+    assert dues == sorted(one.due_at for one in await planned(engine, dues[-1]))
+
+
+@pytest.mark.parametrize(("look_ahead", "patience"), [(3600, 30), (8, 2)])
+async def test_expanders_are_given_time(engine, clock, look_ahead, patience):
+    now = clock.now()
+    async with engine.database.connection() as conn:
+        await plant_event(conn, now, rrule=["FREQ=MINUTELY"], next_expand_at=now)
+    standby = Standby(engine, clock, Scheduler(look_ahead_duration=seconds(look_ahead)))
+    clock.advance(patience - 0.5)
+    early = await standby.tick()
+    clock.advance(0.5)
+
+    assert 0.5 == pytest.approx(early)
+    assert 0.0 == await standby.tick()
+
+
+async def test_with_nothing_to_expand_it_rests(engine, clock):
+    assert 5.0 == await Standby(engine, clock, Scheduler()).tick()
+
+
+async def test_what_expanders_are_at_is_left_to_them(engine, clock):
+    now = clock.now()
+    async with engine.database.connection() as conn:
+        await plant_event(conn, now, rrule=["FREQ=MINUTELY"], next_expand_at=now)
+    clock.advance(60)
+    async with engine.database.transaction() as conn:
+        await conn.execute("SELECT FROM events FOR UPDATE")
+
+        assert 5.0 == await Standby(engine, clock, Scheduler()).tick()
