@@ -14,6 +14,7 @@ PAUSE = 10.0  # seconds; twice as long as a worker without a heartbeat is believ
 DRAINED_WITHIN = 25.0
 STOOD_IN_WITHIN = 30.0
 ROUNDS = 10
+ROLES = ("api", "expander", "janitor", "dispatcher")
 
 
 async def dispatchers_are_killed(trial: Trial) -> Row:
@@ -37,13 +38,18 @@ async def dispatchers_are_frozen(trial: Trial) -> Row:
     fleet, started, stops = trial.fleet, set[Identity](), trial.count(12, least=2)
     await fleet.start_all()
     asked = await trial.ask()
-    for number, moment in enumerate(sorted(trial.moments(stops))):
-        await trial.reach(asked, moment)
-        victim = fleet.of("dispatcher")[number % 2]  # the third lives on
-        await fleet.freeze(victim)
-        started |= await oracle.under_way(fleet, victim)
-        await fleet.rest(PAUSE)
-        victim.signal(signal.SIGCONT)
+
+    async def freeze_and_thaw(victim: Role, after: float) -> None:
+        await trial.reach(asked, after)
+        for _ in range(stops // 2):
+            await fleet.freeze(victim)
+            started.update(await oracle.under_way(fleet, victim))
+            await fleet.rest(PAUSE)
+            victim.signal(signal.SIGCONT)
+            await fleet.rest(trial.random.uniform(0.3, 1))
+
+    *victims, _ = fleet.of("dispatcher")  # one lives on
+    await asyncio.gather(*(freeze_and_thaw(victim, trial.random.uniform(0, 2)) for victim in victims))
     findings = await trial.finish(asked, started)
     fenced = sum(role.said("settlement.fenced") for role in fleet.roles)
     says = f"{stops} stops of {PAUSE:g} s with {len(started)} under way; {fenced} log lines of late ends refused"
@@ -76,18 +82,18 @@ async def expanders_are_gone(trial: Trial) -> Row:
 
 async def processes_are_replaced(trial: Trial) -> Row:
     """SIGTERM and a successor for every process, ten times over, under load: nothing lost, nothing doubled."""
-    fleet, rounds, slowest, codes = trial.fleet, trial.count(ROUNDS), 0.0, set[int]()
+    fleet, rounds = trial.fleet, trial.count(ROUNDS)
     await fleet.start_all()
     asked = await trial.ask(seconds=trial.size.seconds * 2)
     await trial.reach(asked, 0.0)
     began = fleet.clock.monotonic()
+    ends: list[tuple[int, float]] = []
     for _ in range(rounds):
-        for role in list(fleet.roles):
-            code, took = await _replace(trial, role)
-            codes.add(code)
-            slowest = max(slowest, took)
+        for replaced in await asyncio.gather(*(_replace_all(trial, name) for name in ROLES)):
+            ends += replaced
     took = fleet.clock.monotonic() - began
     findings = await trial.finish(asked, set())
+    slowest, codes = max(seconds for _, seconds in ends), {code for code, _ in ends}
     says = f"{rounds} rounds over 7 processes in {took:.0f} s, slowest end {slowest:.1f} s"
     wrong = (
         f"exit codes {codes}" if codes != {0} else "",
@@ -120,6 +126,11 @@ async def everything_at_once(trial: Trial) -> Row:
     dropped = fleet.postgres.dropped + fleet.redis.dropped
     says = f"{len(started)} under way, {dropped} replies dropped"
     return judge(findings, most_doubled=len(started) + dropped, says=says)
+
+
+async def _replace_all(trial: Trial, name: str) -> list[tuple[int, float]]:
+    """One after the other."""
+    return [await _replace(trial, role) for role in trial.fleet.of(name)]
 
 
 async def _replace(trial: Trial, role: Role) -> tuple[int, float]:
