@@ -7,6 +7,7 @@ not alive cannot be recalled, so it hands back what it holds and claims nothing 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from datetime import timedelta
 from random import Random
 from uuid import UUID
@@ -33,7 +34,10 @@ CLAIM = 1_000  # rows a claim
 FIRE = 256  # deliveries started before the loop gets a turn to send them
 DRAIN_SECONDS = 20.0
 LEASE_MARGIN = 2.0
+SUSPECT = 2  # losses from which on it is acted on alone; with one more, which was alone, it has failed
+ALONE_REST = 0.1
 EXPIRED = "expired: no longer of use, as its event has it"
+WORKER_LOST = "worker lost: dispatchers have died of it, the last with nothing else in hand"
 OVERLAPS = "overlap: the occurrence before it has not ended"
 
 log = get_logger()
@@ -64,6 +68,8 @@ class Dispatcher:
         self._ready = Ready()
         self._recalled: list[Claimed] = []
         self._unheard: list[Unheard] = []
+        self._suspects: deque[Holding] = deque()
+        self._is_alone = False  # what is in flight, if anything, is a suspect
         self._lapses = 0  # of the worker, as far as they have been heeded
         self._in_flight: dict[asyncio.Task[None], Claimed] = {}
         self._landed = asyncio.Event()
@@ -84,6 +90,8 @@ class Dispatcher:
             self._recall_all()
         await self._hand_back_recalled()
         await disclaim(self._stores, self._unheard)
+        if await self._make_way():
+            return ALONE_REST
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
         if room <= 0:
             return LONGEST_REST / 10
@@ -117,6 +125,11 @@ class Dispatcher:
         for row in rows:
             if row.orphaned:
                 self.settler.put(dropped(row, Status.CANCELLED, "event deleted", self._clock.now()))
+            elif row.losses > SUSPECT:
+                end = dropped(row, Status.FAILED, WORKER_LOST, self._clock.now())
+                self.settler.put(telling(row, policies_of(row), end))
+            elif row.losses == SUSPECT:
+                self._suspects.append(Holding(row.fire_at, 0, row, trusted_until))
             elif row.overlapping:
                 self.settler.put(dropped(row, Status.SKIPPED, OVERLAPS, self._clock.now()))
             elif reason := skips.get(row.identity):
@@ -173,10 +186,12 @@ class Dispatcher:
 
     def _start_ready(self) -> None:
         while self._ready and len(self._in_flight) < self._settings.dispatch_worker_count:
-            holding = self._ready.pop()
-            task = asyncio.create_task(self._act(holding))
-            self._in_flight[task] = holding.row
-            task.add_done_callback(self._land)
+            self._start(self._ready.pop())
+
+    def _start(self, holding: Holding) -> None:
+        task = asyncio.create_task(self._act(holding))
+        self._in_flight[task] = holding.row
+        task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[None]) -> None:
         del self._in_flight[task]
@@ -188,6 +203,8 @@ class Dispatcher:
         if not self._is_ours(holding):
             await self._hand_back([row])
             return
+        if row.losses and not await self._charge(row):
+            return
         now = self._clock.now()
         policies = policies_of(row)
         if row.callback is None and expired(policies, row.meant_at, now):
@@ -195,6 +212,28 @@ class Dispatcher:
             self.settler.put(telling(row, policies, end))
             return
         self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random))
+
+    async def _make_way(self) -> bool:
+        """Whether this dispatcher is for a suspect alone now: the others are handed back, what is under way is waited for."""
+        if not self._suspects and not self._is_alone:
+            return False
+        self._recall_all()
+        await self._hand_back_recalled()
+        if self._in_flight:
+            return True
+        self._is_alone = bool(self._suspects)
+        if self._suspects and self._suspects[0].fire_at <= self._clock.now():
+            self._start(self._suspects.popleft())
+        return self._is_alone
+
+    async def _charge(self, row: Claimed) -> bool:
+        """Whether it may start."""
+        try:
+            async with self._stores.database.connection() as conn:
+                return await pending.charge(conn, row)
+        except Unavailable:
+            self._recalled.append(row)
+            return False
 
     def _is_ours(self, holding: Holding) -> bool:
         """Surely, and until a request would have ended: neither will the lease end before, nor do others take this
@@ -245,6 +284,8 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         self._recall_all()
+        self._recalled += [holding.row for holding in self._suspects]
+        self._suspects.clear()
         await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)

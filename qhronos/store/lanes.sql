@@ -46,7 +46,7 @@ JOIN events AS e ON e.id = k.event_id
 LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.due_at
 WHERE p.event_id = k.event_id AND p.due_at = k.due_at AND k.verdict <> 'wait'
 RETURNING
-    p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.fence,
+    p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.losses, p.fence,
     coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback,
     e.name, e.description, e.action, e.tags, e.policies, e.hmac_secret,
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned,

@@ -52,6 +52,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     origin: str
     attempt: int
     starts: int
+    losses: int  # workers that it may have cost
     fence: int
     name: str
     description: str
@@ -203,8 +204,17 @@ async def make_days(conn: Connection, instants: Iterable[datetime]) -> None:
 
 async def hand_back(conn: Connection, rows: Sequence[Claimed]) -> list[Entry]:
     """Give back what is still held under its fence."""
-    params = _keys([row.identity for row in rows]) | {"fences": [row.fence for row in rows]}
+    params = _keys([row.identity for row in rows]) | {
+        "fences": [row.fence for row in rows],
+        "losses": [row.losses for row in rows],
+    }
     return await _entries(conn, "hand_back", params)
+
+
+async def charge(conn: Connection, row: Claimed) -> bool:
+    """Record a loss in advance; false: it is not held under this fence any more."""
+    params = {"event_id": row.event_id, "due_at": row.due_at, "fence": row.fence}
+    return await (await conn.execute(SQL["charge"], params)).fetchone() is not None
 
 
 async def disclaim(conn: Connection, worker: int, leases: Sequence[datetime]) -> list[Entry]:

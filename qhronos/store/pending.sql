@@ -41,7 +41,7 @@ JOIN events AS e ON e.id = k.event_id
 LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.due_at
 WHERE p.event_id = k.event_id AND p.due_at = k.due_at
 RETURNING
-    p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.fence,
+    p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.losses, p.fence,
     coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback,
     e.name, e.description, e.action, e.tags, e.policies, e.hmac_secret,
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
@@ -99,7 +99,7 @@ WITH given AS (
         p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at, g.callback, g.payload
 ), again AS (
     UPDATE pending AS p
-    SET meant_at = coalesce(p.meant_at, p.fire_at), fire_at = g.fire_at, lease_until = NULL, worker = NULL,
+    SET meant_at = coalesce(p.meant_at, p.fire_at), fire_at = g.fire_at, lease_until = NULL, worker = NULL, losses = 0,
         attempt = p.attempt + (g.outcome IS NOT NULL)::int, starts = p.starts + (g.outcome IS NOT NULL)::int
     FROM given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
@@ -165,10 +165,19 @@ WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expan
 -- name: hand_back
 -- What was held and not started goes back as it was; the fence moves on so that nothing else can come of the claim.
 UPDATE pending AS p
-SET lease_until = NULL, worker = NULL, fence = nextval('fences')
-FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigint[]) AS t (event_id, due_at, fence)
+SET lease_until = NULL, worker = NULL, fence = nextval('fences'), losses = t.losses
+FROM unnest(
+    %(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigint[], %(losses)b::int[]
+) AS t (event_id, due_at, fence, losses)
 WHERE p.event_id = t.event_id AND p.due_at = t.due_at AND p.fence = t.fence AND p.lease_until IS NOT NULL
 RETURNING p.event_id, p.due_at, p.fire_at;
+
+-- name: charge
+-- Before the start of what has lost a worker: should this one die of it, that is on record by then. Fenced, so that what
+-- was taken back meanwhile does not start at all.
+UPDATE pending SET losses = losses + 1
+WHERE event_id = %(event_id)s AND due_at = %(due_at)s AND fence = %(fence)s AND lease_until IS NOT NULL
+RETURNING losses;
 
 -- name: disclaim
 -- What a claim took whose answer was lost. Its leases, to the microsecond, tell it from the other claims of the worker.
@@ -178,8 +187,8 @@ WHERE worker = %(worker)s AND lease_until = ANY(%(leases)b::timestamptz[])
 RETURNING event_id, due_at, fire_at;
 
 -- name: reclaim
--- What a dead worker held, or a lease that ended, goes back to be claimed. Charged as a loss only where the worker may
--- have been at it: what was merely held for later is not.
+-- What a dead worker held, or a lease that ended, goes back to be claimed. The first loss is charged here, where the worker
+-- may have been at it; the others when they start, see charge: so what was merely held is never charged again.
 WITH lost AS (
     SELECT event_id, due_at FROM pending
     WHERE lease_until IS NOT NULL
@@ -192,7 +201,7 @@ WITH lost AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE pending AS p
-SET lease_until = NULL, worker = NULL, fence = nextval('fences'), losses = p.losses + (p.fire_at <= %(now)s)::int
+SET lease_until = NULL, worker = NULL, fence = nextval('fences'), losses = greatest(p.losses, (p.fire_at <= %(now)s)::int)
 FROM lost AS l
 WHERE p.event_id = l.event_id AND p.due_at = l.due_at
 RETURNING p.event_id, p.due_at, p.fire_at;

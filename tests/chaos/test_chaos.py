@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from qhronos.clock import SystemClock
+from qhronos.errors import Unavailable
+from qhronos.store import Database
 from tests.chaos.fleet import Size
 from tests.chaos.proxy import Proxy
 from tests.chaos.run import run
@@ -94,3 +97,29 @@ async def test_the_proxy_holds_what_is_under_way_until_it_is_released_or_cut(ech
 
     assert b"hello" == await held
     assert [] == before
+
+
+async def test_after_a_longer_outage_of_postgres_a_process_is_back_at_once(stores):
+    """Which one is back first must not matter to what the others have to settle."""
+    (folder,) = parse_qs(urlsplit(stores.database_url).query).get("host", [""])
+    if not folder.startswith("/"):
+        pytest.skip("Postgres is not ours")
+    clock, never = SystemClock(), asyncio.Event()
+    async with Proxy(f"{folder}/.s.PGSQL.5432", seed=1) as proxy:
+        database = Database(f"postgresql://qhronos@127.0.0.1:{proxy.port}/qhronos?sslmode=disable", 4)
+        await database.open()
+        async with database.connection() as conn:
+            await conn.execute("SELECT 1")
+        proxy.down()
+        with pytest.raises(Unavailable):
+            async with database.connection() as conn:
+                await conn.execute("SELECT 1")
+        await clock.wait(never, 4)
+
+        proxy.up()
+        began = clock.monotonic()
+        async with database.connection() as conn:
+            await conn.execute("SELECT 1")
+
+        assert clock.monotonic() - began < 2
+        await database.close()

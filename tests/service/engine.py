@@ -32,11 +32,19 @@ class Noting:
         self.answer: Callable[[Delivery], Outcome] = lambda _: Delivered(status_code=200)
         self.gate = asyncio.Event()
         self.gate.set()
+        self._called = asyncio.Condition()
 
     async def __call__(self, _action: msgspec.Raw, delivery: Delivery) -> Outcome:
         self.deliveries.append(delivery)
+        async with self._called:
+            self._called.notify_all()
         await self.gate.wait()
         return self.answer(delivery)
+
+    async def called(self, times: int = 1) -> None:
+        """Until it was given so many."""
+        async with asyncio.timeout(15), self._called:
+            await self._called.wait_for(lambda: len(self.deliveries) >= times)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import pytest
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.core.occurrence import Identity
+from qhronos.dispatcher import WORKER_LOST
 from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
 from qhronos.plan import Plan
@@ -426,6 +427,105 @@ async def test_who_leaves_without_handing_back_is_seen_to_be_dead(engine, clock,
 
     assert 1 == len(await query(engine, "SELECT * FROM workers"))
     database.away = False
+
+
+async def losses(engine):
+    return await query(engine, "SELECT losses FROM pending ORDER BY due_at")
+
+
+async def plan_lost(engine, due_at, count):
+    """One that has lost its worker so many times."""
+    identity = await plan_one(engine, due_at)
+    async with engine.database.connection() as conn:
+        await conn.execute("UPDATE pending SET losses = %s WHERE event_id = %s", (count, identity.event_id))
+    return identity
+
+
+async def test_the_start_of_what_lost_a_worker_before_is_on_record(engine, clock, dispatcher, noting):
+    noting.gate.clear()
+    await plan_lost(engine, clock.now(), 1)
+    await dispatcher.tick()
+    await noting.called()
+
+    assert [(2,)] == await losses(engine)
+
+
+async def test_what_was_taken_back_right_before_its_start_does_not_start(engine, clock, dispatcher, noting):
+    await plan_lost(engine, clock.now() + seconds(0.5), 1)
+    await subscribed(dispatcher)
+    await dispatcher.tick()
+    await change(engine, "UPDATE pending SET fence = nextval('fences')")
+    clock.advance(0.5)
+    dispatcher._fire_due()
+    await settled(dispatcher)
+
+    assert [] == noting.deliveries
+    assert [(1,)] == await losses(engine)
+
+
+async def test_what_lost_two_workers_is_acted_on_alone(engine, clock, dispatcher, noting):
+    noting.gate.clear()
+    await plan_one(engine, clock.now())
+    suspect = await plan_lost(engine, clock.now(), 2)
+    await dispatcher.tick()
+    await noting.called()
+    await dispatcher.tick()
+    beside = [one.event_id for one in noting.deliveries]
+
+    noting.gate.set()
+    await settled(dispatcher)
+    noting.gate.clear()
+    await plan_one(engine, clock.now())
+    await dispatcher.tick()
+    await noting.called(2)
+    await dispatcher.tick()
+    alone = [one.event_id for one in noting.deliveries]
+    noting.gate.set()
+    await settled(dispatcher)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert suspect.event_id not in beside
+    assert [*beside, suspect.event_id] == alone
+    assert 3 == len(noting.deliveries)
+    assert [("completed", 3)] == await query(engine, "SELECT status, count(*) FROM occurrences GROUP BY status")
+
+
+async def test_what_lost_its_worker_when_it_was_alone_has_failed(engine, clock, dispatcher, noting):
+    await plan_lost(engine, clock.now(), 3)
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [] == noting.deliveries
+    assert [("failed", WORKER_LOST, 0)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")
+
+
+async def test_an_attempt_that_ends_shows_that_it_kills_nobody(engine, clock, dispatcher, noting):
+    noting.answer = lambda _: Failed(reason="HTTP 503", status_code=503)
+    await plan_lost(engine, clock.now(), 2)
+
+    await dispatcher.tick()
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [(0,)] == await losses(engine)
+
+
+async def test_what_waits_to_be_alone_is_handed_back_as_it_was(engine, clock, noting):
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await plan_one(engine, clock.now())
+    await plan_lost(engine, clock.now() + seconds(0.01), 2)
+    noting.gate.clear()
+    clock.advance(0.01)
+    await dispatcher.tick()
+    await noting.called()
+    noting.gate.set()
+    await settled(dispatcher)
+
+    await dispatcher.drain()
+
+    assert [(2, None)] == await query(engine, "SELECT losses, lease_until FROM pending")
 
 
 async def test_a_recall_that_comes_late_loses_nothing(engine, clock, dispatcher, noting):

@@ -20,6 +20,7 @@ def claimed(fire_at, event_id=None):
         origin="rule",
         attempt=0,
         starts=0,
+        losses=0,
         fence=1,
         name="",
         description="",
