@@ -6,13 +6,15 @@ import asyncio
 import signal
 
 from qhronos.core.occurrence import Identity
-from tests.chaos import oracle
+from tests.chaos import load, oracle
 from tests.chaos.fleet import Role
 from tests.chaos.trial import Row, Trial, judge
 
 PAUSE = 10.0  # seconds; twice as long as a worker without a heartbeat is believed to live
 DRAINED_WITHIN = 25.0
 STOOD_IN_WITHIN = 30.0
+PILL = 10_000  # milliseconds that it takes to be answered: enough to find who asks
+DEADLY = 3  # deaths: two beside others, one alone
 ROUNDS = 10
 ROLES = ("api", "expander", "janitor", "dispatcher")
 
@@ -80,6 +82,29 @@ async def expanders_are_gone(trial: Trial) -> Row:
     return judge(findings, wrong, most_doubled=0, says="no expander since before the first instant")
 
 
+async def an_occurrence_is_a_poison_pill(trial: Trial) -> Row:
+    """Whichever dispatcher starts a certain occurrence is killed: it ends as failed, and everything else is delivered."""
+    fleet, deaths, others = trial.fleet, 0, set[Identity]()
+    await fleet.start_all()
+    asked = await trial.ask()
+    due_at = asked.first
+    (event_id,) = await load.create(fleet, [load.event(fleet.hook(f"pill/{PILL}"), due_at)])
+    pill = Identity(event_id, due_at)
+    while await _is_under_way(trial, pill, deaths + 1):
+        victim = await _holder(trial, pill)
+        others |= await oracle.under_way(fleet, victim) - {pill}
+        await fleet.kill(victim)
+        deaths += 1
+        trial.aside(fleet.start("dispatcher"))
+    findings = await trial.finish(asked, others, frozenset({pill}))
+    ((status, reason),) = await fleet.query("SELECT status, reason FROM occurrences WHERE event_id = %s", event_id)
+    wrong = (
+        f"{deaths} deaths" if deaths != DEADLY else "",
+        f"it is {status}" if status != "failed" or not reason.startswith("worker lost") else "",
+    )
+    return judge(findings, *wrong, most_doubled=len(others), says=f"{deaths} dispatchers died, {reason!r}")
+
+
 async def processes_are_replaced(trial: Trial) -> Row:
     """SIGTERM and a successor for every process, ten times over, under load: nothing lost, nothing doubled."""
     fleet, rounds = trial.fleet, trial.count(ROUNDS)
@@ -126,6 +151,29 @@ async def everything_at_once(trial: Trial) -> Row:
     dropped = fleet.postgres.dropped + fleet.redis.dropped
     says = f"{len(started)} under way, {dropped} replies dropped"
     return judge(findings, most_doubled=len(started) + dropped, says=says)
+
+
+async def _is_under_way(trial: Trial, pill: Identity, times: int) -> bool:
+    """Whether it is requested so often before it is closed; whoever does so stands still by then."""
+
+    async def requested() -> bool:
+        return sum(one.identity == pill for one in oracle.read(trial.fleet.log)) >= times
+
+    async def closed_or_requested() -> bool:
+        closed = await trial.fleet.query("SELECT FROM occurrences WHERE event_id = %s", pill.event_id)
+        return bool(closed) or await requested()
+
+    await trial.fleet.until(closed_or_requested, 60, every=0.05)
+    return await requested()
+
+
+async def _holder(trial: Trial, pill: Identity) -> Role:
+    ((name,),) = await trial.fleet.query(
+        "SELECT w.name FROM pending AS p JOIN workers AS w ON w.id = p.worker WHERE p.event_id = %s", pill.event_id
+    )
+    (role,) = (one for one in trial.fleet.of("dispatcher") if one.worker == name)
+    await trial.fleet.freeze(role)
+    return role
 
 
 async def _replace_all(trial: Trial, name: str) -> list[tuple[int, float]]:

@@ -8,6 +8,7 @@ scheduled instant, attempt, status of the answer, address, path. What it answers
     /ok/MS        200 after up to MS milliseconds
     /flaky/MS     the same, but one in 30 occurrences is answered 503 the first time
     /later/NAME   503 until a POST to /open/NAME
+    /pill/MS      200 after MS milliseconds
     /poison/N     one of the ways in which an endpoint is bad
 """
 
@@ -67,6 +68,8 @@ class Receiver:
             await self._pause(
                 int(argument.split("/", maxsplit=1)[0]) / 1000 * (zlib.crc32(webhook_id.encode()) % 97) / 97
             )
+        if kind == "pill":
+            await self._pause(int(argument) / 1000)
         writer.write(READY % status)
 
     def _status(self, kind: str, argument: str, webhook_id: str) -> int:

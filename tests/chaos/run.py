@@ -30,10 +30,11 @@ SCENARIOS: dict[str, Scenario] = {
     "R22": traffic.dead_letters_are_replayed,
     "N1": outages.the_network_is_bad,
     "N2": deaths.everything_at_once,
+    "N3": deaths.an_occurrence_is_a_poison_pill,
 }
 
 # So that all of them end within half an hour.
-AT_HALF_SIZE = {"R3", "R6", "R9b", "R13", "R15", "N1", "N2"}
+AT_HALF_SIZE = {"R3", "R6", "R9b", "R13", "R15", "N1", "N2", "N3"}
 
 
 class Done(NamedTuple):

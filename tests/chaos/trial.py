@@ -55,13 +55,18 @@ class Trial:
         """Until so many seconds after the first instant."""
         await self.fleet.rest(asked.seconds_until(self.fleet, after))
 
-    async def finish(self, asked: Load, explained: set[oracle.Identity] | None = None) -> Findings:
+    async def finish(
+        self,
+        asked: Load,
+        explained: set[oracle.Identity] | None = None,
+        ignored: frozenset[oracle.Identity] = frozenset(),
+    ) -> Findings:
         """Wait until nothing is open, then compare."""
         await asyncio.gather(*self.background)
         last = max(identity.due_at for identity in asked.expected)
         await self.fleet.rest((last - self.fleet.clock.now()).total_seconds())
-        await oracle.all_closed(self.fleet, asked.expected, SETTLED_WITHIN)
-        return await oracle.compare(self.fleet, asked.expected, explained)
+        await oracle.all_closed(self.fleet, asked.expected | ignored, SETTLED_WITHIN)
+        return await oracle.compare(self.fleet, asked.expected, explained, ignored)
 
 
 Scenario: TypeAlias = Callable[[Trial], Awaitable[Row]]
