@@ -1,7 +1,7 @@
 """Four loops that bring back what a fault took. Each is a service of its own and needs none of the others.
 
 Reaper     leases of dead workers, and leases that ended
-Rebuilder  the plan, when Redis lost it
+Rebuilder  the plan, when Redis lost it, or some of it in a failover
 Sweeper    whatever else is overdue and in nobody's hands; it alone is enough for correctness
 Standby    what expanders should have opened, when there are none
 """
@@ -9,7 +9,6 @@ Standby    what expanders should have opened, when there are none
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import UTC, datetime, timedelta
 
 from qhronos import metrics
@@ -22,6 +21,7 @@ from qhronos.engine.stores import Stores
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
+from qhronos.plan import Lost
 from qhronos.store import expansion, lanes, pending
 from qhronos.store.clock import read as read_clock
 from qhronos.store.pending import FIRST, Entry
@@ -87,21 +87,21 @@ class Rebuilder(Recovery):
     name = "rebuilder"
 
     async def tick(self) -> float:
-        lost = await self._stores.plan.lost_shards()
-        if lost:
+        lost = await self._stores.plan.lost()
+        if lost.shards:
             await self._rebuild(lost)
         return REST
 
-    async def _rebuild(self, lost: list[int]) -> None:
+    async def _rebuild(self, lost: Lost) -> None:
         """Plan everything open, then say that the plan is whole. Dying in between leaves it to the next tick."""
         count, after = 0, FIRST
         async with self._stores.database.connection() as conn:
             while page := await pending.free_after(conn, after, PAGE):
                 await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in page)
                 count, after = count + len(page), page[-1].identity
-        await self._stores.plan.mark_whole(lost, uuid.uuid4().hex)
+        await self._stores.plan.mark_whole(*lost)
         metrics.REBUILDS.inc()
-        log.info("plan.rebuilt", shards=lost, count=count)
+        log.info("plan.rebuilt", shards=lost.shards, count=count)
 
 
 class Sweeper(Recovery):

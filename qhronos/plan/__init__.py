@@ -4,7 +4,7 @@ Per shard, all under one hash tag so that a script touches one node of a cluster
 
     <prefix>:{n}:due      sorted set    24-byte member of the occurrence, scored with fire_at in microseconds
     <prefix>:{n}:transit  sorted set    popped, not yet claimed in Postgres; scored with the instant it is due again
-    <prefix>:{n}:epoch    string        there as long as the plan is; its absence says that Redis lost the shard
+    <prefix>:{n}:epoch    string        the life of Redis in which the shard was whole; its absence says that it was lost
 
 The shard of an occurrence is given by its event, so the plan needs no look-up table. The instants are those of Postgres'
 clock, handed in by the caller: a Redis whose own clock is wrong changes nothing.
@@ -23,11 +23,13 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from qhronos.core.occurrence import Identity, from_member, instant, member, microseconds
+from qhronos.errors import Unavailable
 from qhronos.redis_link import translated
 
 T = TypeVar("T")
 
 TRANSIT = timedelta(seconds=5)
+UNTOLD = "untold"  # the life of a Redis that may not be asked
 BATCH = 2_000  # members a command; Lua's unpack and the latency of other callers set the bound
 
 
@@ -35,6 +37,11 @@ class Popped(NamedTuple):
     identities: list[Identity]
     next_at: datetime | None  # when the earliest of what is left is due
     lost: list[int]  # shards without an epoch
+
+
+class Lost(NamedTuple):
+    shards: list[int]
+    life: str  # of this Redis: its run id, which a restart or a failover changes
 
 
 class Plan:
@@ -49,7 +56,7 @@ class Plan:
         await self._add(entries, only_new=False)
 
     async def add_missing(self, entries: Iterable[tuple[Identity, datetime]]) -> int:
-        """Plan those that are not planned; how many that were."""
+        """Plan those that are not planned, or for later than they should; how many were not."""
         return await self._add(entries, only_new=True)
 
     async def pop(self, horizon: datetime, now: datetime, limit: int) -> Popped:
@@ -75,13 +82,20 @@ class Plan:
         """Forget these. Best known early but never needed: a claim finds out as well."""
         await self._drop("due", identities)
 
-    async def lost_shards(self) -> list[int]:
-        """The shards whose epoch is missing."""
+    async def lost(self) -> Lost:
+        """Which shards Redis lost: those without an epoch, and those of an earlier life, which may be older than they
+        should be."""
         async with translated():
             pipeline = self.redis.pipeline(transaction=False)
+            pipeline.info("server")
             for shard in range(self.shards):
-                pipeline.exists(self._key(shard, "epoch"))
-            return [shard for shard, exists in enumerate(await pipeline.execute()) if not exists]
+                pipeline.get(self._key(shard, "epoch"))
+            info, *epochs = await pipeline.execute(raise_on_error=False)
+        for epoch in epochs:
+            if isinstance(epoch, Exception):
+                raise Unavailable("redis", str(epoch)) from epoch
+        life = info.get("run_id", UNTOLD) if isinstance(info, dict) else UNTOLD
+        return Lost([shard for shard, epoch in enumerate(epochs) if epoch != life.encode()], life)
 
     async def mark_whole(self, shards: Iterable[int], epoch: str) -> None:
         """Everything that belongs into `shards` is in them."""
@@ -108,7 +122,7 @@ class Plan:
             pipeline = self.redis.pipeline(transaction=False)
             for shard, scores in by_shard.items():
                 for batch in _batches(list(scores.items())):
-                    pipeline.zadd(self._key(shard, "due"), dict(batch), nx=only_new)
+                    pipeline.zadd(self._key(shard, "due"), dict(batch), lt=only_new)
             return sum(await pipeline.execute())
 
     async def _drop(self, name: str, identities: Sequence[Identity]) -> None:

@@ -73,7 +73,7 @@ async def test_the_rebuilder_alone_restores_a_lost_plan(engine, clock):
 
     await Rebuilder(engine, clock).tick()
 
-    assert [] == await engine.plan.lost_shards()
+    assert [] == (await engine.plan.lost()).shards
     assert set(identities) == set(await planned(engine, clock.now() + seconds(10)))
 
 

@@ -2,6 +2,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis.asyncio import ConnectionPool, Redis
 
 from qhronos.core.occurrence import Identity
 from qhronos.errors import Unavailable
@@ -91,8 +92,48 @@ async def test_a_lost_shard_says_so_and_gives_nothing(plan):
 
     popped = await plan.pop(NOW + 60 * SECOND, NOW, 1000)
 
-    assert [0, 1, 2, 3] == popped.lost == await plan.lost_shards()
+    assert [0, 1, 2, 3] == popped.lost == (await plan.lost()).shards
     assert [] == popped.identities
+
+
+async def test_a_plan_from_an_earlier_life_of_redis_counts_as_lost(plan):
+    lost = await plan.lost()
+    await plan.mark_whole(lost.shards, lost.life)
+    whole = await plan.lost()
+    await plan.mark_whole([2], "the life of a server that was replaced by its replica")
+
+    assert ([0, 1, 2, 3], []) == (lost.shards, whole.shards)
+    assert [2] == (await plan.lost()).shards
+
+
+@pytest.fixture
+async def reticent(plan):
+    """The same plan, in the hands of a user who may not ask for INFO."""
+    user = f"{plan.prefix}-user"
+    await plan.redis.acl_setuser(user, enabled=True, nopass=True, keys=["*"], categories=["+@all"], commands=["-info"])
+    pool = plan.redis.connection_pool
+    kwargs = {**pool.connection_kwargs, "username": user, "password": "any"}
+    redis = Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **kwargs))
+    yield Plan(redis, plan.prefix, shards=4)
+    await redis.aclose()
+    await plan.redis.acl_deluser(user)
+
+
+async def test_a_redis_that_does_not_tell_its_life_is_believed(reticent):
+    lost = await reticent.lost()
+    await reticent.mark_whole(lost.shards, lost.life)
+
+    assert ([0, 1, 2, 3], []) == (lost.shards, (await reticent.lost()).shards)
+
+
+async def test_what_is_planned_for_later_than_it_should_is_planned_anew(plan):
+    (one,) = identities(1)
+    await plan.add([(one, NOW + 60 * SECOND)])
+
+    added = await plan.add_missing([(one, NOW)])
+
+    assert 0 == added
+    assert [one] == (await plan.pop(NOW, NOW, 1000)).identities
 
 
 async def test_a_redis_that_forgot_the_scripts_is_taught_again(plan):
