@@ -7,10 +7,10 @@ import signal
 
 from qhronos.core.occurrence import Identity
 from tests.chaos import load, oracle
-from tests.chaos.fleet import Role
+from tests.chaos.role import Role
 from tests.chaos.trial import Row, Trial, judge
 
-PAUSE = 10.0  # seconds; twice as long as a worker without a heartbeat is believed to live
+PAUSE = 8.0  # seconds; a worker without a heartbeat is believed to live for 5
 DRAINED_WITHIN = 25.0
 STOOD_IN_WITHIN = 30.0
 PILL = 10_000  # milliseconds that it takes to be answered: enough to find who asks
@@ -39,7 +39,7 @@ async def dispatchers_are_frozen(trial: Trial) -> Row:
     """12 SIGSTOPs for longer than a dispatcher is believed to live: what it does afterwards changes nothing."""
     fleet, started, stops = trial.fleet, set[Identity](), trial.count(12, least=2)
     await fleet.start_all()
-    asked = await trial.ask()
+    asked = await trial.ask(path="flaky/1000")
 
     async def freeze_and_thaw(victim: Role, after: float) -> None:
         await trial.reach(asked, after)
@@ -48,7 +48,7 @@ async def dispatchers_are_frozen(trial: Trial) -> Row:
             started.update(await oracle.under_way(fleet, victim))
             await fleet.rest(PAUSE)
             victim.signal(signal.SIGCONT)
-            await fleet.rest(trial.random.uniform(0.3, 1))
+            await fleet.rest(trial.random.uniform(1, 2))
 
     *victims, _ = fleet.of("dispatcher")  # one lives on
     await asyncio.gather(*(freeze_and_thaw(victim, trial.random.uniform(0, 2)) for victim in victims))

@@ -26,6 +26,7 @@ from qhronos.errors import Unreachable
 from qhronos.http import Client, Egress, Request
 from qhronos.store.migrate import migrate
 from tests.chaos.proxy import Proxy
+from tests.chaos.role import STARTED_WITHIN, Role
 from tests.e2e.processes import QHRONOS, clean_environment, free_port
 
 TOKEN = "the-master-token-of-the-chaos-suite-0123456789"
@@ -39,7 +40,6 @@ SETTINGS = {
     "QHRONOS_SCHEDULER__LOOK_AHEAD_DURATION": "10s",
     "QHRONOS_SCHEDULER__EXPANSION_INTERVAL": "1s",
 }
-STARTED_WITHIN = 60.0
 FROZEN = 0.1  # seconds for the stores to finish what a frozen process had asked of them
 
 
@@ -49,51 +49,6 @@ class Size(NamedTuple):
     occurrences: int = 10_000
     seconds: int = 60
     share: float = 1.0  # of the faults
-
-
-class Role:
-    """One of our processes."""
-
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.name = name
-        self.pid = process.pid
-        self.log = log
-        self.is_ready = False
-        self._process = process
-
-    @property
-    def worker(self) -> str:
-        """As it calls itself in Postgres."""
-        return f"{os.uname().nodename}:{self.pid}"
-
-    @property
-    def lives(self) -> bool:
-        return self._process.returncode is None
-
-    @property
-    def memory(self) -> int:
-        """Resident bytes."""
-        (line,) = (one for one in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in one)
-        return int(line.split()[1]) * 1024
-
-    def signal(self, number: signal.Signals) -> None:
-        if self.lives:
-            self._process.send_signal(number)
-
-    async def ended(self, within: float = 60.0) -> int:
-        async with asyncio.timeout(within):
-            return await self._process.wait()
-
-    def said(self, text: str) -> int:
-        """How many lines of its log have `text` in them."""
-        return sum(text in line for line in self.log.read_text(errors="replace").splitlines())
-
-    async def says(self, text: str, clock: SystemClock) -> None:
-        never = asyncio.Event()
-        async with asyncio.timeout(STARTED_WITHIN):
-            while not self.said(text):
-                assert self.lives, f"{self.name} ended: {self.log.read_text()[-2000:]}"
-                await clock.wait(never, 0.05)
 
 
 class Fleet:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from qhronos.core.occurrence import Identity
-from tests.chaos.fleet import Fleet, Role
+from tests.chaos.fleet import Fleet
+from tests.chaos.role import Role
 
 EARLY = 0.05  # seconds; two processes read the same clock, one after the other
 
