@@ -128,12 +128,12 @@ class Dispatcher:
             elif row.losses > SUSPECT:
                 end = dropped(row, Status.FAILED, WORKER_LOST, self._clock.now())
                 self.settler.put(telling(row, policies_of(row), end))
-            elif row.losses == SUSPECT:
-                self._suspects.append(Holding(row.fire_at, 0, row, trusted_until))
             elif row.overlapping:
                 self.settler.put(dropped(row, Status.SKIPPED, OVERLAPS, self._clock.now()))
             elif reason := skips.get(row.identity):
                 self.settler.put(dropped(row, Status.SKIPPED, reason, self._clock.now()))
+            elif row.losses == SUSPECT:
+                self._suspects.append(Holding(row.fire_at, 0, row, trusted_until))
             else:
                 self._held.add(row, trusted_until)
         self._fire_due()
