@@ -87,6 +87,13 @@ class Database:
         async with self.connection() as conn, conn.transaction():
             yield conn
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """For what reads a lot and wants it all as of one instant; nothing can be written. Raises Unavailable."""
+        async with self.transaction() as conn:
+            await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield conn
+
     def connections(self) -> dict[str, int]:
         """How many there are, how many of them are free, and how many callers wait for one."""
         stats = self._pool.get_stats()

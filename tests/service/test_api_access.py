@@ -42,6 +42,7 @@ ROUTES = {
     "POST /events/{event_id}/split": WRITE,
     "POST /events/{event_id}/diff": READ,
     "GET /events/{event_id}/occurrences": READ,
+    "GET /events/{event_id}/ledger": READ,
     "GET /occurrences": READ,
     "GET /occurrences/{occurrence_id}": READ,
     "PATCH /occurrences/{occurrence_id}": WRITE,
