@@ -39,6 +39,7 @@ from qhronos.engine.anchor import Anchor
 from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.deliver import Defaults
+from qhronos.engine.fsck import Report, check_all
 from qhronos.engine.recover import Reaper, Rebuilder, Standby, Sweeper
 from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
@@ -153,7 +154,7 @@ class Program:
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
-            stores = await self._open_stores(stack)
+            stores = await _open_stores(self._config, stack)
             services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             readiness = Readiness(stores.database, stores.plan, self._clock)
@@ -187,18 +188,6 @@ class Program:
             self._drained.set()
             for heartbeat in beating:
                 heartbeat.wake.set()
-
-    async def _open_stores(self, stack: AsyncExitStack) -> Stores:
-        config = self._config
-        database = Database(database_url(config.database), config.database.pool_size)
-        await database.open()
-        stack.push_async_callback(database.close)
-        async with database.connection() as conn:
-            await ensure_current(conn)
-            shards = await installation.plan_shards(conn)
-        redis = connect(redis_url(config.redis))
-        stack.push_async_callback(redis.aclose)
-        return Stores(database, Plan(redis, config.redis.prefix, shards), Broadcast(redis, config.redis.prefix))
 
     def _services(self, stack: AsyncExitStack, stores: Stores) -> Iterator[Service]:
         config, clock = self._config, self._clock
@@ -272,6 +261,26 @@ class Program:
         host, port, *_ = self._listener.getsockname()
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
         return f"http://{shown}:{port}"
+
+
+async def check(config: Config, events: int) -> Report:
+    """What `qhronos fsck` finds; see `check_all`."""
+    async with AsyncExitStack() as stack:
+        stores, clock = await _open_stores(config, stack), SystemClock()
+        await Anchor(stores.database, clock).tick()
+        return await check_all(stores, clock, config, events)
+
+
+async def _open_stores(config: Config, stack: AsyncExitStack) -> Stores:
+    database = Database(database_url(config.database), config.database.pool_size)
+    await database.open()
+    stack.push_async_callback(database.close)
+    async with database.connection() as conn:
+        await ensure_current(conn)
+        shards = await installation.plan_shards(conn)
+    redis = connect(redis_url(config.redis))
+    stack.push_async_callback(redis.aclose)
+    return Stores(database, Plan(redis, config.redis.prefix, shards), Broadcast(redis, config.redis.prefix))
 
 
 def _up_config(options: UpOptions, explicit: set[str] | frozenset[str], defaults: Mapping[str, object]) -> Config:

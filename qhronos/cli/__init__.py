@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "dispatcher": ("qhronos.cli.roles:dispatcher", "Run a dispatcher: it performs what is due."),
         "janitor": ("qhronos.cli.roles:janitor", "Run a janitor: it keeps partitions and retention."),
         "migrate": ("qhronos.cli.migrate:migrate", "Bring the database schema up to date."),
+        "fsck": ("qhronos.cli.fsck:fsck", "Check that everything holds that must."),
         "tzdata": ("qhronos.cli.tzdata:tzdata", "Show what new zone rules have moved, or go back to older ones."),
         "config": ("qhronos.cli.config:config", "Check and show the configuration."),
         "version": ("qhronos.cli.version:version", "Print the versions of Qhronos and of its zone data."),

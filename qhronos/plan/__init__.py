@@ -105,6 +105,27 @@ class Plan:
                 pipeline.set(self._key(shard, "epoch"), epoch)
             await pipeline.execute()
 
+    async def planned(self, identities: Sequence[Identity]) -> list[datetime | None]:
+        """For when each is planned; None: it is not. What is in transit is due again when its transit ends."""
+        async with translated():
+            pipeline = self.redis.pipeline(transaction=False)
+            for identity in identities:
+                for name in ("due", "transit"):
+                    pipeline.zscore(self._key(self._shard(identity.event_id), name), member(identity))
+            scores = await pipeline.execute()
+        found = (due if due is not None else transit for due, transit in zip(scores[::2], scores[1::2], strict=True))
+        return [None if score is None else instant(int(score)) for score in found]
+
+    async def planned_before(self, before: datetime, limit: int) -> list[Identity]:
+        """What is planned for an instant before this one, at most `limit` of each shard."""
+        async with translated():
+            pipeline = self.redis.pipeline(transaction=False)
+            for shard in range(self.shards):
+                pipeline.zrange(
+                    self._key(shard, "due"), "-inf", microseconds(before), byscore=True, offset=0, num=limit
+                )
+            return [from_member(raw) for found in await pipeline.execute() for raw in found]
+
     async def ping(self) -> None:
         async with translated():
             await self.redis.ping()
