@@ -1,4 +1,4 @@
-"""Service: keeps the house. Partitions ahead, history that has had its time away, loose ends tied."""
+"""Service: keeps the house. Partitions ahead, history that has had its time away, loose ends tied, ledgers looked at."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.config import Archival, Retention
+from qhronos.engine.ledgerwatch import LedgerWatch
 from qhronos.log import get_logger
 from qhronos.store import Database, upkeep
 
@@ -25,6 +26,7 @@ class Janitor:
         self._clock = clock
         self._retention = retention
         self._archival = archival
+        self._watch = LedgerWatch(database, retention.occurrences)
         self._purged_at: datetime | None = None
         self._dropped_at: datetime | None = None
 
@@ -42,6 +44,7 @@ class Janitor:
         if self._dropped_at is None or now - self._dropped_at >= self._archival.check_period:
             await self._drop_old_days(now)
             self._dropped_at = now
+        await self._watch.look(now)
         return REST
 
     async def _purge(self, now: datetime) -> None:

@@ -55,6 +55,7 @@ FENCED_COMPLETIONS = _counter("fenced_completions", "Settlements that changed no
 RECLAIMED = _counter("reclaimed", "Occurrences taken back from workers that died.")
 REBUILDS = _counter("rebuilds", "Times that the plan was rebuilt from Postgres.")
 SWEEP_RECOVERED = _counter("sweep_recovered", "Overdue occurrences that were missing from the plan.")
+LEDGER_MISSING = _gauge("ledger_missing", "Instants that were promised in the last hours and are not recorded.")
 
 # Where this process stands.
 OVERDUE_SECONDS_MAX = _gauge("overdue_seconds_max", "By how much the oldest free occurrence is overdue.")

@@ -48,6 +48,15 @@ RUN: output.Columns = {
 }
 
 
+LEDGER: output.Columns = {
+    "SCHEDULED": lambda line: when(line["scheduled_at"]),
+    "EXPECTED": lambda line: "yes" if line["expected"] else "no",
+    "STATUS": lambda line: line["status"].replace("_", " "),
+    "ATTEMPTS": lambda line: str(line["attempts"]),
+    "REASON": lambda line: words(line["reason"]),
+}
+
+
 @click.group()
 def event() -> None:
     """Create, list and change events."""
@@ -273,6 +282,25 @@ def diff(*, api: Api, event_id: str, form: str, **said: Any) -> None:
     click.echo(f"{len(answer['kept'])} stay", err=True)
     if not answer["complete"]:
         click.echo("there are more: raise --limit, or name --since and --until", err=True)
+
+
+@event.command()
+@click.argument("event_id")
+@click.option("--since", type=Time(aware=True), metavar="TIME", help="From here on.  [default: a day before --until]")
+@click.option("--until", type=Time(aware=True), metavar="TIME", help="What is before this.  [default: now]")
+@click.option("--limit", "-n", type=int, default=200, show_default=True)
+@click.option("--cursor", help="Where the page before ended.")
+@output.table_or_json
+@uses_api
+def ledger(*, api: Api, event_id: str, form: str, **query: Any) -> int:
+    """Show what an event promised and what is recorded of it; ends with 1 if something is missing."""
+    answer = api.get(f"/events/{segment(event_id)}/ledger", **query)
+    output.page(answer, LEDGER, form)
+    if form == "table":
+        click.echo(
+            f"{answer['expected']} expected, {answer['recorded']} recorded, {answer['missing']} missing", err=True
+        )
+    return 1 if answer["missing"] else 0
 
 
 @event.command()

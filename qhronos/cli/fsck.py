@@ -28,10 +28,10 @@ UNKNOWN = 2
 )
 @output.table_or_json
 def fsck(*, config_path: Path | None, events: int, form: str) -> int:
-    """Check that everything holds that must, in Postgres and between Postgres and the plan.
+    """Check that everything holds that must.
 
-    It only reads, also while everything runs, and takes a while where there is much history. Ends with 0 if nothing is
-    wrong, 1 if something is, 2 if that could not be found out.
+    In Postgres, and between Postgres and the plan in Redis. It only reads, also while everything runs, and takes a while
+    where there is much history. Ends with 0 if nothing is wrong, 1 if something is, 2 if that could not be found out.
     """
     try:
         report = _check(config_path, events)
@@ -60,8 +60,8 @@ def _print(report: Report) -> None:
     for violation in report.violations:
         click.echo(f"{violation.check}: {violation.count} {violation.says}")
         for one in violation.examples:
-            parts = (f"event {one.event_id}", one.scheduled_at and output.when(one.scheduled_at.isoformat()), one.note)
-            click.echo(f"    {'  '.join(filter(None, parts))}")
+            at = output.when(one.scheduled_at.isoformat()) if one.scheduled_at else None
+            click.echo("    " + "  ".join(filter(None, (f"event {one.event_id}", at, one.note))))
         if violation.count > len(violation.examples):
             click.echo("    …")
     wrong = f"{len(report.violations)} of {report.checks} checks failed" if report.violations else "all checks passed"

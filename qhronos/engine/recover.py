@@ -111,7 +111,10 @@ class Sweeper(Recovery):
     async def tick(self) -> float:
         """A page of what is overdue; the next tick goes on from there, so a long backlog is not swept over and over."""
         async with self._stores.database.connection() as conn:
-            page = await pending.overdue(conn, self._clock.now() - OVERDUE_AFTER, self._after, PAGE)
+            now = self._clock.now()
+            page = await pending.overdue(conn, now - OVERDUE_AFTER, self._after, PAGE)
+        if self._after is START:
+            metrics.OVERDUE_SECONDS_MAX.set((now - page[0].fire_at).total_seconds() if page else 0)
         self._after = page[-1] if len(page) == PAGE else START
         found = page + await self._in_lanes()
         added = await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in found)

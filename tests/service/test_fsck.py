@@ -35,9 +35,7 @@ async def event(api, clock):
 
 async def sql(api, clock, event, text):
     async with api.deps.database.connection() as conn:
-        await conn.execute(
-            text, {"now": clock.now(), "other": uuid.uuid4(), "late": clock.now() - LATE}
-        )
+        await conn.execute(text, {"now": clock.now(), "other": uuid.uuid4(), "late": clock.now() - LATE})
 
 
 BROKEN = {

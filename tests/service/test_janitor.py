@@ -4,9 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from qhronos import metrics
 from qhronos.config import Archival, Retention
+from qhronos.engine.ledgerwatch import LedgerWatch
 from qhronos.janitor import Janitor
 from qhronos.store import events, pending
 from tests.fakes import FakeClock
@@ -197,6 +199,68 @@ async def test_the_oldest_overdue_occurrence_is_measured(engine, clock, janitor)
     await janitor.tick()
 
     assert 42 == metrics.OVERDUE_SECONDS_MAX._value.get()
+
+
+@pytest.fixture
+async def hourly(engine, clock):
+    """An event of the last three hours, of which nothing was made."""
+    since = clock.now() - timedelta(hours=3)
+    async with engine.database.connection() as conn:
+        event = await plant_event(
+            conn, since, rrule=["FREQ=HOURLY"], expanded_until=clock.now(), next_expand_at=clock.now()
+        )
+        await conn.execute(
+            "INSERT INTO event_versions (event_id, version, recurrence, policies, tzdata, valid_from)"
+            " SELECT id, version, recurrence, policies, tzdata, created_at FROM events"
+        )
+    return event
+
+
+async def test_what_was_promised_and_is_not_recorded_is_told(engine, clock, janitor, hourly):
+    with capture_logs() as logs:
+        await janitor.tick()
+    told = [(line["event_id"], line["count"]) for line in logs if line["event"] == "ledger.missing"]
+
+    assert [(str(hourly), 3)] == told
+    assert 3 == metrics.LEDGER_MISSING._value.get()
+
+    await execute(engine, "INSERT INTO gaps VALUES (%s, %s, %s, 3, 'why')", hourly, clock.now() - DAY, clock.now())
+    await janitor.tick()
+
+    assert 0 == metrics.LEDGER_MISSING._value.get()
+
+
+async def test_ledgers_are_looked_at_in_turns(engine, clock, janitor, hourly, monkeypatch):
+    monkeypatch.setattr("qhronos.engine.ledgerwatch.EVENTS", 1)
+    async with engine.database.connection() as conn:
+        for _ in range(2):
+            await plant_event(conn, clock.now(), rrule=["FREQ=DAILY"], next_expand_at=clock.now() + DAY)
+    looks = []
+    for _ in range(8):
+        with capture_logs() as logs:
+            await janitor.tick()
+        looks.append(sum(line["event"] == "ledger.missing" for line in logs))
+
+    assert (2, {0, 1}) == (sum(looks), set(looks))
+    assert 3 == metrics.LEDGER_MISSING._value.get()
+
+
+async def test_an_event_that_is_gone_is_not_missed_for_ever(engine, clock, janitor, hourly):
+    await janitor.tick()
+    await execute(engine, "DELETE FROM events")
+    await janitor.tick()
+    await janitor.tick()
+
+    assert 0 == metrics.LEDGER_MISSING._value.get()
+
+
+async def test_an_event_that_is_purged_while_it_is_looked_at_is_passed_over(engine, clock, hourly):
+    watch = LedgerWatch(engine.database, DAY)
+    await execute(engine, "DELETE FROM events")
+
+    await watch._look_at(hourly, clock.now())
+
+    assert {} == watch._this_round
 
 
 async def test_a_long_history_is_purged_batch_by_batch(engine, clock, janitor, monkeypatch):

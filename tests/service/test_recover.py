@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qhronos.config import Scheduler
+from qhronos import metrics
 from qhronos.core.occurrence import Identity
 from qhronos.engine.recover import GRACE, Reaper, Rebuilder, Standby, Sweeper
 from qhronos.errors import Unavailable
@@ -84,6 +85,11 @@ async def test_the_sweeper_alone_finds_what_is_overdue_and_leaves_the_rest(engin
     await Sweeper(engine, clock).tick()
 
     assert [overdue] == await planned(engine, clock.now())
+    assert 2 == metrics.OVERDUE_SECONDS_MAX._value.get()
+
+    clock.advance(-1)
+    await Sweeper(engine, clock).tick()
+    assert 0 == metrics.OVERDUE_SECONDS_MAX._value.get()
 
 
 async def test_paused_rows_are_never_swept(engine, clock):

@@ -342,6 +342,23 @@ def test_a_comparison_shows_what_comes_and_goes_in_order(qhronos, api):
     assert api.answer == json.loads(qhronos("event", "diff", "1", "-o", "json")[1])
 
 
+def test_a_ledger_says_whether_something_is_missing(qhronos, api):
+    line = {"scheduled_at": "2026-03-08T07:30:00Z", "expected": True, "status": "passed_over", "attempts": 0}
+    pagination = {"limit": 5, "next_cursor": None, "has_more": False}
+    api.answer = {"data": [{**line, "reason": "paused"}], "pagination": pagination}
+    api.answer |= {"expected": 1, "recorded": 1, "missing": 0}
+
+    code, out, err = qhronos("event", "ledger", "1", "--since", "2026-03-08T00:00Z", "-n", "5")
+
+    assert (0, "1 expected, 1 recorded, 0 missing\n") == (code, err)
+    assert ["2026-03-08", "07:30:00Z", "yes", "passed", "over", "0", "paused"] == out.splitlines()[1].split()
+    assert "/events/1/ledger?since=2026-03-08T00%3A00%3A00Z&limit=5" == api.seen[0][1]
+
+    api.answer |= {"missing": 1}
+    code, out, _ = qhronos("event", "ledger", "1", "-o", "json")
+    assert (1, api.answer) == (code, json.loads(out))
+
+
 def test_attempts_are_listed_with_what_was_answered(qhronos, api):
     attempt = {
         "attempt": 1,
