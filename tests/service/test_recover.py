@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from qhronos.config import Scheduler
 from qhronos import metrics
+from qhronos.config import Scheduler
 from qhronos.core.occurrence import Identity
 from qhronos.engine.recover import GRACE, Reaper, Rebuilder, Standby, Sweeper
 from qhronos.errors import Unavailable
