@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from qhronos.core.recurrence import STEPS, Recurrence, Steps, spend
@@ -25,6 +25,7 @@ class Promise(NamedTuple):
     sure_from: datetime
     until: datetime | None
     ours: bool  # made by the zone rules that we have
+    shift: timedelta = timedelta()  # how much later than due it acts at most
 
 
 class Expected(NamedTuple):
@@ -104,7 +105,7 @@ def outlook(promises: Sequence[Promise], since: datetime, until: datetime, limit
         made = spend(steps, promise.recurrence, first, last, limit)
         superseded = once and promise.until is not None
         for one in made.instants:
-            sure = once or one.at >= promise.sure_from
+            sure = _stays(promise, one.at) if once else one.at >= promise.sure_from
             found.setdefault(one.at, Expected(one.at, one.wall, sure, promise.ours, superseded))
         if not made.complete:
             covered = min(covered, made.covered)
@@ -114,12 +115,17 @@ def outlook(promises: Sequence[Promise], since: datetime, until: datetime, limit
     return Outlook(tuple(instants), covered)
 
 
+def _stays(promise: Promise, at: datetime) -> bool:
+    """Whether a single instant had begun when its version ended: an edit says anew when it happens."""
+    return promise.until is None or at + promise.shift < promise.until
+
+
 def _joined(promises: Sequence[Promise]) -> Iterator[Promise]:
     """Versions in a row that promise the same, as one."""
     held: Promise | None = None
     for promise in promises:
         if held is not None and (held.recurrence, held.ours) == (promise.recurrence, promise.ours):
-            held = held._replace(until=promise.until)
+            held = held._replace(until=promise.until, shift=max(held.shift, promise.shift))
             continue
         if held is not None:
             yield held

@@ -40,6 +40,7 @@ from qhronos.store.pending import Entry, Open
 
 NO_EVENT = "event not found"
 NOTHING = timedelta()
+UNKNOWN = "its schedule could not be expanded; how many there were is not known"
 
 
 IfMatch: TypeAlias = frozenset[str] | None  # the etags that a change accepts; None: any
@@ -257,6 +258,9 @@ class Changes:
             await self._write(change, recurrence, step)
             room = room - len(step.instants) if step.expanded_until > since else 0
         await pass_over(change, "its schedule was changed")
+        if change.event.status == EventStatus.ERROR and change.event.expanded_until < now:
+            gap = expansion.NewGap(change.event.id, change.event.expanded_until, now, 0, UNKNOWN)
+            await expansion.record_gaps(change.conn, [gap])
 
     async def _look_ahead(self, change: Change, recurrence: Recurrence) -> None:
         """While an event is paused nothing is made of it; it only knows what would come first."""

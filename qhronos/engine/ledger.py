@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from qhronos.config import Config
+from qhronos.core.event import Policies
 from qhronos.core.follow import FAR
 from qhronos.core.ledger import Bounds, Expected, Fate, Line, Outlook, Passed, Promise, account, outlook, unmatched
 from qhronos.core.recurrence import Recurrence, tzdata_version
@@ -118,4 +119,6 @@ def _promise(version: Version, grace: timedelta) -> Promise:
     recurrence = msgspec.json.decode(version.recurrence, type=Recurrence)
     since = version.valid_from - grace if version.version == 1 else version.valid_from
     ours = version.tzdata == tzdata_version()
-    return Promise(recurrence, since, version.valid_from, version.valid_until, ours)
+    policies = msgspec.json.decode(version.policies, type=Policies)
+    shift = timedelta(seconds=policies.flex_window + policies.jitter)
+    return Promise(recurrence, since, version.valid_from, version.valid_until, ours, shift)

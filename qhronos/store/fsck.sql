@@ -67,7 +67,8 @@ ORDER BY event_id, due_at
 LIMIT %(most)s;
 
 -- name: wrong_attempts
--- The number of the last attempt is how many there are, and the last is what the status says.
+-- The number of the last attempt is how many there are, and what is completed was taken. What is replayed may expire: then
+-- it has failed although it was taken once.
 WITH tried AS (
     SELECT event_id, due_at, count(*) AS attempts, max(attempt) AS last,
         (array_agg(outcome ORDER BY attempt DESC))[1] AS outcome
@@ -86,7 +87,6 @@ FROM (
 LEFT JOIN tried AS t USING (event_id, due_at)
 WHERE one.attempt <> coalesce(t.attempts, 0) OR one.attempt <> coalesce(t.last, 0)
     OR (one.status = 'completed' AND t.outcome <> 'delivered')
-    OR (one.status = 'failed' AND t.outcome = 'delivered')
 ORDER BY one.event_id, one.due_at
 LIMIT %(most)s;
 
@@ -110,10 +110,10 @@ ORDER BY p.event_id, p.due_at
 LIMIT %(most)s;
 
 -- name: deleted_but_open
--- What had started when its event was deleted comes to its end; nothing else is left.
+-- What had started when its event was deleted comes to its end, and may have that told; nothing else is left.
 SELECT count(*) OVER () AS total, p.event_id, p.due_at, NULL::text AS note
 FROM pending AS p JOIN events AS e ON e.id = p.event_id
-WHERE e.status = 'deleted' AND p.starts = 0 AND p.fire_at > e.deleted_at
+WHERE e.status = 'deleted' AND p.starts = 0 AND p.fire_at > e.deleted_at AND p.origin <> 'callback'
 ORDER BY p.event_id, p.due_at
 LIMIT %(most)s;
 

@@ -30,6 +30,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 class Version(Struct, frozen=True, kw_only=True):
     version: int
     recurrence: msgspec.Raw
+    policies: msgspec.Raw
     tzdata: str
     valid_from: datetime
     valid_until: datetime | None

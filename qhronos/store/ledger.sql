@@ -9,7 +9,7 @@ WHERE id = %(event_id)s AND (%(scope)s::text[] IS NULL OR tags && %(scope)s::tex
 -- name: list_versions
 -- Those that were valid in the window, and single instants near it, which a version may have made although they were
 -- over. Which local time is near is told without zones.
-SELECT version, recurrence, tzdata, valid_from, valid_until FROM event_versions
+SELECT version, recurrence, policies, tzdata, valid_from, valid_until FROM event_versions
 WHERE event_id = %(event_id)s
     AND (
         (valid_from - %(grace)s::interval < %(until)s AND (valid_until IS NULL OR valid_until > %(since)s))
@@ -38,11 +38,13 @@ SELECT found.*, v.move_to
 FROM (
     SELECT p.event_id, p.due_at,
         CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
-        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at
+        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
+        p.parent, p.callback
     FROM pending AS p
     WHERE p.event_id = %(event_id)s AND p.due_at >= %(since)s AND p.due_at < %(until)s
     UNION ALL
-    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at
+    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at,
+        o.parent, o.callback
     FROM occurrences AS o
     WHERE o.event_id = %(event_id)s AND o.due_at >= %(since)s AND o.due_at < %(until)s
     ORDER BY due_at
@@ -57,12 +59,14 @@ SELECT found.*, NULL::timestamptz AS move_to
 FROM (
     SELECT p.event_id, p.due_at,
         CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
-        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at
+        p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
+        p.parent, p.callback
     FROM pending AS p
     WHERE p.event_id = %(event_id)s AND p.due_at >= %(since)s - %(far)s::interval
         AND p.due_at < %(until)s + %(far)s::interval AND p.wall = ANY(%(walls)b::timestamp[])
     UNION ALL
-    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at
+    SELECT o.event_id, o.due_at, o.status, o.reason, o.origin, o.version, o.attempt, NULL, o.wall, o.finished_at,
+        o.parent, o.callback
     FROM occurrences AS o
     WHERE o.event_id = %(event_id)s AND o.due_at >= %(since)s - %(far)s::interval
         AND o.due_at < %(until)s + %(far)s::interval AND o.wall = ANY(%(walls)b::timestamp[])

@@ -8,10 +8,13 @@ from random import Random
 from typing import Any
 
 from qhronos.config import Scheduler
+from qhronos.core.attempt import Delivered, Failed
+from qhronos.engine.recover import Sweeper
 from qhronos.expander import Expander
 from tests.fakes import FakeClock
 from tests.service.api import Api
-from tests.service.events import create, dispatch, open_of
+from tests.service.engine import Noting, make_dispatcher, settled
+from tests.service.events import HOOK, create, open_of
 
 STEP = 900
 RULES = (
@@ -24,6 +27,15 @@ RULES = (
     {"every": "25m"},
     None,
 )
+POLICIES: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    {"overlap": "skip"},
+    {"ordering_key": "one"},
+    {"flex_window": 900, "jitter": 60},
+    {"expires_after": 600, "retry": {"max_attempts": 2, "backoff": [1]}},
+    {"on_success": {"type": "webhook", "params": {"url": HOOK}}},
+)
 ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 
 
@@ -34,6 +46,7 @@ class Lives:
         self.api = api
         self.clock = clock
         self.random = Random(seed)  # noqa: S311 - a test's
+        self.sweeper = Sweeper(api.deps.changes.stores, clock)
         self.expander = Expander(api.deps.changes.stores, clock, Scheduler())
         self.events: list[dict[str, Any]] = []
 
@@ -43,17 +56,36 @@ class Lives:
             self.clock.advance(self.random.choice((STEP, STEP, STEP + 0.25)))
             if self.random.random() < 0.9:  # at times the expanders are behind
                 await expand(self.expander)
-            await dispatch(self.api, self.clock)
+            await self.work()
             for event in list(self.events):
                 if self.random.random() < 0.3:
                     await self.change(event)
         await expand(self.expander)
 
+    async def start(self, count: int) -> None:
+        stores = self.api.deps.changes.stores
+        await stores.plan.mark_whole(range(stores.plan.shards), "test")
+        for _ in range(count):
+            await self.begin()
+
     async def begin(self) -> None:
         start = self.clock.now() + timedelta(minutes=self.random.choice((-90, 0, 10, 100)))
         said = {"schedule": self.random.choice(RULES), "timezone": self.random.choice(ZONES)}
         misfire = {"policy": self.random.choice(("fire_all", "fire_latest", "skip")), "catchup_window": 7200}
-        self.events.append(await create(self.api, start_time=start.isoformat(), misfire=misfire, **said))
+        policies = self.random.choice(POLICIES)
+        made = await create(self.api, start_time=start.isoformat(), misfire=misfire, **said, **policies)
+        self.events.append(made)
+
+    async def work(self) -> None:
+        """A dispatcher delivers what is due; some of it fails, to be tried again later."""
+        noting = Noting()
+        noting.answer = lambda _: Delivered() if self.random.random() < 0.8 else Failed(reason="no")
+        dispatcher = make_dispatcher(self.api.deps.changes.stores, self.clock, noting)
+        for _ in range(3):  # some wait for their turn
+            await self.sweeper.tick()
+            await dispatcher.tick()
+            await settled(dispatcher)
+        await dispatcher.drain()
 
     async def change(self, event: dict[str, Any]) -> None:  # noqa: C901 - a list of what can be done
         """What is refused is part of it."""

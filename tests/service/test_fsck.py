@@ -146,8 +146,7 @@ async def test_what_mends_itself_meanwhile_is_no_violation(api, clock, event):
 async def test_a_busy_system_is_clean(api, clock, seed):
     """Retries that wait, paused, moved, skipped, replayed and split ones, and requests under way."""
     lives = Lives(api, clock, seed)
-    for _ in range(5):
-        await lives.begin()
+    await lives.start(5)
     await lives.live(5 * 3600)
     await create(api, name="fails")
     await create(api, name="under way", start_time=(clock.now() + timedelta(seconds=5)).isoformat())

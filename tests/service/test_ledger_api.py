@@ -16,8 +16,7 @@ HOUR = timedelta(hours=1)
 @pytest.mark.parametrize("seed", range(2))
 async def test_nothing_is_missing_whatever_becomes_of_an_event(api, clock, seed):
     lives, began = Lives(api, clock, seed), clock.now()
-    for _ in range(5):
-        await lives.begin()
+    await lives.start(5)
     await lives.live(6 * 3600)
     until = clock.now() + HOUR
 
@@ -31,8 +30,7 @@ async def test_nothing_is_missing_whatever_becomes_of_an_event(api, clock, seed)
 @pytest.mark.parametrize("seed", range(1))
 async def test_a_row_that_is_taken_out_of_the_ledger_is_missed(api, clock, seed):
     lives, began = Lives(api, clock, seed), clock.now()
-    for _ in range(5):
-        await lives.begin()
+    await lives.start(5)
     await lives.live(5 * 3600)
     until = clock.now() + HOUR
     found = [one for one in await lines_of(api, lives.events, began, until) if one[1]["id"] and one[1]["expected"]]
@@ -108,6 +106,19 @@ async def test_what_was_passed_over_is_recorded_with_its_reason(api, clock):
     ]
     assert [("2026-03-01T13:00:00Z", 2, reason)] == [picked(gap, "since", "count", "reason") for gap in ledger["gaps"]]
     assert (5, 5, 0) == counts(ledger)
+
+
+async def test_what_a_quarantined_rule_had_is_passed_over_when_it_is_mended(api, clock):
+    event = await create(api, schedule="FREQ=MINUTELY;INTERVAL=30")
+    await dispatch(api, clock)
+    await execute(api, "UPDATE events SET status = 'error', next_expand_at = NULL")
+    clock.advance(7200)
+    await api.patch(f"/events/{event['id']}", {"schedule": "FREQ=DAILY"})
+
+    ledger = await ledger_of(api, event)
+
+    assert (5, 0) == picked(ledger, "expected", "missing")
+    assert [0] == [gap["count"] for gap in ledger["gaps"]]
 
 
 async def test_what_runs_besides_the_schedule_is_listed_and_not_expected(api, clock):
