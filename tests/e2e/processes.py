@@ -115,6 +115,14 @@ class Up:
         words = [shlex.split(line.removeprefix("export ")) for line in process.lines if line.startswith("export ")]
         return dict(word.split("=", 1) for (word,) in words)
 
+    async def violations(self, events: int = 1000) -> list[str]:
+        """What `qhronos fsck` finds, also in the ledgers of so many events."""
+        joining = await self.environment()
+        async with started(*QHRONOS, "fsck", "--events", str(events), env=joining) as process:
+            code = await process.ended()
+        assert code in (0, 1), process.lines
+        return process.lines if code else []
+
     async def close(self) -> None:
         await self._client.close()
 

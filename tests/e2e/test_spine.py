@@ -82,9 +82,11 @@ async def test_sigkill_of_everything_and_a_restart_lose_nothing(tmp_path, receiv
         os.killpg(running.process.pid, signal.SIGKILL)
         await running.process.end()
 
-    async with up(home):
+    async with up(home) as running:
         requests = await receiver.wait_for(20, within=30)
+        violations = await running.violations()
 
+    assert [] == violations
     assert Counter(ids) == Counter(json.loads(request.body)["event_id"] for request in requests)
 
 
@@ -136,7 +138,9 @@ async def test_events_of_many_callers_all_arrive_though_a_dispatcher_is_killed(t
             victim.kill()
             await until(lambda: arrived(receiver, count), within=120)
             await until(lambda: nothing_open(running), within=60)
+            violations = await running.violations()
 
+    assert [] == violations
     by_event = Counter(json.loads(request.body)["event_id"] for request in receiver.requests)
     occurrences = {(json.loads(r.body)["event_id"], r.headers["webhook-id"]) for r in receiver.requests}
     assert ids == set(by_event)
