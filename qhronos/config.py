@@ -83,6 +83,10 @@ class Hmac(Section, frozen=True):
     default_secret: Secret = None  # signs the deliveries of events that bring no secret of their own
 
 
+class AtRest(Section, frozen=True):
+    keys: Secrets = ()  # seal what is stored of secrets: 32 random bytes in base64 each, the newest first
+
+
 class Scheduler(Section, frozen=True):
     look_ahead_duration: Interval = timedelta(hours=1)  # how far ahead occurrences are written and planned
     expansion_interval: Interval = timedelta(seconds=5)  # the longest rest of the expander
@@ -134,6 +138,7 @@ class Config(Section, frozen=True):
     redis: Redis = Redis()
     auth: Auth = Auth()
     hmac: Hmac = Hmac()
+    secrets: AtRest = AtRest()
     scheduler: Scheduler = Scheduler()
     retention: Retention = Retention()
     archival: Archival = Archival()

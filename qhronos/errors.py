@@ -15,6 +15,7 @@ QhronosError
 ├── Unavailable             a store is away; the run loop waits, the API answers 503
 │   └── Contended           it is there, but this statement lost to others; trying again makes sense
 ├── ConfigError             the process must not start like this
+├── Locked                  a stored secret cannot be opened, or one that is given cannot be sealed
 └── Unreachable             an endpoint could not be talked to (http/); actions turn it into an outcome
 
 All else is a bug: it travels to the top and is logged there once, with its traceback.
@@ -80,6 +81,10 @@ class Contended(Unavailable): ...
 
 
 class ConfigError(QhronosError): ...
+
+
+class Locked(QhronosError):
+    """Says why, and tells neither secret nor key."""
 
 
 class Unreachable(QhronosError):

@@ -8,7 +8,9 @@ from datetime import datetime
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.config import Archival, Retention
+from qhronos.core.vault import Vault
 from qhronos.engine.ledgerwatch import LedgerWatch
+from qhronos.engine.sealing import Sealing
 from qhronos.log import get_logger
 from qhronos.store import Database, upkeep
 
@@ -20,13 +22,17 @@ log = get_logger()
 class Janitor:
     name = "janitor"
 
-    def __init__(self, database: Database, clock: Clock, retention: Retention, archival: Archival) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, retention: Retention, archival: Archival, vault: Vault
+    ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._clock = clock
         self._retention = retention
         self._archival = archival
         self._watch = LedgerWatch(database, retention.occurrences)
+        self._sealing = Sealing(database, vault)
+        self._sealed_at: datetime | None = None
         self._purged_at: datetime | None = None
         self._dropped_at: datetime | None = None
 
@@ -39,6 +45,8 @@ class Janitor:
                 return REST
             await upkeep.make_days_ahead(conn, now)
             await upkeep.tidy(conn, now)
+        if self._sealed_at is None or now - self._sealed_at >= self._retention.cleanup_interval:
+            await self._seal(now)
         if self._purged_at is None or now - self._purged_at >= self._retention.cleanup_interval:
             await self._purge(now)
         if self._dropped_at is None or now - self._dropped_at >= self._archival.check_period:
@@ -46,6 +54,15 @@ class Janitor:
             self._dropped_at = now
         await self._watch.look(now)
         return REST
+
+    async def _seal(self, now: datetime) -> None:
+        """A page of what is stored of secrets; what it leaves is for the next tick."""
+        page = await self._sealing.proceed(now)
+        self._sealed_at = now if page.is_last else None
+        if page.renewed:
+            log.info("secrets.renewed", count=page.renewed)
+        for event_id, reason in page.locked:
+            log.error("secrets.locked", event_id=str(event_id), error=reason)
 
     async def _purge(self, now: datetime) -> None:
         """A batch; what it leaves is for the next tick."""

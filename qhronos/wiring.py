@@ -32,6 +32,7 @@ from qhronos.core.ratelimit import limit_of
 from qhronos.core.recurrence import tzdata_version
 from qhronos.core.retry import Backoff, Retry
 from qhronos.core.signing import check_secret
+from qhronos.core.vault import MAKE_ONE, Vault
 from qhronos.dispatcher import Dispatcher
 from qhronos.embedded import Embedded
 from qhronos.embedded.supervisor import Supervisor
@@ -53,10 +54,15 @@ from qhronos.plan.ratelimit import Limiter
 from qhronos.redis_link import connect
 from qhronos.resumer import Resumer
 from qhronos.service import Service, run
-from qhronos.store import Database, installation
+from qhronos.store import Database, installation, secrets
 from qhronos.store.migrate import ensure_current, migrate
 
 ROLES = ("api", "expander", "dispatcher", "janitor")
+KEEPERS = frozenset({"api", "dispatcher", "janitor"})  # of secrets
+KEYLESS = (
+    "events have secrets, and secrets.keys is not set; set it to the keys that they were sealed with, "
+    f"or after an upgrade, when none is sealed yet, to a new one ({MAKE_ONE})"
+)
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 logger = log.get_logger()
@@ -69,6 +75,7 @@ class UpOptions(Struct, frozen=True, kw_only=True):
     master_token: str
     jwt_secret: str
     default_secret: str
+    secrets_key: str  # seals what is stored of secrets
     weak_master: bool = False  # typed on the command line, for a try
     roles: tuple[str, ...] = ROLES
     config_path: Path | None = None
@@ -90,6 +97,7 @@ def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
         "auth.master_token": options.master_token,
         "auth.jwt_secret": options.jwt_secret,
         "hmac.default_secret": options.default_secret,
+        "secrets.keys": [options.secrets_key],
         "http.egress_allow": list(LOOPBACK),
     }
     with ExitStack() as stack:
@@ -154,7 +162,7 @@ class Program:
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
-            stores = await _open_stores(self._config, stack)
+            stores = await _open_stores(self._config, self._roles, stack)
             services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             readiness = Readiness(stores.database, stores.plan, self._clock)
@@ -199,7 +207,12 @@ class Program:
         if "dispatcher" in self._roles:
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
             yield Dispatcher(
-                stores, worker, actions.performer(self._client(stack)), _defaults(config), clock, config.scheduler
+                stores,
+                worker,
+                actions.performer(self._client(stack)),
+                _defaults(config, stores.vault),
+                clock,
+                config.scheduler,
             )
             yield Heartbeat(worker)
             yield Reaper(stores, clock)
@@ -207,7 +220,7 @@ class Program:
             yield Sweeper(stores, clock)
             yield Standby(stores, clock, config.scheduler)
         if "janitor" in self._roles:
-            yield Janitor(stores.database, clock, config.retention, config.archival)
+            yield Janitor(stores.database, clock, config.retention, config.archival, stores.vault)
             yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)
 
     def _client(self, stack: AsyncExitStack) -> Client:
@@ -266,21 +279,25 @@ class Program:
 async def check(config: Config, events: int) -> Report:
     """What `qhronos fsck` finds; see `check_all`."""
     async with AsyncExitStack() as stack:
-        stores, clock = await _open_stores(config, stack), SystemClock()
+        stores, clock = await _open_stores(config, (), stack), SystemClock()
         await Anchor(stores.database, clock).tick()
         return await check_all(stores, clock, config, events)
 
 
-async def _open_stores(config: Config, stack: AsyncExitStack) -> Stores:
+async def _open_stores(config: Config, roles: Sequence[str], stack: AsyncExitStack) -> Stores:
+    vault = Vault.read(config.secrets.keys)
     database = Database(database_url(config.database), config.database.pool_size)
     await database.open()
     stack.push_async_callback(database.close)
     async with database.connection() as conn:
         await ensure_current(conn)
+        if vault.is_empty and KEEPERS.intersection(roles) and await secrets.are_there(conn):
+            raise ConfigError(KEYLESS)
         shards = await installation.plan_shards(conn)
     redis = connect(redis_url(config.redis))
     stack.push_async_callback(redis.aclose)
-    return Stores(database, Plan(redis, config.redis.prefix, shards), Broadcast(redis, config.redis.prefix))
+    plan, broadcast = Plan(redis, config.redis.prefix, shards), Broadcast(redis, config.redis.prefix)
+    return Stores(database, plan, broadcast, vault)
 
 
 def _up_config(options: UpOptions, explicit: set[str] | frozenset[str], defaults: Mapping[str, object]) -> Config:
@@ -300,7 +317,7 @@ def _configure_log(config: Config) -> None:
     log.configure(**{name: getattr(settings, name) for name in settings.__struct_fields__})
 
 
-def _defaults(config: Config) -> Defaults:
+def _defaults(config: Config, vault: Vault) -> Defaults:
     secret = config.hmac.default_secret
     if not secret:
         raise ConfigError(
@@ -308,7 +325,7 @@ def _defaults(config: Config) -> Defaults:
         )
     check_secret(secret)
     base = config.dispatch_retry_backoff / timedelta(seconds=1)
-    return Defaults(Retry(max_attempts=config.dispatch_max_retries, backoff=Backoff(base=base)), secret)
+    return Defaults(Retry(max_attempts=config.dispatch_max_retries, backoff=Backoff(base=base)), secret, vault)
 
 
 def _check_roles(roles: Sequence[str]) -> None:

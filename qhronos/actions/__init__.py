@@ -9,11 +9,11 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 from msgspec import Struct
 
-from qhronos.actions import apicall, webhook
+from qhronos.actions import apicall, hidden, webhook
 from qhronos.actions.base import Means, Performs
 from qhronos.core.attempt import Delivery, Failed, Outcome, Refused
 from qhronos.errors import Invalid
-from qhronos.http import Client, Egress
+from qhronos.http import Client, Egress, url
 from qhronos.http.guard import vet_url
 
 Action: TypeAlias = apicall.ApiCall | webhook.Webhook
@@ -69,6 +69,21 @@ def decode(stored: bytes | msgspec.Raw) -> Action:
         return _stored.decode(stored)
     except msgspec.ValidationError as error:
         raise Invalid(f"cannot read the stored action: {error}", field="action") from error
+
+
+def conceal(action: Action) -> tuple[Action, dict[str, str | None]]:
+    """The action as it is stored and shown, and the values of its secret headers; None for one that is to stay."""
+    shown, values = hidden.conceal(action.params.headers)
+    if not values:
+        return action, {}
+    params = msgspec.structs.replace(action.params, headers=shown)
+    return msgspec.structs.replace(action, params=params), values
+
+
+def origin_of(stored: bytes | msgspec.Raw) -> tuple[str, str, int]:
+    """To whom it speaks: scheme, host and port. Raises Invalid."""
+    parsed = url.parse(decode(stored).params.url)
+    return parsed.scheme, parsed.host, parsed.port
 
 
 def performer(http: Client) -> Perform:

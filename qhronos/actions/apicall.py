@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from qhronos.actions import endpoint
+from qhronos.actions import endpoint, hidden
 from qhronos.actions.base import Means
 from qhronos.core.attempt import Delivery, Outcome
 from qhronos.errors import Invalid
@@ -25,7 +25,7 @@ Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OP
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     method: Method
     url: str
-    headers: dict[str, str] = {}
+    headers: hidden.Given = {}
     body: msgspec.Raw | UnsetType = UNSET  # a string is sent as it is, anything else as JSON
     success: Annotated[tuple[int | str, ...], Meta(min_length=1, max_length=20)] = ("2xx",)
 
@@ -45,7 +45,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
         if not self.params.url:
             raise Invalid("URL is required for apicall action params", field=f"{field}.url")
         vet_url(self.params.url, egress, f"{field}.url")
-        headers.check(self.params.headers, f"{field}.headers")
+        hidden.check(self.params.headers, f"{field}.headers")
         if self.params.body is not UNSET:
             _vet_body(self.params.body, f"{field}.body")
         for index, code in enumerate(self.params.success):
@@ -57,7 +57,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
         request = Request(
             method=self.params.method,
             url=self.params.url,
-            headers=endpoint.merge(own, self.params.headers),
+            headers=endpoint.merge(own, hidden.reveal(self.params.headers, delivery.header_secrets)),
             body=body,
             timeout=delivery.timeout.total_seconds(),
         )

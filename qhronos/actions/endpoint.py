@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from qhronos import __version__
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
+from qhronos.core.scrub import scrub
 from qhronos.errors import Unreachable
 from qhronos.http import Client, Request, Response, headers
 from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
 LONGEST_EXCERPT = 4096  # bytes
-MASK = "[secret]"
 # Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
 LATER = frozenset({408, 425, 429})
 
@@ -46,13 +46,14 @@ async def deliver(http: Client, request: Request, delivery: Delivery, takes: Cal
     try:
         response = await http.send(request)
     except Unreachable as error:
-        return Refused(reason=str(error)) if error.kind == "egress" else Failed(reason=str(error))
+        reason = scrub(str(error), delivery.confidential)
+        return Refused(reason=reason) if error.kind == "egress" else Failed(reason=reason)
     return judge(response, delivery, takes)
 
 
 def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool]) -> Outcome:
     status = response.status
-    text = excerpt(response.body, delivery.secrets)
+    text = excerpt(response.body, delivery.confidential, cut=response.truncated)
     if takes(status):
         return Delivered(status_code=status, excerpt=text)
     if status in LATER or status >= 500:
@@ -61,16 +62,12 @@ def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool]) 
     return Refused(reason=_reason(status), status_code=status, excerpt=text)
 
 
-def excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
+def excerpt(body: bytes, secrets: tuple[str, ...], *, cut: bool = False) -> str:
     """The first of a body as text that can be stored and shown. It holds no NUL and none of the secrets."""
     if not body:
         return ""
-    text = body.decode(errors="replace").replace("\0", "")
-    keys = sorted([secret.removeprefix("whsec_") for secret in secrets], key=len, reverse=True)
-    for key in keys:  # before the cut, or half a secret could stay
-        text = text.replace(key, MASK)
-    if any(key in text for key in keys):
-        return ""  # a mask and its neighbours spell a secret again
+    # Before the cut, or half a secret could stay.
+    text = scrub(body.decode(errors="replace").replace("\0", ""), secrets, cut=cut)
     return text.encode()[:LONGEST_EXCERPT].decode(errors="ignore")
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
 
-from qhronos.actions import endpoint
+from qhronos.actions import callback, endpoint, hidden
 from qhronos.actions.base import Means
 from qhronos.core.attempt import Delivery, Outcome
-from qhronos.core.signing import sign
+from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request, headers
+from qhronos.http import Egress, Request
 from qhronos.http.guard import vet_url
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
@@ -20,7 +20,8 @@ OWN = (endpoint.AGENT, ("content-type", "application/json"))
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     url: str
-    headers: dict[str, str] = {}
+    headers: hidden.Given = {}
+    envelope: Literal["event", "callback"] = "event"  # what the body looks like, and which further headers sign it
 
 
 class Payload(Struct):
@@ -54,16 +55,21 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         if not self.params.url:
             raise Invalid("URL is required for webhook action params", field=f"{field}.url")
         vet_url(self.params.url, egress, f"{field}.url")
-        headers.check(self.params.headers, f"{field}.headers")
+        hidden.check(self.params.headers, f"{field}.headers")
+        if self.params.envelope == "callback":
+            callback.check(self.params.headers, f"{field}.headers")
 
     async def perform(self, delivery: Delivery, means: Means) -> Outcome:
-        body = _encode(_payload(delivery))
+        is_callback = self.params.envelope == "callback"
+        body = callback.body_of(delivery) if is_callback else _encode(_payload(delivery))
         own = OWN + endpoint.identity(delivery)
         signed = sign(delivery.secrets, delivery.occurrence_id, delivery.now, body)
+        if is_callback:
+            signed += sign_callback(delivery.secrets, delivery.occurrence_id, delivery.now, body)
         request = Request(
             method="POST",
             url=self.params.url,
-            headers=endpoint.merge(own, self.params.headers) + signed,
+            headers=endpoint.merge(own, hidden.reveal(self.params.headers, delivery.header_secrets)) + signed,
             body=body,
             timeout=delivery.timeout.total_seconds(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -78,6 +79,10 @@ ConcurrencyLimit = Annotated[
 OrderingKey = Annotated[
     LaneKey, Meta(description="Of all events with this key one occurrence after the other, in the order of instants.")
 ]
+SecretOverlap = Annotated[
+    float,
+    Meta(ge=0, le=604_800, description="Seconds for which what signed before signs as well; a day if left out."),
+]
 
 
 class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +102,7 @@ class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: Metadata | UnsetType = UNSET
     tags: Tags | UnsetType | None = UNSET
     hmac_secret: Secret | UnsetType | None = UNSET
+    hmac_secret_overlap: SecretOverlap | UnsetType | None = UNSET
     retry: Retry | UnsetType | None = UNSET
     misfire: Misfire | UnsetType | None = UNSET
     overlap: Overlap | UnsetType | None = UNSET
@@ -136,6 +142,7 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         check_secret(body.hmac_secret)
     if not isinstance(body.schedule, UnsetType | None):
         encode_bounded(body.schedule, "schedule")
+    action, header_secrets = _action(body, egress)
     return Fields(
         name=getattr(body, "name", UNSET),
         description="" if body.description is None else body.description,
@@ -147,10 +154,12 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         subdaily=body.subdaily,
         business=UNSET if isinstance(body.calendars, UnsetType) else snapshot(body.calendars or (), known),
         roll=body.roll,
-        action=_action(body, egress),
+        action=action,
+        header_secrets=header_secrets,
         metadata=_metadata(body.metadata),
         tags=_tags(body.tags),
         hmac_secret=body.hmac_secret,
+        hmac_secret_overlap=body.hmac_secret_overlap,
         most=body.max_occurrences,
         policies={name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET}
         | {
@@ -200,14 +209,16 @@ def encode_bounded(value: object, field: str) -> msgspec.Raw:
     return msgspec.Raw(encoded)
 
 
-def _action(body: Said, egress: Egress) -> msgspec.Raw | UnsetType:
+def _action(body: Said, egress: Egress) -> tuple[msgspec.Raw | UnsetType, Mapping[str, str | None] | UnsetType]:
+    """As it is stored, and the values of its secret headers, which are kept apart."""
     if body.action is not UNSET and bytes(body.action) != b"null":
-        return msgspec.Raw(actions.encode(actions.parse(body.action, egress)))
+        action, values = actions.conceal(actions.parse(body.action, egress))
+        return msgspec.Raw(actions.encode(action)), values
     if isinstance(body.webhook, str):
-        return msgspec.Raw(actions.encode(actions.from_legacy(body.webhook, egress)))
+        return msgspec.Raw(actions.encode(actions.from_legacy(body.webhook, egress))), {}
     if body.action is not UNSET:
         raise Invalid(NO_ACTION, field="action")
-    return UNSET
+    return UNSET, UNSET
 
 
 def _metadata(metadata: object) -> msgspec.Raw | UnsetType:

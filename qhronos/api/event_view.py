@@ -45,6 +45,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw
     tags: tuple[str, ...]
     has_hmac_secret: bool
+    hmac_overlap_until: Annotated[datetime | None, Meta(description="Until then what signed before signs as well.")]
     retry: Annotated[Retry | None, Meta(description="Null: as the service is configured.")]
     misfire: Misfire
     overlap: Overlap
@@ -96,6 +97,7 @@ def view_of(event: Event) -> EventView:
         metadata=event.metadata,
         tags=tuple(event.tags),
         has_hmac_secret=event.has_hmac_secret,
+        hmac_overlap_until=event.hmac_overlap_until,
         max_occurrences=most_of(recurrence),
         **{name: getattr(policies, name) for name in policies.__struct_fields__},
         status=EventStatus(event.status),

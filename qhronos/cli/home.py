@@ -2,10 +2,11 @@
 
     token         the master token, made once
     secrets.json  what signs tokens and deliveries, made once
+    secrets.key   what seals the secrets of events, made once; without it they are lost
     env.json      while `up` runs: every variable that another process needs to join it
     url           while `up` runs: where its API listens
 
-The first three are readable for their owner alone. `up` keeps env.json locked, so one that a killed `up` left behind is seen as such.
+The first four are readable for their owner alone. `up` keeps env.json locked, so one that a killed `up` left behind is seen as such.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Secrets(NamedTuple):
     master_token: str
     jwt_secret: str
     hmac_secret: str
+    key: str
 
 
 def data_dir() -> Path:
@@ -45,7 +47,8 @@ def kept_secrets(home: Path) -> Secrets:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         token = _kept(home / "token", lambda: secrets.token_urlsafe(32) + "\n")
         signing = json.loads(_kept(home / "secrets.json", _new_signing_secrets))
-        return Secrets(token.strip(), signing["jwt_secret"], signing["hmac_secret"])
+        key = _kept(home / "secrets.key", lambda: base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+        return Secrets(token.strip(), signing["jwt_secret"], signing["hmac_secret"], key.strip())
     except OSError as error:
         raise ConfigError(f"cannot use {home} as data directory: {error.strerror}; choose one by --data-dir") from error
     except (ValueError, KeyError) as error:

@@ -63,6 +63,7 @@ def up(
         master_token=secrets.master_token,
         jwt_secret=secrets.jwt_secret,
         default_secret=secrets.hmac_secret,
+        secrets_key=secrets.key,
         weak_master=True,
         roles=named,
         config_path=config_path,

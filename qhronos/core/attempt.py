@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
@@ -22,8 +23,17 @@ class Delivery(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw
     tags: tuple[str, ...]
     secrets: tuple[str, ...]  # to sign with; the first is the newest
+    header_secrets: Mapping[str, str] = {}  # values of headers, by their names in lower case
     timeout: timedelta  # everything, from name lookup to the last byte, ends within it
     now: datetime  # stamps the signature
+
+    @property
+    def confidential(self) -> tuple[str, ...]:
+        """All that must not come back in an answer, an error or a log line."""
+        return (*self.secrets, *self.header_secrets.values())
+
+    def __repr__(self) -> str:
+        return f"Delivery({self.occurrence_id}, attempt {self.attempt})"
 
 
 class Delivered(Struct, frozen=True, kw_only=True):

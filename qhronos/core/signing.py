@@ -25,6 +25,9 @@ ID = "webhook-id"
 TIMESTAMP = "webhook-timestamp"
 SIGNATURE = "webhook-signature"
 FIRST_SIGNATURE = "x-qhronos-signature"
+TASK_ID = "x-task-id"
+TASK_TIMESTAMP = "x-timestamp"
+TASK_SIGNATURE = "x-signature"
 
 
 def check_secret(text: str, field: str = "hmac_secret") -> None:
@@ -51,6 +54,14 @@ def sign(secrets: Sequence[str], message_id: str, now: datetime, body: bytes) ->
         return name
     signatures = " ".join([_standard(secret, message_id, timestamp, body) for secret in secrets])
     return (*name, (SIGNATURE, signatures), (FIRST_SIGNATURE, _first(secrets[0], body)))
+
+
+def sign_callback(secrets: Sequence[str], task_id: str, now: datetime, body: bytes) -> Headers:
+    """The further headers of a callback. One signature has room for one secret, the newest, with the text as its key;
+    it is over the digits of the timestamp and the body, one after the other."""
+    timestamp = str(int(now.timestamp()))
+    name = ((TASK_ID, task_id), (TASK_TIMESTAMP, timestamp))
+    return (*name, *((TASK_SIGNATURE, f"sha256={_first(secret, timestamp.encode() + body)}") for secret in secrets[:1]))
 
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> None:

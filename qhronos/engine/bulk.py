@@ -38,7 +38,7 @@ async def _write_new(
 ) -> tuple[list[Entry], list[int]]:
     """What was opened, and the places of those whose key is taken, by an event or by one before them in the list."""
     first, _, _ = distinct(creations)  # none carries a request of its own
-    results, opened = await write(conn, first, machinery.clock)
+    results, opened = await write(conn, first, machinery.clock, machinery.stores.vault)
     left = [place for place, creation in enumerate(creations) if results.get(creation.id) is not Created.DONE]
     return opened, left
 

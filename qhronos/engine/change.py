@@ -30,9 +30,10 @@ from qhronos.engine.expand import open_rows
 from qhronos.engine.follow import follow_one
 from qhronos.engine.notify import announce, recall
 from qhronos.engine.overrides import reapply
+from qhronos.engine.secrets import Given, seal_edit
 from qhronos.engine.stores import Stores
 from qhronos.errors import Conflict, Invalid, NotFound, Outdated
-from qhronos.store import Connection, audit, changes, events, expansion, idempotency, pending
+from qhronos.store import Connection, audit, changes, events, expansion, idempotency, pending, secrets
 from qhronos.store.changes import Changed
 from qhronos.store.events import Event
 from qhronos.store.idempotency import Answer, Request
@@ -165,15 +166,21 @@ class Changes:
 
     async def apply(self, change: Change, fields: Fields) -> None:
         """An edit. Only another recurrence moves instants; everything else binds what is open to the new version."""
-        conn, event_id, now = change.conn, change.event.id, change.now
+        before, now = change.event, change.now
         # In a thread: a hostile rule may use up its whole step budget.
-        merged, recurrence = await asyncio.to_thread(merge, change.event, fields, now, self.min_period)
+        merged, recurrence = await asyncio.to_thread(merge, before, fields, now, self.min_period)
         dropped = await self.become(change, merged, recurrence)
-        if not isinstance(fields.hmac_secret, msgspec.UnsetType):
-            await events.set_secret(conn, event_id, fields.hmac_secret)
+        await self.keep_secrets(change, before, fields.secrets)
         details = {"overrides_dropped": dropped} if dropped else {}
         await change.record("event.updated", version=merged.version, fields=fields.given(), **details)
         await change.save()
+
+    async def keep_secrets(self, change: Change, before: Event, given: Given) -> None:
+        """Write what was said of secrets; the rest of them stays. Raises Invalid and Conflict."""
+        if not given.is_nothing:
+            sealed = await secrets.get(change.conn, change.event.id)
+            actions = before.action, change.event.action
+            await secrets.put(change.conn, [seal_edit(self.stores.vault, sealed, given, *actions, change.now)])
 
     async def become(self, change: Change, merged: Event, recurrence: Recurrence | None) -> list[datetime]:
         """The held event in its next version, with `recurrence` if that is another: which instants were changed by hand

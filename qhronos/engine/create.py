@@ -12,12 +12,14 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from qhronos.clock import Clock
+from qhronos.core.vault import Vault
 from qhronos.engine.draft import Prepared
 from qhronos.engine.group import GroupCommit
 from qhronos.engine.notify import announce
+from qhronos.engine.secrets import seal_new
 from qhronos.engine.stores import Stores
 from qhronos.errors import Contended, Invalid, QhronosError
-from qhronos.store import Connection, audit, events, expansion, idempotency, pending
+from qhronos.store import Connection, audit, events, expansion, idempotency, pending, secrets
 from qhronos.store.idempotency import MISUSED, Answer, Request
 from qhronos.store.pending import Entry
 
@@ -72,7 +74,7 @@ class Creator:
         while left:
             first, again, taken = distinct(left)
             async with self._stores.database.transaction() as conn:
-                written, opened = await write(conn, first, self._clock)
+                written, opened = await write(conn, first, self._clock, self._stores.vault)
             await announce(self._stores, opened, self._clock.now())
             results |= written | dict.fromkeys((creation.id for creation in taken), Created.KEY_TAKEN)
             left = again
@@ -80,15 +82,19 @@ class Creator:
 
 
 async def write(
-    conn: Connection, creations: Sequence[Creation], clock: Clock
+    conn: Connection, creations: Sequence[Creation], clock: Clock, vault: Vault
 ) -> tuple[dict[UUID, Result], list[Entry]]:
-    """All of them in the caller's transaction: the result for each, and the occurrences opened. See `distinct`."""
+    """All of them in the caller's transaction: the result for each, and the occurrences opened. See `distinct`.
+
+    Raises Invalid for what no secret can be sealed or found of."""
     results: dict[UUID, Result] = {}
     fresh = await _claim_keys(conn, creations, results, clock)
-    made = await events.insert(conn, [creation.prepared.new for creation in fresh])
+    made = await events.insert(conn, [creation.prepared.event for creation in fresh])
     taken = [creation for creation in fresh if creation.id not in made]
     await idempotency.release(conn, [creation.request for creation in taken if creation.request])
     fresh = [creation for creation in fresh if creation.id in made]
+    sealed = [seal_new(vault, creation.id, creation.prepared.secrets) for creation in fresh]
+    await secrets.put(conn, [row for row in sealed if row])
     opened = await pending.insert(conn, [row for creation in fresh for row in creation.prepared.rows])
     await expansion.record_gaps(conn, [creation.prepared.gap for creation in fresh if creation.prepared.gap])
     await audit.record(conn, *(creation.change for creation in fresh))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from random import Random
+from traceback import format_exc
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -16,6 +17,10 @@ from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
 from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status, occurrence_id
 from qhronos.core.retry import Retry, next_pause
+from qhronos.core.scrub import scrub
+from qhronos.core.vault import Vault
+from qhronos.engine.secrets import header_values, signing
+from qhronos.errors import Locked
 from qhronos.log import get_logger
 from qhronos.store.pending import Claimed, Settlement
 
@@ -39,6 +44,7 @@ class Defaults(NamedTuple):
 
     retry: Retry
     secret: str
+    vault: Vault = Vault()
 
 
 def policies_of(row: Claimed) -> Policies:
@@ -53,14 +59,15 @@ async def attempt(row: Claimed, perform: Perform, defaults: Defaults, clock: Clo
     if action is None:
         return dropped(row, Status.CANCELLED, f"{row.callback} was removed", clock.now())
     started_at = clock.now()
-    delivery = _delivery(row, retry, defaults.secret, started_at)
     if not row.attempt:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.fire_at).total_seconds()))
     try:
-        outcome = await perform(action, delivery)
-    except Exception as error:  # the guard around a plug-in; logged here once, with its traceback
-        log.exception("action.crashed", occurrence_id=delivery.occurrence_id)
-        outcome = Failed(reason=f"internal error: {type(error).__name__}")
+        delivery = _delivery(row, retry, defaults, started_at)
+    except Locked as error:
+        log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
+        outcome: Outcome = Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
+    else:
+        outcome = await _perform(perform, action, delivery)
     finished_at = clock.now()
     labels = (_typed(action).type, OUTCOMES[type(outcome)])
     metrics.ATTEMPTS.labels(*labels).inc()
@@ -99,6 +106,15 @@ def telling(row: Claimed, policies: Policies, settled: Settlement) -> Settlement
         "metadata": row.metadata,
     }
     return msgspec.structs.replace(settled, callback=name, payload=msgspec.json.encode(told).decode())
+
+
+async def _perform(perform: Perform, action: msgspec.Raw, delivery: Delivery) -> Outcome:
+    try:
+        return await perform(action, delivery)
+    except Exception as error:  # noqa: BLE001 - the guard around a plug-in; logged here once, with its traceback
+        told = scrub(format_exc(), delivery.confidential)
+        log.error("action.crashed", occurrence_id=delivery.occurrence_id, exception=told)  # noqa: TRY400 - but scrubbed
+        return Failed(reason=f"internal error: {type(error).__name__}")
 
 
 def settlement(
@@ -141,7 +157,7 @@ def _status(outcome: Outcome, pause: timedelta | None) -> Status:
     return Status.FAILED if pause is None else Status.SCHEDULED
 
 
-def _delivery(row: Claimed, retry: Retry, default_secret: str, now: datetime) -> Delivery:
+def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> Delivery:
     return Delivery(
         event_id=row.event_id,
         occurrence_id=occurrence_id(row.identity),
@@ -151,7 +167,8 @@ def _delivery(row: Claimed, retry: Retry, default_secret: str, now: datetime) ->
         attempt=row.attempt + 1,
         metadata=row.metadata,
         tags=tuple(row.tags),
-        secrets=(row.hmac_secret or default_secret,),
+        secrets=signing(defaults.vault, row, defaults.secret, now),
+        header_secrets=header_values(defaults.vault, row),
         timeout=timedelta(seconds=retry.timeout),
         now=now,
     )

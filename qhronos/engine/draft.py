@@ -33,8 +33,9 @@ from qhronos.core.recurrence import (
 from qhronos.core.recurrence.counting import with_most
 from qhronos.core.window import Advance, Gap, advance, begin, is_once
 from qhronos.engine.expand import open_rows
+from qhronos.engine.secrets import Given
 from qhronos.errors import Invalid
-from qhronos.store.events import Event, NewEvent
+from qhronos.store.events import Event
 from qhronos.store.expansion import NewGap
 from qhronos.store.pending import Open
 
@@ -43,6 +44,7 @@ T = TypeVar("T")
 ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
 PASSES = 3  # of an expansion inside a request, as long as they only pass over what is too old
 EXPIRED = "older than the catch-up window"
+APART = frozenset({"policies", "header_secrets"})  # fields whose own names nobody said
 
 
 class Fields(Struct, frozen=True, kw_only=True):
@@ -62,13 +64,19 @@ class Fields(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     hmac_secret: str | UnsetType | None = UNSET
+    hmac_secret_overlap: float | UnsetType | None = UNSET
+    header_secrets: Mapping[str, str | None] | UnsetType = UNSET  # with `action`; None for a value that is to stay
     policies: Mapping[str, object] = {}  # by name, as they were said
     most: int | UnsetType | None = UNSET  # COUNT of the rule
 
     def given(self) -> list[str]:
         """The names of what was said."""
-        names = [name for name in self.__struct_fields__ if name != "policies" and getattr(self, name) is not UNSET]
+        names = [name for name in self.__struct_fields__ if name not in APART and getattr(self, name) is not UNSET]
         return [*("max_occurrences" if name == "most" else name for name in names), *self.policies]
+
+    @property
+    def secrets(self) -> Given:
+        return Given(self.hmac_secret, self.hmac_secret_overlap, self.header_secrets)
 
     @property
     def says_when(self) -> bool:
@@ -90,13 +98,10 @@ class Fields(Struct, frozen=True, kw_only=True):
 class Prepared(NamedTuple):
     """A new event with all the rows that come with it."""
 
-    new: NewEvent
+    event: Event
+    secrets: Given
     rows: list[Open]
     gap: NewGap | None
-
-    @property
-    def event(self) -> Event:
-        return self.new.event
 
 
 def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
@@ -113,7 +118,7 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
     gap = NewGap(identifier, *step.gap, EXPIRED) if step.gap else None
     rows = open_rows(identifier, event.version, recurrence, policies, step)
-    return Prepared(NewEvent(event, or_none(fields.hmac_secret)), rows, gap)
+    return Prepared(event, fields.secrets, rows, gap)
 
 
 def reach(
@@ -204,6 +209,7 @@ def _new_event(
         tags=or_none(fields.tags) or (),
         policies=encode(policies),
         has_hmac_secret=or_none(fields.hmac_secret) is not None,
+        hmac_overlap_until=None,
         status=EventStatus.COMPLETED if nothing_left else EventStatus.ACTIVE,
         reason=None,
         version=1,

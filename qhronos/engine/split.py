@@ -18,11 +18,12 @@ from qhronos.core.recurrence import split as split_recurrence
 from qhronos.core.window import is_once
 from qhronos.engine.actor import Actor
 from qhronos.engine.change import Change, Changes, IfMatch
-from qhronos.engine.draft import Fields, encode, merge, or_none, recurrence_of
+from qhronos.engine.draft import Fields, encode, merge, recurrence_of
 from qhronos.engine.overrides import instant_of
+from qhronos.engine.secrets import transplant
 from qhronos.errors import Conflict, Invalid
-from qhronos.store import changes, events
-from qhronos.store.events import Event, NewEvent
+from qhronos.store import changes, events, secrets
+from qhronos.store.events import Event
 
 SPLITTABLE = frozenset({EventStatus.ACTIVE, EventStatus.PAUSED})
 DONE_BEFORE = "happened before the event was split"
@@ -87,10 +88,10 @@ async def _end(machinery: Changes, change: Change, halves: Halves, at: datetime)
 
 async def _begin(machinery: Changes, change: Change, halves: Halves, ended: UUID, fields: Fields) -> None:
     conn, event = change.conn, change.event
-    if not await events.insert(conn, [NewEvent(event, or_none(fields.hmac_secret))]):
+    if not await events.insert(conn, [event]):
         raise Conflict("another event has this key", field="key")
-    if isinstance(fields.hmac_secret, msgspec.UnsetType):
-        await events.copy_secret(conn, ended, event.id)
+    await secrets.put(conn, [transplant(machinery.stores.vault, await secrets.get(conn, ended), event.id)])
+    await machinery.keep_secrets(change, halves.ended, fields.secrets)
     await _carry_over(change, halves, ended)
     await machinery.reapply(change, halves.after)
     await machinery.expand(change, halves.after)

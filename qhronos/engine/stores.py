@@ -1,10 +1,11 @@
-"""The three things that services work on, handed around as one."""
+"""What services work on, handed around as one."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from qhronos.broadcast import Broadcast
+from qhronos.core.vault import Vault
 from qhronos.plan import Plan
 from qhronos.store import Database
 
@@ -13,3 +14,4 @@ class Stores(NamedTuple):
     database: Database
     plan: Plan
     broadcast: Broadcast
+    vault: Vault = Vault()  # nothing in it: secrets are refused

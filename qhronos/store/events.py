@@ -1,6 +1,6 @@
 """Events as they are stored. Statements and their whys in events.sql.
 
-Of the signing secret a row only says that there is one: what reads events cannot leak it.
+Of secrets a row only says that they are there: what reads events cannot leak them. They are read in secrets.py.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Event(Struct, frozen=True, kw_only=True):
     tags: Sequence[str]
     policies: msgspec.Raw
     has_hmac_secret: bool
+    hmac_overlap_until: datetime | None  # computed: until when the secret before it signs as well
     status: str
     reason: str | None
     version: int
@@ -48,11 +49,6 @@ class Event(Struct, frozen=True, kw_only=True):
     paused_until: datetime | None = None
 
 
-class NewEvent(Struct, frozen=True):
-    event: Event
-    hmac_secret: str | None
-
-
 class Filter(Struct, frozen=True, kw_only=True):
     """`words` are prefixes of words in name, description and key; `metadata` is a JSON object that is contained."""
 
@@ -63,13 +59,11 @@ class Filter(Struct, frozen=True, kw_only=True):
     words: str | None = None
 
 
-async def insert(conn: Connection, created: Sequence[NewEvent]) -> set[UUID]:
-    """The ids of what was inserted; the others want a key that is taken."""
-    events = [one.event for one in created]
+async def insert(conn: Connection, events: Sequence[Event]) -> set[UUID]:
+    """The ids of what was inserted; the others want a key that is taken. Their secrets are written apart."""
     columns: dict[str, Any] = {name: [getattr(event, name) for event in events] for name in PLAIN}
     columns |= {name: [_text(getattr(event, name)) for event in events] for name in JSON}
     columns["tags"] = [_array(event.tags) for event in events]
-    columns["hmac_secret"] = [one.hmac_secret for one in created]
     cursor = await conn.execute(SQL["insert_events"], columns)
     return {row[0] for row in await cursor.fetchall()}
 
@@ -144,14 +138,6 @@ async def save(conn: Connection, event: Event) -> None:
         await conn.execute(SQL["save_event"], params | {"tags": list(event.tags)})
     except psycopg.errors.UniqueViolation as error:
         raise Conflict("another event has this key", field="key") from error
-
-
-async def set_secret(conn: Connection, event_id: UUID, secret: str | None) -> None:
-    await conn.execute(SQL["set_secret"], {"id": event_id, "hmac_secret": secret})
-
-
-async def copy_secret(conn: Connection, source: UUID, event_id: UUID) -> None:
-    await conn.execute(SQL["copy_secret"], {"source": source, "id": event_id})
 
 
 async def delete(conn: Connection, event_id: UUID, now: datetime) -> None:

@@ -6,20 +6,20 @@ WITH given AS (
     FROM unnest(
         %(id)b::uuid[], %(key)b::text[], %(name)b::text[], %(description)b::text[], %(start_time)b::timestamptz[],
         %(timezone)b::text[], %(schedule)b::text[], %(recurrence)b::text[], %(action)b::text[], %(metadata)b::text[],
-        %(tags)b::text[], %(policies)b::text[], %(hmac_secret)b::text[], %(status)b::text[], %(tzdata)b::text[],
+        %(tags)b::text[], %(policies)b::text[], %(status)b::text[], %(tzdata)b::text[],
         %(expanded_until)b::timestamptz[], %(next_due_at)b::timestamptz[], %(next_expand_at)b::timestamptz[],
         %(created_at)b::timestamptz[]
     ) AS t (
         id, key, name, description, start_time, timezone, schedule, recurrence, action, metadata, tags, policies,
-        hmac_secret, status, tzdata, expanded_until, next_due_at, next_expand_at, created_at
+        status, tzdata, expanded_until, next_due_at, next_expand_at, created_at
     )
 ), made AS (
     INSERT INTO events (
         id, key, name, description, start_time, timezone, schedule, recurrence, action, metadata, tags, policies,
-        hmac_secret, status, version, tzdata, expanded_until, next_due_at, next_expand_at, created_at, updated_at
+        status, version, tzdata, expanded_until, next_due_at, next_expand_at, created_at, updated_at
     )
     SELECT id, key, name, description, start_time, timezone, schedule::json, recurrence::jsonb, action::json,
-        metadata::jsonb, tags::text[], policies::jsonb, hmac_secret, status, 1, tzdata, expanded_until, next_due_at,
+        metadata::jsonb, tags::text[], policies::jsonb, status, 1, tzdata, expanded_until, next_due_at,
         next_expand_at, created_at, created_at
     FROM given
     ORDER BY key
@@ -53,7 +53,9 @@ FOR UPDATE;
 -- `upcoming` is what a list promises to show truly: the first instant that is open and not begun, or the first that is
 -- not yet expanded; one that was moved may be open far beyond that.
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
-    e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
+    e.tags, e.policies, (e.hmac_secret IS NOT NULL OR e.hmac_sealed IS NOT NULL) AS has_hmac_secret,
+    CASE WHEN e.hmac_previous_until > %(now)s THEN e.hmac_previous_until END AS hmac_overlap_until,
+    e.status, e.reason, e.version, e.tzdata,
     e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
     CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming, e.paused_until
 FROM events AS e
@@ -69,7 +71,9 @@ WHERE e.id = ANY(%(ids)s) AND e.status <> 'deleted' AND (%(scope)s::text[] IS NU
 -- Newest first: ids are time-ordered. A filter that is not asked for is a constant that the planner removes, which is why
 -- this is never prepared.
 SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule, e.recurrence, e.action, e.metadata,
-    e.tags, e.policies, e.hmac_secret IS NOT NULL AS has_hmac_secret, e.status, e.reason, e.version, e.tzdata,
+    e.tags, e.policies, (e.hmac_secret IS NOT NULL OR e.hmac_sealed IS NOT NULL) AS has_hmac_secret,
+    CASE WHEN e.hmac_previous_until > %(now)s THEN e.hmac_previous_until END AS hmac_overlap_until,
+    e.status, e.reason, e.version, e.tzdata,
     e.expanded_until, e.next_due_at, e.next_expand_at, e.created_at, e.updated_at,
     CASE WHEN e.status <> 'deleted' THEN least(open.due_at, e.next_due_at) END AS upcoming, e.paused_until
 FROM events AS e
@@ -94,7 +98,7 @@ ORDER BY e.id DESC
 LIMIT %(limit)s;
 
 -- name: save_event
--- The whole row, by the transaction that holds its lock; a secret that was not given stays.
+-- The whole row but its secrets, by the transaction that holds its lock.
 UPDATE events
 SET key = %(key)s, name = %(name)s, description = %(description)s, start_time = %(start_time)s,
     timezone = %(timezone)s, schedule = %(schedule)s::json, recurrence = %(recurrence)s::jsonb,
@@ -104,18 +108,11 @@ SET key = %(key)s, name = %(name)s, description = %(description)s, start_time = 
     next_expand_at = %(next_expand_at)s, updated_at = %(updated_at)s
 WHERE id = %(id)s;
 
--- name: set_secret
-UPDATE events SET hmac_secret = %(hmac_secret)s WHERE id = %(id)s;
-
--- name: copy_secret
--- From row to row: it is not read to be written.
-UPDATE events SET hmac_secret = (SELECT hmac_secret FROM events WHERE id = %(source)s) WHERE id = %(id)s;
-
 -- name: delete_event
 -- Softly: its history stays, its key is free again.
 UPDATE events
 SET status = 'deleted', deleted_at = %(now)s, updated_at = %(now)s, next_due_at = NULL, next_expand_at = NULL,
-    hmac_secret = NULL
+    hmac_secret = NULL, hmac_sealed = NULL, hmac_previous = NULL, hmac_previous_until = NULL, headers_sealed = NULL
 WHERE id = %(id)s;
 
 -- name: close_version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,8 +20,9 @@ from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
-from qhronos.config import Auth, Config, RateLimit
+from qhronos.config import AtRest, Auth, Config, RateLimit
 from qhronos.core.ratelimit import limit_of
+from qhronos.core.vault import Vault
 from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.replay import Replays
@@ -32,7 +34,9 @@ from qhronos.redis_link import connect
 from qhronos.store import Database
 
 MASTER = "master-token-of-the-tests-which-nobody-guesses"
+KEYS = (b64encode(b"k" * 32).decode(),)
 CONFIG = Config(
+    secrets=AtRest(keys=KEYS),
     auth=Auth(master_token=MASTER, jwt_secret="jwt-secret-of-the-tests-which-nobody-guesses"),
     rate_limit=RateLimit(per_second=10_000, burst=10_000),
 )
@@ -84,7 +88,7 @@ async def open_deps(
     await database.open()
     redis = connect(redis_url)
     plan = Plan(redis, prefix, shards=4)
-    stores = Stores(database, plan, Broadcast(redis, prefix))
+    stores = Stores(database, plan, Broadcast(redis, prefix), Vault.read(config.secrets.keys))
     egress = Egress(config.http.egress_allow)
     http = Client(egress, clock)
     limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)

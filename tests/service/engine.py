@@ -13,6 +13,7 @@ from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Delivery, Outcome
 from qhronos.core.retry import Backoff, Retry
+from qhronos.core.vault import Vault
 from qhronos.dispatcher import Dispatcher
 from qhronos.engine.deliver import Defaults
 from qhronos.engine.stores import Stores
@@ -21,7 +22,8 @@ from qhronos.plan import Plan
 from qhronos.redis_link import connect
 from qhronos.store import Database
 
-DEFAULTS = Defaults(Retry(max_attempts=3, backoff=Backoff(base=10, factor=2, jitter=0)), "default-secret")
+VAULT = Vault([b"k" * 32])
+DEFAULTS = Defaults(Retry(max_attempts=3, backoff=Backoff(base=10, factor=2, jitter=0)), "default-secret", VAULT)
 
 
 class Noting:
@@ -54,7 +56,7 @@ async def open_stores(database_url: str, redis_url: str, prefix: str) -> AsyncIt
     redis = connect(redis_url)
     plan = Plan(redis, prefix, shards=4)
     await plan.mark_whole(range(4), "test")
-    yield Stores(database, plan, Broadcast(redis, prefix))
+    yield Stores(database, plan, Broadcast(redis, prefix), VAULT)
     await redis.aclose()
     await database.close()
 

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from qhronos.broadcast import Notice
 from qhronos.clock import Clock, SystemClock
 from qhronos.core.attempt import Delivery
+from qhronos.core.vault import place_of
+from qhronos.store import secrets
 from tests.rows import rows
 from tests.service.api import Api
 from tests.service.engine import Noting, make_dispatcher, settled
@@ -59,6 +62,20 @@ async def audit_of(api: Api, event: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Newest first."""
     found = await query(api, "SELECT action, actor, details FROM audit WHERE object = %s ORDER BY id DESC", event["id"])
     return [(action, actor, msgspec.json.decode(details)) for action, actor, details in found]
+
+
+async def secrets_of(api: Api, event_id: str) -> tuple[str | None, str | None, dict[str, str]]:
+    """What signs, what signed before, and the headers, opened."""
+    stores, row = api.deps.changes.stores, UUID(event_id)
+    async with stores.database.connection() as conn:
+        sealed = await secrets.get(conn, row)
+    assert sealed.hmac_plain is None
+
+    def opened(column: str, secret: bytes | None) -> str | None:
+        return secret and stores.vault.open(secret, place_of("events", column, row))
+
+    headers = msgspec.json.decode(opened("headers", sealed.headers_sealed) or "{}")
+    return opened("hmac_secret", sealed.hmac_sealed), opened("hmac_secret", sealed.hmac_previous), headers
 
 
 @asynccontextmanager

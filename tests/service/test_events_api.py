@@ -10,7 +10,7 @@ import pytest
 
 from qhronos.api.auth import Access
 from tests.service.api import open_api, open_deps
-from tests.service.events import ANY, HOOK, audit_of, create, event_of, heard_of, open_of, picked, query
+from tests.service.events import ANY, HOOK, audit_of, create, event_of, heard_of, open_of, picked, query, secrets_of
 
 SECRET = "a-secret-that-nobody-may-see"
 
@@ -64,6 +64,7 @@ async def test_an_event_is_created_and_reads_back_the_same(api):
         "metadata": {"cups": [1, 2.5, None, {"ünï": "\\"}]},
         "tags": ["kitchen", "hot"],
         "has_hmac_secret": True,
+        "hmac_overlap_until": None,
         "retry": {"max_attempts": 7, "backoff": ANY, "timeout": ANY, "deadline": None, "retry_on": None},
         "misfire": {"policy": "skip", "catchup_window": 86400.0, "max_catchup": None},
         "overlap": "allow",
@@ -172,7 +173,7 @@ async def test_the_secret_is_stored_and_never_told(api):
         await api.get("/audit"),
     ]
 
-    assert [(SECRET + "2",)] == await query(api, "SELECT hmac_secret FROM events WHERE id = %s", event["id"])
+    assert (SECRET + "2", SECRET, {}) == await secrets_of(api, event["id"])
     assert [] == [answer.url for answer in answers if SECRET in answer.text]
     assert [] == await query(api, "SELECT 1 FROM audit WHERE details::text LIKE %s", f"%{SECRET}%")
 
@@ -289,13 +290,12 @@ async def test_recurrence_keeps_to_the_calendar(api, start, schedule, dues):
 async def test_the_secret_of_an_event_is_not_ignored(api):
     """Defect 10: it is stored, replaced, and taken away."""
     event = await create(api, hmac_secret=SECRET)
-    stored = "SELECT hmac_secret FROM events"
 
-    assert [(SECRET,)] == await query(api, stored)
+    assert (SECRET, None, {}) == await secrets_of(api, event["id"])
     renamed = await api.patch(f"/events/{event['id']}", {"name": "other"})
-    assert ([(SECRET,)], True) == (await query(api, stored), renamed.json()["has_hmac_secret"])
+    assert ((SECRET, None, {}), True) == (await secrets_of(api, event["id"]), renamed.json()["has_hmac_secret"])
     cleared = await api.patch(f"/events/{event['id']}", {"hmac_secret": None})
-    assert ([(None,)], False) == (await query(api, stored), cleared.json()["has_hmac_secret"])
+    assert ((None, SECRET, {}), False) == (await secrets_of(api, event["id"]), cleared.json()["has_hmac_secret"])
 
 
 async def test_many_at_once_share_their_commits(api):

@@ -10,11 +10,11 @@ import pytest
 from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.errors import Conflict
 from qhronos.store import events
-from qhronos.store.events import Event, Filter, NewEvent
+from qhronos.store.events import Event, Filter
 from tests.rows import as_json, plant_open, rows
 
 
-def make(now, secret=None, **said) -> NewEvent:
+def make(now, **said) -> Event:
     """An event as the engine hands it over."""
     fields = {
         "id": time_ordered_id(now, os.urandom(RANDOM_BYTES)),
@@ -29,7 +29,8 @@ def make(now, secret=None, **said) -> NewEvent:
         "metadata": {},
         "tags": (),
         "policies": {},
-        "has_hmac_secret": secret is not None,
+        "has_hmac_secret": False,
+        "hmac_overlap_until": None,
         "status": "active",
         "reason": None,
         "version": 1,
@@ -43,7 +44,7 @@ def make(now, secret=None, **said) -> NewEvent:
     } | said
     for name in ("schedule", "recurrence", "action", "metadata", "policies"):
         fields[name] = None if fields[name] is None else msgspec.Raw(as_json(fields[name]).encode())
-    return NewEvent(Event(**fields), secret)
+    return Event(**fields)
 
 
 async def insert(store, *created):
@@ -63,7 +64,6 @@ async def names(store, clock, **wanted):
 async def test_what_is_inserted_reads_back_the_same(store, clock):
     new = make(
         clock.now(),
-        secret="s3cret",
         key="tea/4 o'clock",
         name='a "quoted" näme',
         description="line\nbreak \\ {curly}",
@@ -75,13 +75,13 @@ async def test_what_is_inserted_reads_back_the_same(store, clock):
     await insert(store, new)
 
     async with store.connection() as conn:
-        read = await events.get(conn, new.event.id, None, clock.now())
+        read = await events.get(conn, new.id, None, clock.now())
     assert read is not None
     for name in ("key", "name", "description", "start_time", "version", "has_hmac_secret", "next_due_at", "created_at"):
-        assert getattr(new.event, name) == getattr(read, name), name
+        assert getattr(new, name) == getattr(read, name), name
     for name in ("schedule", "metadata", "action", "recurrence"):
-        assert msgspec.json.decode(getattr(new.event, name)) == msgspec.json.decode(getattr(read, name)), name
-    assert list(new.event.tags) == list(read.tags)
+        assert msgspec.json.decode(getattr(new, name)) == msgspec.json.decode(getattr(read, name)), name
+    assert list(new.tags) == list(read.tags)
 
 
 async def test_many_are_inserted_at_once_with_their_first_versions(store, clock):
@@ -89,7 +89,7 @@ async def test_many_are_inserted_at_once_with_their_first_versions(store, clock)
 
     made = await insert(store, *created)
 
-    assert {one.event.id for one in created} == made
+    assert {one.id for one in created} == made
     async with store.connection() as conn:
         assert [(300,)] == await rows(
             conn, "SELECT count(*) FROM event_versions WHERE version = 1 AND valid_until IS NULL"
@@ -100,7 +100,7 @@ async def test_an_event_whose_key_is_taken_is_left_out_and_has_no_version(store,
     first, second, third = (make(clock.now(), key=key) for key in ("a", "a", "b"))
     await insert(store, first)
 
-    assert {third.event.id} == await insert(store, second, third)
+    assert {third.id} == await insert(store, second, third)
     async with store.connection() as conn:
         assert [(2,)] == await rows(conn, "SELECT count(*) FROM event_versions")
 
@@ -117,16 +117,16 @@ async def test_two_groups_that_want_the_same_keys_do_not_deadlock(store, clock):
 
 
 async def test_a_deleted_event_frees_its_key_and_is_only_found_when_asked_for(store, clock):
-    new = make(clock.now(), key="a", secret="s3cret")
+    new = make(clock.now(), key="a")
     await insert(store, new)
     async with store.transaction() as conn:
-        await events.delete(conn, new.event.id, clock.now())
+        await events.delete(conn, new.id, clock.now())
 
     again = make(clock.now(), key="a")
-    assert {again.event.id} == await insert(store, again)
-    assert [again.event.id] == [event.id for event in await find(store, clock)]
+    assert {again.id} == await insert(store, again)
+    assert [again.id] == [event.id for event in await find(store, clock)]
     deleted = await find(store, clock, statuses=["deleted"])
-    assert [(new.event.id, False, None)] == [(e.id, e.has_hmac_secret, e.upcoming) for e in deleted]
+    assert [(new.id, False, None)] == [(e.id, e.has_hmac_secret, e.upcoming) for e in deleted]
 
 
 async def test_saving_a_key_that_another_event_has_is_a_conflict(store, clock):
@@ -135,7 +135,7 @@ async def test_saving_a_key_that_another_event_has_is_a_conflict(store, clock):
 
     with pytest.raises(Conflict) as refused:
         async with store.transaction() as conn:
-            await events.save(conn, msgspec.structs.replace(second.event, key="a"))
+            await events.save(conn, msgspec.structs.replace(second, key="a"))
 
     assert "key" == refused.value.field
 
@@ -185,15 +185,15 @@ async def test_upcoming_is_the_first_instant_that_is_open_and_not_begun(store, c
     await insert(store, new)
 
     async with store.connection() as conn:
-        unexpanded = await events.get(conn, new.event.id, None, now)
-        await plant_open(conn, new.event.id, now - timedelta(minutes=1))
-        await plant_open(conn, new.event.id, now + timedelta(minutes=1))
+        unexpanded = await events.get(conn, new.id, None, now)
+        await plant_open(conn, new.id, now - timedelta(minutes=1))
+        await plant_open(conn, new.id, now + timedelta(minutes=1))
         await conn.execute("UPDATE pending SET lease_until = %s WHERE due_at < %s", (now, now))
-        expanded = await events.get(conn, new.event.id, None, now)
+        expanded = await events.get(conn, new.id, None, now)
 
     assert unexpanded is not None
     assert expanded is not None
-    assert (new.event.next_due_at, now + timedelta(minutes=1)) == (unexpanded.upcoming, expanded.upcoming)
+    assert (new.next_due_at, now + timedelta(minutes=1)) == (unexpanded.upcoming, expanded.upcoming)
 
 
 async def test_a_walk_meets_every_event_once_while_others_are_added(store, clock):

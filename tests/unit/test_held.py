@@ -27,7 +27,6 @@ def claimed(fire_at, event_id=None):
         action=empty,
         tags=[],
         policies=empty,
-        hmac_secret=None,
         orphaned=False,
         metadata=empty,
     )

@@ -1,0 +1,195 @@
+"""The secrets of events: sealed as they are written, opened to sign and to send, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from qhronos import actions
+from qhronos.core.vault import RANDOM_BYTES, Vault, place_of
+from qhronos.errors import Conflict, Invalid, Locked
+from qhronos.store.pending import Claimed
+from qhronos.store.secrets import Sealed
+
+DEFAULT_OVERLAP = 86_400.0
+HMAC, HEADERS = "hmac_secret", "headers"
+
+_headers = msgspec.json.Decoder(dict[str, str])
+
+
+class Given(NamedTuple):
+    """What a client said. UNSET: nothing. `headers` are those of a new action, None for a value that is to stay."""
+
+    hmac_secret: str | msgspec.UnsetType | None = msgspec.UNSET
+    overlap: float | msgspec.UnsetType | None = msgspec.UNSET  # seconds
+    headers: Mapping[str, str | None] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_nothing(self) -> bool:
+        return all(value is msgspec.UNSET for value in self)
+
+
+def seal_new(vault: Vault, event_id: UUID, given: Given) -> Sealed | None:
+    """Of a new event; None if it has none. Raises Invalid."""
+    headers = {} if isinstance(given.headers, msgspec.UnsetType) else given.headers
+    for name, value in headers.items():
+        if value is None:
+            raise Invalid(f"the value of header {name} was never given; give it", field=_field(name))
+    if not given.hmac_secret and not headers:
+        return None
+    hmac = _seal(vault, HMAC, event_id, given.hmac_secret) if given.hmac_secret else None
+    return Sealed(id=event_id, hmac_sealed=hmac, headers_sealed=_seal_headers(vault, event_id, headers))
+
+
+def seal_edit(
+    vault: Vault, before: Sealed, given: Given, action: msgspec.Raw, became: msgspec.Raw, now: datetime
+) -> Sealed:
+    """What becomes of the secrets as an edit makes `became` of `action`. Raises Invalid, and Conflict for what is to stay
+    and cannot be opened."""
+    after = _resigned(vault, before, given, now)
+    if isinstance(given.headers, msgspec.UnsetType):
+        return after
+    kept = [name for name, value in given.headers.items() if value is None]
+    known = _kept(vault, before, kept, action, became) if kept else {}
+    values = {name: known[name.lower()] if value is None else value for name, value in given.headers.items()}
+    return msgspec.structs.replace(after, headers_sealed=_seal_headers(vault, before.id, values))
+
+
+def transplant(vault: Vault, sealed: Sealed, event_id: UUID) -> Sealed:
+    """The same for another event. Raises Conflict."""
+
+    def moved(column: str, secret: bytes | None) -> bytes | None:
+        return None if secret is None else _seal(vault, column, event_id, _open(vault, column, sealed.id, secret))
+
+    try:
+        whole = _all_sealed(vault, sealed)
+        return Sealed(
+            id=event_id,
+            hmac_sealed=moved(HMAC, whole.hmac_sealed),
+            hmac_previous=moved(HMAC, whole.hmac_previous),
+            hmac_previous_until=whole.hmac_previous_until,
+            headers_sealed=moved(HEADERS, whole.headers_sealed),
+        )
+    except Locked as error:
+        raise Conflict(f"the secrets of event {sealed.id} cannot be opened: {error}; give them anew first") from error
+
+
+def is_outdated(vault: Vault, sealed: Sealed) -> bool:
+    """Whether some of it is plain, or under another key than the newest."""
+    columns = (sealed.hmac_sealed, sealed.hmac_previous, sealed.headers_sealed)
+    return sealed.hmac_plain is not None or any(column and vault.is_stale(column) for column in columns)
+
+
+def renewed(vault: Vault, sealed: Sealed) -> Sealed:
+    """All of it under the newest key, and nothing plain. Raises Locked."""
+
+    def moved(column: str, secret: bytes | None) -> bytes | None:
+        if secret is None or not vault.is_stale(secret):
+            return secret
+        return vault.rewrap(secret, place_of("events", column, sealed.id), os.urandom(RANDOM_BYTES))
+
+    whole = _all_sealed(vault, sealed)
+    return msgspec.structs.replace(
+        whole,
+        hmac_sealed=moved(HMAC, whole.hmac_sealed),
+        hmac_previous=moved(HMAC, whole.hmac_previous),
+        headers_sealed=moved(HEADERS, whole.headers_sealed),
+    )
+
+
+def signing(vault: Vault, row: Claimed, default: str, now: datetime) -> tuple[str, ...]:
+    """What to sign with, the newest first. Raises Locked."""
+    newest = row.hmac_plain
+    if newest is None:
+        newest = default if row.hmac_sealed is None else _open(vault, HMAC, row.event_id, row.hmac_sealed)
+    if row.hmac_previous_until is None or row.hmac_previous_until <= now:
+        return (newest,)
+    before = default if row.hmac_previous is None else _open(vault, HMAC, row.event_id, row.hmac_previous)
+    return (newest, before)
+
+
+def header_values(vault: Vault, row: Claimed) -> dict[str, str]:
+    """Of the headers that are secret, by their names in lower case. Raises Locked."""
+    return {} if row.headers_sealed is None else _open_headers(vault, row.event_id, row.headers_sealed)
+
+
+def _resigned(vault: Vault, before: Sealed, given: Given, now: datetime) -> Sealed:
+    """What signed before goes on for the overlap. The same secret once more is no change."""
+    overlap = DEFAULT_OVERLAP if isinstance(given.overlap, msgspec.UnsetType | None) else given.overlap
+    until = now + timedelta(seconds=overlap) if overlap else None
+    now_sealed = _all_sealed(vault, before)
+    if isinstance(given.hmac_secret, msgspec.UnsetType) or _is_same(vault, now_sealed, given.hmac_secret):
+        overlaps = before.hmac_previous_until is not None and before.hmac_previous_until > now
+        if isinstance(given.overlap, msgspec.UnsetType) or not overlaps:
+            return now_sealed
+        sealed, previous = now_sealed.hmac_sealed, now_sealed.hmac_previous
+    else:
+        sealed = None if given.hmac_secret is None else _seal(vault, HMAC, before.id, given.hmac_secret)
+        previous = now_sealed.hmac_sealed
+    return msgspec.structs.replace(
+        now_sealed, hmac_sealed=sealed, hmac_previous=previous if until else None, hmac_previous_until=until
+    )
+
+
+def _all_sealed(vault: Vault, before: Sealed) -> Sealed:
+    if before.hmac_plain is None:
+        return before
+    sealed = _seal(vault, HMAC, before.id, before.hmac_plain)
+    return msgspec.structs.replace(before, hmac_plain=None, hmac_sealed=sealed)
+
+
+def _is_same(vault: Vault, before: Sealed, secret: str | None) -> bool:
+    if before.hmac_sealed is None:
+        return secret is None
+    try:
+        return secret == _open(vault, HMAC, before.id, before.hmac_sealed)
+    except Locked:
+        return False  # giving it anew is the remedy
+
+
+def _kept(vault: Vault, before: Sealed, names: list[str], action: msgspec.Raw, became: msgspec.Raw) -> dict[str, str]:
+    """The values that stay. They go where they went: who may edit an event may not read them elsewhere."""
+    if actions.origin_of(action) != actions.origin_of(became):
+        message = f"the address is another, so the value of header {names[0]} does not go along; give it anew"
+        raise Invalid(message, field=_field(names[0]))
+    try:
+        known = {} if before.headers_sealed is None else _open_headers(vault, before.id, before.headers_sealed)
+    except Locked as error:
+        message = f"the value of header {names[0]} of event {before.id} cannot be opened: {error}; give it anew"
+        raise Conflict(message, field=_field(names[0])) from error
+    for name in names:
+        if name.lower() not in known:
+            raise Invalid(f"the value of header {name} was never given; give it", field=_field(name))
+    return known
+
+
+def _seal(vault: Vault, column: str, event_id: UUID, secret: str) -> bytes:
+    try:
+        return vault.seal(secret, place_of("events", column, event_id), os.urandom(RANDOM_BYTES))
+    except Locked as error:
+        field = "hmac_secret" if column == HMAC else "action.params.headers"
+        raise Invalid(f"{field}: {error}", field=field) from error
+
+
+def _open(vault: Vault, column: str, event_id: UUID, sealed: bytes) -> str:
+    return vault.open(sealed, place_of("events", column, event_id))
+
+
+def _seal_headers(vault: Vault, event_id: UUID, headers: Mapping[str, str | None]) -> bytes | None:
+    if not headers:
+        return None
+    values = {name.lower(): value for name, value in headers.items()}
+    return _seal(vault, HEADERS, event_id, msgspec.json.encode(values).decode())
+
+
+def _open_headers(vault: Vault, event_id: UUID, sealed: bytes) -> dict[str, str]:
+    return _headers.decode(_open(vault, HEADERS, event_id, sealed))
+
+
+def _field(name: str) -> str:
+    return f"action.params.headers.{name}"
