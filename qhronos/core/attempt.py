@@ -24,13 +24,14 @@ class Delivery(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     secrets: tuple[str, ...]  # to sign with; the first is the newest
     header_secrets: Mapping[str, str] = {}  # values of headers, by their names in lower case
+    other_secrets: tuple[str, ...] = ()  # that a receiver may know from other deliveries
     timeout: timedelta  # everything, from name lookup to the last byte, ends within it
     now: datetime  # stamps the signature
 
     @property
     def confidential(self) -> tuple[str, ...]:
         """All that must not come back in an answer, an error or a log line."""
-        return (*self.secrets, *self.header_secrets.values())
+        return (*self.secrets, *self.header_secrets.values(), *self.other_secrets)
 
     def __repr__(self) -> str:
         return f"Delivery({self.occurrence_id}, attempt {self.attempt})"

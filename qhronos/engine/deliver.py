@@ -169,6 +169,7 @@ def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> 
         tags=tuple(row.tags),
         secrets=signing(defaults.vault, row, defaults.secret, now),
         header_secrets=header_values(defaults.vault, row),
+        other_secrets=(defaults.secret,),
         timeout=timedelta(seconds=retry.timeout),
         now=now,
     )

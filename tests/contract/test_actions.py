@@ -6,6 +6,8 @@ The first part runs over the registry: a new type brings its example and is held
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from qhronos import __version__, actions
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
 from qhronos.core.signing import verify
+from qhronos.errors import Invalid
 from qhronos.http import Client, Egress
 from tests.contract.servers import OK, Endpoint, blackhole, is_silent, says, says_once
 from tests.fakes import Answer
@@ -296,3 +299,104 @@ async def test_an_apicall_may_say_what_success_is(perform, receiver, success, st
 
     assert expected is type(outcome)
     assert status == outcome.status_code
+
+
+HIDDEN = {"Authorization": {"secret": True}, "Accept": "text/plain"}
+
+
+@pytest.fixture
+async def perform_hidden(receiver) -> AsyncIterator[Callable[..., Awaitable[Outcome]]]:
+    """Act on what is stored of an action with a secret header, as the dispatcher does."""
+    client = Client(LOOPBACK, SystemClock())
+
+    async def perform(kind: str, **changed: object) -> Outcome:
+        stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | {"headers": HIDDEN}})
+        return await actions.performer(client)(msgspec.Raw(stored), msgspec.structs.replace(DELIVERY, **changed))
+
+    yield perform
+    await client.close()
+
+
+async def test_a_secret_header_is_kept_apart_and_sent(perform_hidden, kind, receiver):
+    given = {"Authorization": {"secret": "Bearer t0ken-t0ken"}, "Accept": "text/plain"}
+    action = actions.parse({"type": kind, "params": example(kind, receiver.url) | {"headers": given}}, LOOPBACK)
+    shown, values = actions.conceal(action)
+
+    assert {"Authorization": "Bearer t0ken-t0ken"} == values
+    assert HIDDEN == json.loads(actions.encode(shown))["params"]["headers"]
+    await perform_hidden(kind, header_secrets={"authorization": "Bearer t0ken-t0ken"})
+    headers = receiver.requests[0].headers
+    assert ("Bearer t0ken-t0ken", "text/plain") == (headers["authorization"], headers["accept"])
+
+
+async def test_an_action_whose_secret_header_is_missing_is_not_performed(perform_hidden, kind, receiver):
+    outcome = await perform_hidden(kind)
+
+    assert isinstance(outcome, Refused)
+    assert "the value of header Authorization is missing; edit the event and give it" == outcome.reason
+    assert receiver.connections == 0
+
+
+async def test_a_secret_header_that_comes_back_is_masked(perform_hidden, kind, receiver):
+    receiver.answer = lambda request: Answer(500, {}, json.dumps(dict(request.headers)).encode())
+    outcome = await perform_hidden(kind, header_secrets={"authorization": 'Bearer t0k"en-t0ken'})
+
+    assert '"authorization": "[secret]"' in outcome.excerpt.lower()
+
+
+async def test_half_a_secret_at_the_end_of_what_was_cut_is_masked(perform_hidden, kind, receiver):
+    value = "t0ken-" * 100
+    receiver.answer = lambda _: Answer(500, {}, value.encode() * 200)
+    outcome = await perform_hidden(kind, header_secrets={"authorization": value})
+
+    assert "t0ken" not in outcome.excerpt
+    assert outcome.excerpt.endswith("[secret]")
+
+
+class TestCallback:
+    async def test_it_carries_the_envelope_of_tasks(self, perform, receiver):
+        await perform("webhook", {"url": receiver.url, "envelope": "callback"})
+
+        assert json.loads(receiver.requests[0].body) == {
+            "task_id": OCCURRENCE,
+            "status": "completed",
+            "original_payload": {"a": [None], "b": 1.0},
+            "execution_metadata": {
+                "scheduled_at": "2026-03-01T12:00:00.000120Z",
+                "executed_at": "2026-03-01T12:00:02.000120Z",
+                "completed_at": "2026-03-01T12:00:02.000120Z",
+                "retry_count": 2,
+                "callback_attempts": 3,
+                "duration_ms": 0,
+            },
+        }
+
+    async def test_it_is_signed_as_tasks_are_and_as_every_delivery_is(self, perform, receiver):
+        now = SystemClock().now()  # the library reads the clock itself
+        await perform("webhook", {"url": receiver.url, "envelope": "callback"}, now=now)
+        [request] = receiver.requests
+        headers = dict(request.headers)
+
+        assert (OCCURRENCE, str(int(now.timestamp()))) == (headers["x-task-id"], headers["x-timestamp"])
+        signed = headers["x-timestamp"].encode() + request.body
+        assert "sha256=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest() == headers["x-signature"]
+        for secret in (SECRET, OLD_SECRET.encode()):
+            Webhook(secret).verify(request.body, headers)
+
+    async def test_other_deliveries_are_not(self, perform, kind, receiver):
+        await perform(kind, example(kind, receiver.url))
+
+        assert not {"x-task-id", "x-timestamp", "x-signature"} & set(receiver.requests[0].headers)
+
+    @pytest.mark.parametrize("name", ["X-Task-ID", "x-timestamp", "X-SIGNATURE"])
+    async def test_its_headers_cannot_be_forged(self, name):
+        params = {"url": "https://example.com/", "envelope": "callback", "headers": {name: "mine"}}
+
+        with pytest.raises(Invalid, match=f"header `{name}` is set by Qhronos in a callback") as refusal:
+            actions.parse({"type": "webhook", "params": params}, LOOPBACK)
+        assert f"action.params.headers.{name}" == refusal.value.field
+
+    async def test_there_is_no_other_envelope(self):
+        with pytest.raises(Invalid, match="invalid params for webhook action") as refusal:
+            actions.parse({"type": "webhook", "params": {"url": "https://example.com/", "envelope": "x"}}, LOOPBACK)
+        assert "action.params.envelope" == refusal.value.field

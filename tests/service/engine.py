@@ -15,7 +15,7 @@ from qhronos.core.attempt import Delivered, Delivery, Outcome
 from qhronos.core.retry import Backoff, Retry
 from qhronos.core.vault import Vault
 from qhronos.dispatcher import Dispatcher
-from qhronos.engine.deliver import Defaults
+from qhronos.engine.deliver import Defaults, Perform
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
 from qhronos.plan import Plan
@@ -61,9 +61,11 @@ async def open_stores(database_url: str, redis_url: str, prefix: str) -> AsyncIt
     await database.close()
 
 
-def make_dispatcher(stores: Stores, clock: Clock, perform: Noting, **settings: object) -> Dispatcher:
+def make_dispatcher(
+    stores: Stores, clock: Clock, perform: Perform, defaults: Defaults = DEFAULTS, **settings: object
+) -> Dispatcher:
     worker = Worker("test", stores.database, clock)
-    return Dispatcher(stores, worker, perform, DEFAULTS, clock, Scheduler(**settings))
+    return Dispatcher(stores, worker, perform, defaults, clock, Scheduler(**settings))
 
 
 async def settled(dispatcher: Dispatcher) -> None:

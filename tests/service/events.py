@@ -14,10 +14,11 @@ from qhronos.broadcast import Notice
 from qhronos.clock import Clock, SystemClock
 from qhronos.core.attempt import Delivery
 from qhronos.core.vault import place_of
+from qhronos.engine.deliver import Defaults
 from qhronos.store import secrets
 from tests.rows import rows
 from tests.service.api import Api
-from tests.service.engine import Noting, make_dispatcher, settled
+from tests.service.engine import DEFAULTS, Noting, make_dispatcher, settled
 
 HOOK = "https://example.com/hook"
 
@@ -91,12 +92,12 @@ async def heard_of(api: Api) -> AsyncIterator[asyncio.Queue[Notice]]:
     await asyncio.gather(follower, return_exceptions=True)
 
 
-async def dispatch(api: Api, clock: Clock) -> list[Delivery]:
+async def dispatch(api: Api, clock: Clock, defaults: Defaults = DEFAULTS) -> list[Delivery]:
     """What a dispatcher delivers now; all of it is taken."""
     stores = api.deps.changes.stores
     await stores.plan.mark_whole(range(stores.plan.shards), "test")
     noting = Noting()
-    dispatcher = make_dispatcher(stores, clock, noting)
+    dispatcher = make_dispatcher(stores, clock, noting, defaults)
     await dispatcher.tick()
     await settled(dispatcher)
     await dispatcher.drain()

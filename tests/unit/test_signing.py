@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from qhronos.clock import SystemClock
-from qhronos.core.signing import check_secret, sign, verify
+from qhronos.core.signing import check_secret, sign, sign_callback, verify
 from qhronos.errors import Invalid
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -47,6 +47,14 @@ def test_rotation_signs_with_both_and_keeps_the_first_header_to_the_newest():
     assert new["x-qhronos-signature"] == both["x-qhronos-signature"]
     for secret in (SECRET, OTHER):
         verify(secret, both, BODY, NOW)
+
+
+def test_a_callback_is_signed_over_timestamp_and_body_with_the_newest():
+    expected = hmac.new(SECRET.encode(), b'1614265330{"test": 2432232314}', hashlib.sha256).hexdigest()
+    name = (("x-task-id", ID), ("x-timestamp", "1614265330"))
+
+    assert (*name, ("x-signature", f"sha256={expected}")) == sign_callback([SECRET, OTHER], ID, NOW, BODY)
+    assert name == sign_callback([], ID, NOW, BODY)
 
 
 def test_without_a_secret_a_delivery_is_named_and_not_signed():
