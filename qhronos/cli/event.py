@@ -70,6 +70,13 @@ ACTION = [
     click.option(
         "--header", "headers", multiple=True, type=Header(), metavar="NAME:VALUE", help="Of the API call; repeatable."
     ),
+    click.option(
+        *("--secret-header", "hidden"),
+        multiple=True,
+        type=Header(),
+        metavar="NAME:VALUE",
+        help="As --header, but its value is never shown again; others can see it in `ps`.",
+    ),
     click.option("--body", help="Of the API call, sent as written."),
 ]
 POLICIES = [
@@ -104,6 +111,12 @@ CONTENT = [
     *POLICIES,
     click.option("--description"),
     click.option("--secret", help="Signs the deliveries of this event; others can see it in `ps`."),
+    click.option(
+        "--secret-overlap",
+        type=Duration(),
+        metavar="DURATION",
+        help="How long what signed before signs as well; up to 7d, 0s for not at all.  [default: 24h]",
+    ),
 ]
 
 
@@ -320,6 +333,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
     """The fields of an event that were named."""
     if content["delay"] is not None and content["at"]:
         raise click.UsageError("--in and --at exclude each other")
+    overlap = content["secret_overlap"]
     body = {
         "description": content["description"],
         "start_time": _from_now(content["delay"]) if content["delay"] is not None else content["at"],
@@ -331,6 +345,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
         "tags": list(content["tags"]) or None,
         "metadata": content["metadata"],
         "hmac_secret": content["secret"],
+        "hmac_secret_overlap": None if overlap is None else overlap.total_seconds(),
         "retry": content["retry"],
         "misfire": content["misfire"],
         **{name: content[name] for name in SAID},
@@ -341,13 +356,13 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def action_of(content: dict[str, Any]) -> dict[str, Any] | None:
-    call = {name: content[name] for name in ("method", "headers", "body") if content[name]}
+    headers = dict(content["headers"]) | {name: {"secret": value} for name, value in content["hidden"]}
+    given = {"method": content["method"], "headers": headers, "body": content["body"]}
+    call = {name: value for name, value in given.items() if value}
     if not content["url"]:
         if call:
             raise click.UsageError("an API call needs --url")
         return None
-    if "headers" in call:
-        call["headers"] = dict(call["headers"])
     if call:
         return {"type": "apicall", "params": {"method": "GET", "url": content["url"], **call}}
     return webhook_to(content["url"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def secrets() -> None:
-    """Keep the secrets that are stored."""
+    """Put what is stored of secrets under the newest key."""
 
 
 @secrets.command()

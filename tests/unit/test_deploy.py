@@ -22,6 +22,7 @@ SECRETS = {
     "QHRONOS_AUTH__MASTER_TOKEN": "m" * 32,
     "QHRONOS_AUTH__JWT_SECRET": "j" * 32,
     "QHRONOS_HMAC__DEFAULT_SECRET": "h" * 32,
+    "QHRONOS_SECRETS__KEYS": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=",
 }
 
 
@@ -80,6 +81,7 @@ def test_only_who_needs_a_secret_has_it():
         "QHRONOS_AUTH__MASTER_TOKEN": {"api"},
         "QHRONOS_AUTH__JWT_SECRET": {"api"},
         "QHRONOS_HMAC__DEFAULT_SECRET": {"dispatcher"},
+        "QHRONOS_SECRETS__KEYS": {"api", "dispatcher", "janitor"},
     }
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from qhronos import actions
+from qhronos.actions import callback
 from qhronos.actions.webhook import Payload
 from qhronos.api import (
     app,
@@ -42,7 +43,7 @@ from qhronos.core.event import EventStatus, Misfire
 from qhronos.core.occurrence import NEXT, Status
 from qhronos.core.recurrence import parse
 from qhronos.core.retry import Retry
-from qhronos.core.signing import sign
+from qhronos.core.signing import sign, sign_callback
 from qhronos.http import Egress
 from tests import reference
 from tests.fakes import FakeClock
@@ -312,3 +313,22 @@ def test_the_verification_for_receivers_accepts_and_refuses():
         assert not shown["is_genuine"](secret, headers, b"{ }")
         assert not shown["is_genuine"]("other", headers, b"{}")
         assert not shown["is_genuine"](secret, headers | {"webhook-timestamp": "1"}, b"{}")
+
+
+def test_the_verification_of_callbacks_accepts_and_refuses():
+    ((_, program),) = blocks(ROOT / "docs/howto/receive-callbacks.md", "python")
+    shown = {}
+    exec(compile(program, "howto", "exec"), shown)  # noqa: S102 - our own page
+    headers = dict(sign_callback(["new", "older"], "occ_1", SystemClock().now(), b"{}"))
+
+    assert shown["is_genuine"]("new", headers, b"{}")
+    assert not shown["is_genuine"]("older", headers, b"{}")
+    assert not shown["is_genuine"]("new", headers, b"{ }")
+    assert not shown["is_genuine"]("new", headers | {"x-timestamp": "1"}, b"{}")
+
+
+def test_the_callback_is_shown_as_it_is_sent():
+    (_, body), (_, sent) = blocks(ROOT / "docs/howto/receive-callbacks.md", "json")
+
+    event_body.new_fields_of(msgspec.json.decode(body, type=event_body.NewEvent), Egress(), {})
+    assert json.loads(sent) == json.loads(msgspec.json.encode(msgspec.json.decode(sent, type=callback.Payload)))

@@ -159,6 +159,15 @@ def test_a_method_or_a_body_makes_it_an_api_call(qhronos, api):
     assert {"type": "apicall", "params": params} == api.seen[0][2]["action"]
 
 
+def test_secrets_are_sent_as_such(qhronos, api):
+    api.answer = EVENT
+    qhronos("event", "update", "0192", "--url", "https://e/", "--header", "X-A:b", "--secret-header", "Cookie: c")
+    qhronos("event", "update", "0192", "--secret", "s", "--secret-overlap", "2d")
+
+    assert {"X-A": "b", "Cookie": {"secret": "c"}} == api.seen[0][2]["action"]["params"]["headers"]
+    assert {"hmac_secret": "s", "hmac_secret_overlap": 172_800} == api.seen[1][2]
+
+
 def test_in_counts_from_now(qhronos, api):
     api.answer = EVENT
     before = SystemClock().now()

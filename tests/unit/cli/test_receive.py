@@ -55,6 +55,17 @@ def test_a_wrong_secret_is_said_loudly(receiver, capsys):
     assert 1 == receiver.wrong
 
 
+def test_a_secret_that_is_being_replaced_is_said_to_be(receiver, capsys):
+    headers, body = delivery(SystemClock().now())
+    send(receiver, dict(sign(["newer", "whsec_c2VjcmV0"], "occ_1", SystemClock().now(), body)), body)
+    send(receiver, dict(sign(["whsec_c2VjcmV0", "older"], "occ_1", SystemClock().now(), body)), body)
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].endswith("signature ok (this secret is being replaced)")
+    assert said[1].endswith("signature ok")
+    assert 0 == receiver.wrong
+
+
 def test_both_signatures_must_hold(receiver, capsys):
     headers, body = delivery(SystemClock().now())
     send(receiver, headers | {"x-qhronos-signature": "0" * 64}, body)
