@@ -56,7 +56,7 @@ def test_a_wrong_secret_is_said_loudly(receiver, capsys):
 
 
 def test_a_secret_that_is_being_replaced_is_said_to_be(receiver, capsys):
-    headers, body = delivery(SystemClock().now())
+    _, body = delivery(SystemClock().now())
     send(receiver, dict(sign(["newer", "whsec_c2VjcmV0"], "occ_1", SystemClock().now(), body)), body)
     send(receiver, dict(sign(["whsec_c2VjcmV0", "older"], "occ_1", SystemClock().now(), body)), body)
 
