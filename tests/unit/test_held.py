@@ -27,6 +27,11 @@ def claimed(fire_at, event_id=None):
         action=empty,
         tags=[],
         policies=empty,
+        hmac_plain=None,
+        hmac_sealed=None,
+        hmac_previous=None,
+        hmac_previous_until=None,
+        headers_sealed=None,
         orphaned=False,
         metadata=empty,
     )
