@@ -80,6 +80,11 @@ def conceal(action: Action) -> tuple[Action, dict[str, str | None]]:
     return msgspec.structs.replace(action, params=params), values
 
 
+def hidden_in(stored: bytes | msgspec.Raw) -> list[str]:
+    """The names of its secret headers. Raises Invalid."""
+    return [name for name, value in decode(stored).params.headers.items() if isinstance(value, hidden.Hidden)]
+
+
 def origin_of(stored: bytes | msgspec.Raw) -> tuple[str, str, int]:
     """To whom it speaks: scheme, host and port. Raises Invalid."""
     parsed = url.parse(decode(stored).params.url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -16,8 +16,11 @@ from qhronos.core.retry import Retry
 from qhronos.core.signing import check_secret
 from qhronos.engine.calendars import Known, snapshot
 from qhronos.engine.draft import Fields
+from qhronos.engine.secrets import CALLBACKS
 from qhronos.errors import Invalid
 from qhronos.http import Egress
+
+Secrets: TypeAlias = dict[str, Mapping[str, str | None]]  # by action and header; None for a value that is to stay
 
 LONGEST_JSON = 256 * 1024  # bytes, of metadata or a schedule
 LONGEST_NAME, LONGEST_KEY, LONGEST_TAG, MOST_TAGS = 255, 255, 100, 50
@@ -142,7 +145,7 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         check_secret(body.hmac_secret)
     if not isinstance(body.schedule, UnsetType | None):
         encode_bounded(body.schedule, "schedule")
-    action, header_secrets = _action(body, egress)
+    header_secrets: Secrets = {}
     return Fields(
         name=getattr(body, "name", UNSET),
         description="" if body.description is None else body.description,
@@ -154,7 +157,7 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         subdaily=body.subdaily,
         business=UNSET if isinstance(body.calendars, UnsetType) else snapshot(body.calendars or (), known),
         roll=body.roll,
-        action=action,
+        action=_action(body, egress, header_secrets),
         header_secrets=header_secrets,
         metadata=_metadata(body.metadata),
         tags=_tags(body.tags),
@@ -163,22 +166,22 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         most=body.max_occurrences,
         policies={name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET}
         | {
-            name: _callback(raw, name, egress)
+            name: _callback(raw, name, egress, header_secrets)
             for name in CALLBACKS
             if not isinstance(raw := getattr(body, name), UnsetType)
         },
     )
 
 
-CALLBACKS = ("on_success", "on_failure")
 POLICIES = [name for name in Policies.__struct_fields__ if name not in CALLBACKS]
 
 
-def _callback(raw: msgspec.Raw, field: str, egress: Egress) -> dict[str, Any] | None:
+def _callback(raw: msgspec.Raw, field: str, egress: Egress, secrets: Secrets) -> dict[str, Any] | None:
     if bytes(raw) == b"null":
+        secrets[field] = {}
         return None
-    action = actions.encode(actions.parse(raw, egress, field))
-    return msgspec.json.decode(action, type=dict[str, Any])
+    action, secrets[field] = actions.conceal(actions.parse(raw, egress, field))
+    return msgspec.json.decode(actions.encode(action), type=dict[str, Any])
 
 
 def new_fields_of(body: NewEvent, egress: Egress, known: Known) -> Fields:
@@ -209,16 +212,17 @@ def encode_bounded(value: object, field: str) -> msgspec.Raw:
     return msgspec.Raw(encoded)
 
 
-def _action(body: Said, egress: Egress) -> tuple[msgspec.Raw | UnsetType, Mapping[str, str | None] | UnsetType]:
-    """As it is stored, and the values of its secret headers, which are kept apart."""
+def _action(body: Said, egress: Egress, secrets: Secrets) -> msgspec.Raw | UnsetType:
+    """As it is stored; the values of its secret headers are kept apart, in `secrets`."""
     if body.action is not UNSET and bytes(body.action) != b"null":
-        action, values = actions.conceal(actions.parse(body.action, egress))
-        return msgspec.Raw(actions.encode(action)), values
+        action, secrets["action"] = actions.conceal(actions.parse(body.action, egress))
+        return msgspec.Raw(actions.encode(action))
     if isinstance(body.webhook, str):
-        return msgspec.Raw(actions.encode(actions.from_legacy(body.webhook, egress))), {}
+        secrets["action"] = {}
+        return msgspec.Raw(actions.encode(actions.from_legacy(body.webhook, egress)))
     if body.action is not UNSET:
         raise Invalid(NO_ACTION, field="action")
-    return UNSET, UNSET
+    return UNSET
 
 
 def _metadata(metadata: object) -> msgspec.Raw | UnsetType:

@@ -30,7 +30,7 @@ from qhronos.engine.expand import open_rows
 from qhronos.engine.follow import follow_one
 from qhronos.engine.notify import announce, recall
 from qhronos.engine.overrides import reapply
-from qhronos.engine.secrets import Given, seal_edit
+from qhronos.engine.secrets import Given, actions_of, seal_edit
 from qhronos.engine.stores import Stores
 from qhronos.errors import Conflict, Invalid, NotFound, Outdated
 from qhronos.store import Connection, audit, changes, events, expansion, idempotency, pending, secrets
@@ -179,8 +179,8 @@ class Changes:
         """Write what was said of secrets; the rest of them stays. Raises Invalid and Conflict."""
         if not given.is_nothing:
             sealed = await secrets.get(change.conn, change.event.id)
-            actions = before.action, change.event.action
-            await secrets.put(change.conn, [seal_edit(self.stores.vault, sealed, given, *actions, change.now)])
+            was, become = actions_of(before), actions_of(change.event)
+            await secrets.put(change.conn, [seal_edit(self.stores.vault, sealed, given, was, become, change.now)])
 
     async def become(self, change: Change, merged: Event, recurrence: Recurrence | None) -> list[datetime]:
         """The held event in its next version, with `recurrence` if that is another: which instants were changed by hand

@@ -33,7 +33,7 @@ from qhronos.core.recurrence import (
 from qhronos.core.recurrence.counting import with_most
 from qhronos.core.window import Advance, Gap, advance, begin, is_once
 from qhronos.engine.expand import open_rows
-from qhronos.engine.secrets import Given
+from qhronos.engine.secrets import Given, Values
 from qhronos.errors import Invalid
 from qhronos.store.events import Event
 from qhronos.store.expansion import NewGap
@@ -65,7 +65,7 @@ class Fields(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] | UnsetType = UNSET
     hmac_secret: str | UnsetType | None = UNSET
     hmac_secret_overlap: float | UnsetType | None = UNSET
-    header_secrets: Mapping[str, str | None] | UnsetType = UNSET  # with `action`; None for a value that is to stay
+    header_secrets: Values = {}  # of the actions that were given; None for a value that is to stay
     policies: Mapping[str, object] = {}  # by name, as they were said
     most: int | UnsetType | None = UNSET  # COUNT of the rule
 

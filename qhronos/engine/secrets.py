@@ -5,58 +5,78 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from qhronos import actions
+from qhronos.core.event import Policies
 from qhronos.core.vault import RANDOM_BYTES, Vault, place_of
 from qhronos.errors import Conflict, Invalid, Locked
+from qhronos.store.events import Event
 from qhronos.store.pending import Claimed
 from qhronos.store.secrets import Sealed
 
 DEFAULT_OVERLAP = 86_400.0
 HMAC, HEADERS = "hmac_secret", "headers"
+CALLBACKS = ("on_success", "on_failure")
 
-_headers = msgspec.json.Decoder(dict[str, str])
+# By action (`action` or the name of a callback), then by header.
+Values: TypeAlias = Mapping[str, Mapping[str, str | None]]
+Actions: TypeAlias = Mapping[str, msgspec.Raw]
+
+_headers = msgspec.json.Decoder(dict[str, dict[str, str]])
+_policies = msgspec.json.Decoder(Policies)
 
 
-class Given(NamedTuple):
-    """What a client said. UNSET: nothing. `headers` are those of a new action, None for a value that is to stay."""
+class Given(Struct, frozen=True):
+    """What a client said. UNSET: nothing. `headers` are those of the actions that it gave, None for a value that is to
+    stay."""
 
     hmac_secret: str | msgspec.UnsetType | None = msgspec.UNSET
     overlap: float | msgspec.UnsetType | None = msgspec.UNSET  # seconds
-    headers: Mapping[str, str | None] | msgspec.UnsetType = msgspec.UNSET
+    headers: Values = {}
 
     @property
     def is_nothing(self) -> bool:
-        return all(value is msgspec.UNSET for value in self)
+        return self.hmac_secret is msgspec.UNSET and self.overlap is msgspec.UNSET and not self.headers
+
+
+def actions_of(event: Event) -> Actions:
+    """What it does, and what tells of it."""
+    policies = _policies.decode(event.policies)
+    told = {name: getattr(policies, name) for name in CALLBACKS}
+    encoded = {name: msgspec.Raw(msgspec.json.encode(action)) for name, action in told.items() if action}
+    return {"action": event.action} | encoded
 
 
 def seal_new(vault: Vault, event_id: UUID, given: Given) -> Sealed | None:
     """Of a new event; None if it has none. Raises Invalid."""
-    headers = {} if isinstance(given.headers, msgspec.UnsetType) else given.headers
-    for name, value in headers.items():
-        if value is None:
-            raise Invalid(f"the value of header {name} was never given; give it", field=_field(name))
-    if not given.hmac_secret and not headers:
-        return None
+    values = {
+        action: {name: _required(value, action, name) for name, value in headers.items()}
+        for action, headers in given.headers.items()
+    }
     hmac = _seal(vault, HMAC, event_id, given.hmac_secret) if given.hmac_secret else None
-    return Sealed(id=event_id, hmac_sealed=hmac, headers_sealed=_seal_headers(vault, event_id, headers))
+    sealed = Sealed(id=event_id, hmac_sealed=hmac, headers_sealed=_seal_headers(vault, event_id, values))
+    return sealed if sealed.hmac_sealed or sealed.headers_sealed else None
 
 
-def seal_edit(
-    vault: Vault, before: Sealed, given: Given, action: msgspec.Raw, became: msgspec.Raw, now: datetime
-) -> Sealed:
-    """What becomes of the secrets as an edit makes `became` of `action`. Raises Invalid, and Conflict for what is to stay
-    and cannot be opened."""
+def seal_edit(vault: Vault, before: Sealed, given: Given, was: Actions, become: Actions, now: datetime) -> Sealed:
+    """What becomes of the secrets as the actions change. Raises Invalid, and Conflict for what is to stay and cannot be
+    opened."""
     after = _resigned(vault, before, given, now)
-    if isinstance(given.headers, msgspec.UnsetType):
+    if not given.headers:
         return after
-    kept = [name for name, value in given.headers.items() if value is None]
-    known = _kept(vault, before, kept, action, became) if kept else {}
-    values = {name: known[name.lower()] if value is None else value for name, value in given.headers.items()}
+    hidden = {action: actions.hidden_in(stored) for action, stored in become.items()}
+    said = {action: {name: given.headers.get(action, {}).get(name) for name in hidden[action]} for action in become}
+    kept = {action: [name for name, value in headers.items() if value is None] for action, headers in said.items()}
+    known = _kept(vault, before, kept, was, become) if any(kept.values()) else {}
+    values = {
+        action: {name: known[action][name.lower()] if value is None else value for name, value in headers.items()}
+        for action, headers in said.items()
+    }
     return msgspec.structs.replace(after, headers_sealed=_seal_headers(vault, before.id, values))
 
 
@@ -115,7 +135,8 @@ def signing(vault: Vault, row: Claimed, default: str, now: datetime) -> tuple[st
 
 def header_values(vault: Vault, row: Claimed) -> dict[str, str]:
     """Of the headers that are secret, by their names in lower case. Raises Locked."""
-    return {} if row.headers_sealed is None else _open_headers(vault, row.event_id, row.headers_sealed)
+    known = {} if row.headers_sealed is None else _open_headers(vault, row.event_id, row.headers_sealed)
+    return known.get(row.callback or "action", {})
 
 
 def _resigned(vault: Vault, before: Sealed, given: Given, now: datetime) -> Sealed:
@@ -152,20 +173,32 @@ def _is_same(vault: Vault, before: Sealed, secret: str | None) -> bool:
         return False  # giving it anew is the remedy
 
 
-def _kept(vault: Vault, before: Sealed, names: list[str], action: msgspec.Raw, became: msgspec.Raw) -> dict[str, str]:
+def _kept(
+    vault: Vault, before: Sealed, kept: Mapping[str, list[str]], was: Actions, become: Actions
+) -> dict[str, dict[str, str]]:
     """The values that stay. They go where they went: who may edit an event may not read them elsewhere."""
-    if actions.origin_of(action) != actions.origin_of(became):
-        message = f"the address is another, so the value of header {names[0]} does not go along; give it anew"
-        raise Invalid(message, field=_field(names[0]))
-    try:
-        known = {} if before.headers_sealed is None else _open_headers(vault, before.id, before.headers_sealed)
-    except Locked as error:
-        message = f"the value of header {names[0]} of event {before.id} cannot be opened: {error}; give it anew"
-        raise Conflict(message, field=_field(names[0])) from error
-    for name in names:
-        if name.lower() not in known:
-            raise Invalid(f"the value of header {name} was never given; give it", field=_field(name))
+    known = _known(vault, before, *next((action, names[0]) for action, names in kept.items() if names))
+    for action, names in kept.items():
+        for name in names:
+            _required(known.get(action, {}).get(name.lower()), action, name)
+            if actions.origin_of(was[action]) != actions.origin_of(become[action]):
+                message = f"the address is another, so the value of header {name} does not go along; give it anew"
+                raise Invalid(message, field=_field(action, name))
     return known
+
+
+def _known(vault: Vault, before: Sealed, action: str, name: str) -> dict[str, dict[str, str]]:
+    try:
+        return {} if before.headers_sealed is None else _open_headers(vault, before.id, before.headers_sealed)
+    except Locked as error:
+        message = f"the value of header {name} of event {before.id} cannot be opened: {error}; give it anew"
+        raise Conflict(message, field=_field(action, name)) from error
+
+
+def _required(value: str | None, action: str, name: str) -> str:
+    if value is None:
+        raise Invalid(f"the value of header {name} was never given; give it", field=_field(action, name))
+    return value
 
 
 def _seal(vault: Vault, column: str, event_id: UUID, secret: str) -> bytes:
@@ -180,16 +213,18 @@ def _open(vault: Vault, column: str, event_id: UUID, sealed: bytes) -> str:
     return vault.open(sealed, place_of("events", column, event_id))
 
 
-def _seal_headers(vault: Vault, event_id: UUID, headers: Mapping[str, str | None]) -> bytes | None:
-    if not headers:
-        return None
-    values = {name.lower(): value for name, value in headers.items()}
-    return _seal(vault, HEADERS, event_id, msgspec.json.encode(values).decode())
+def _seal_headers(vault: Vault, event_id: UUID, values: Mapping[str, Mapping[str, str]]) -> bytes | None:
+    lowered = {
+        action: {name.lower(): value for name, value in headers.items()}
+        for action, headers in values.items()
+        if headers
+    }
+    return _seal(vault, HEADERS, event_id, msgspec.json.encode(lowered).decode()) if lowered else None
 
 
-def _open_headers(vault: Vault, event_id: UUID, sealed: bytes) -> dict[str, str]:
+def _open_headers(vault: Vault, event_id: UUID, sealed: bytes) -> dict[str, dict[str, str]]:
     return _headers.decode(_open(vault, HEADERS, event_id, sealed))
 
 
-def _field(name: str) -> str:
-    return f"action.params.headers.{name}"
+def _field(action: str, name: str) -> str:
+    return f"{action}.params.headers.{name}"

@@ -65,8 +65,8 @@ async def audit_of(api: Api, event: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(action, actor, msgspec.json.decode(details)) for action, actor, details in found]
 
 
-async def secrets_of(api: Api, event_id: str) -> tuple[str | None, str | None, dict[str, str]]:
-    """What signs, what signed before, and the headers, opened."""
+async def secrets_of(api: Api, event_id: str) -> tuple[str | None, str | None, dict[str, Any]]:
+    """What signs, what signed before, and the headers, opened; those of callbacks under their names."""
     stores, row = api.deps.changes.stores, UUID(event_id)
     async with stores.database.connection() as conn:
         sealed = await secrets.get(conn, row)
@@ -76,7 +76,8 @@ async def secrets_of(api: Api, event_id: str) -> tuple[str | None, str | None, d
         return secret and stores.vault.open(secret, place_of("events", column, row))
 
     headers = msgspec.json.decode(opened("headers", sealed.headers_sealed) or "{}")
-    return opened("hmac_secret", sealed.hmac_sealed), opened("hmac_secret", sealed.hmac_previous), headers
+    told = headers.pop("action", {}) | headers
+    return opened("hmac_secret", sealed.hmac_sealed), opened("hmac_secret", sealed.hmac_previous), told
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,10 +14,12 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from qhronos import actions
 from qhronos.clock import SystemClock
-from qhronos.config import Archival, AtRest, Retention
+from qhronos.config import Archival, AtRest, Database, Redis, Retention
 from qhronos.core.vault import Vault
+from qhronos.errors import ConfigError
 from qhronos.http import Client, Egress
 from qhronos.janitor import Janitor
+from qhronos.wiring import Program
 from tests.service.api import CONFIG, open_api, open_deps
 from tests.service.engine import DEFAULTS, VAULT
 from tests.service.events import HOOK, create, dispatch, event_of, execute, occurrences_of, query, secrets_of
@@ -208,6 +210,48 @@ class TestHeaders:
         assert (None, None, {"authorization": TOKEN}) == await secrets_of(api, event["id"])
 
 
+class TestCallbacks:
+    """What tells of an end is an action like any other."""
+
+    async def test_each_has_headers_of_its_own(self, api, clock):
+        event = await later(
+            api,
+            action=calling(Authorization=secret(TOKEN)),
+            on_success=calling(Authorization=secret("t0ken-of-a-success")),
+            on_failure=calling(Accept="text/plain"),
+        )
+
+        assert {"Authorization": {"secret": True}} == event["on_success"]["params"]["headers"]
+        told = {"authorization": TOKEN, "on_success": {"authorization": "t0ken-of-a-success"}}
+        assert (None, None, told) == await secrets_of(api, event["id"])
+        await api.post(f"/events/{event['id']}/run")
+        [first] = await dispatch(api, clock)
+        [second] = await dispatch(api, clock)
+        assert {"authorization": TOKEN} == first.header_secrets
+        assert {"authorization": "t0ken-of-a-success"} == second.header_secrets
+
+    async def test_an_edit_of_one_keeps_the_others(self, api):
+        event = await later(
+            api, action=calling(Authorization=secret(TOKEN)), on_success=calling(Cookie=secret("c00kie"))
+        )
+        path = f"/events/{event['id']}"
+        await api.patch(path, {"action": calling("https://elsewhere.example/", Authorization=secret("n3w"))})
+        assert (None, None, {"authorization": "n3w", "on_success": {"cookie": "c00kie"}}) == await secrets_of(
+            api, event["id"]
+        )
+        kept = await api.patch(path, {"on_success": calling("https://elsewhere.example/", Cookie=secret(True))})
+        assert (422, "on_success.params.headers.Cookie") == (kept.status_code, kept.json()["field"])
+        await api.patch(path, {"on_success": None})
+        assert (None, None, {"authorization": "n3w"}) == await secrets_of(api, event["id"])
+
+    async def test_a_value_of_one_does_not_become_that_of_another(self, api):
+        event = await later(api, action=calling(Authorization=secret(TOKEN)))
+        given = {"on_failure": calling(Authorization=secret(True))}
+        answer = await api.patch(f"/events/{event['id']}", given)
+
+        assert (422, "on_failure.params.headers.Authorization") == (answer.status_code, answer.json()["field"])
+
+
 class TestKeys:
     async def test_without_a_key_a_secret_is_refused_with_the_remedy(self, database, redis_url, redis_prefix, clock):
         async with opened(database, redis_url, redis_prefix, clock) as api:
@@ -253,6 +297,25 @@ class TestKeys:
 
         assert 409 == answer.status_code
         assert event["id"] in answer.json()["detail"]
+
+    @pytest.mark.parametrize("role", ["api", "dispatcher", "janitor"])
+    async def test_a_role_does_not_start_without_a_key_where_there_are_secrets(
+        self, api, database, redis_url, redis_prefix, role
+    ):
+        stores = {"database": Database(url=database), "redis": Redis(url=redis_url, prefix=redis_prefix)}
+        keyless = msgspec.structs.replace(CONFIG, secrets=AtRest(), **stores)
+
+        async def start(config, role):
+            async with AsyncExitStack() as stack:
+                await Program(config, [role], None)._open_stores(stack)
+
+        await later(api)
+        await start(keyless, role)
+        await later(api, hmac_secret=OLD)
+        with pytest.raises(ConfigError, match=r"events have secrets, and secrets.keys is not set; set it to the keys"):
+            await start(keyless, role)
+        await start(keyless, "expander")
+        await start(msgspec.structs.replace(CONFIG, **stores), role)
 
 
 class TestUpkeep:
