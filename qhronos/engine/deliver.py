@@ -158,6 +158,7 @@ def _status(outcome: Outcome, pause: timedelta | None) -> Status:
 
 
 def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> Delivery:
+    header_secrets, others = header_values(defaults.vault, row)
     return Delivery(
         event_id=row.event_id,
         occurrence_id=occurrence_id(row.identity),
@@ -168,8 +169,8 @@ def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> 
         metadata=row.metadata,
         tags=tuple(row.tags),
         secrets=signing(defaults.vault, row, defaults.secret, now),
-        header_secrets=header_values(defaults.vault, row),
-        other_secrets=(defaults.secret,),
+        header_secrets=header_secrets,
+        other_secrets=(defaults.secret, *others),
         timeout=timedelta(seconds=retry.timeout),
         now=now,
     )

@@ -133,10 +133,12 @@ def signing(vault: Vault, row: Claimed, default: str, now: datetime) -> tuple[st
     return (newest, before)
 
 
-def header_values(vault: Vault, row: Claimed) -> dict[str, str]:
-    """Of the headers that are secret, by their names in lower case. Raises Locked."""
+def header_values(vault: Vault, row: Claimed) -> tuple[dict[str, str], list[str]]:
+    """Of the headers of its action that are secret, by their names in lower case; and of the other actions. Raises
+    Locked."""
     known = {} if row.headers_sealed is None else _open_headers(vault, row.event_id, row.headers_sealed)
-    return known.get(row.callback or "action", {})
+    own = known.pop(row.callback or "action", {})
+    return own, [value for headers in known.values() for value in headers.values()]
 
 
 def _resigned(vault: Vault, before: Sealed, given: Given, now: datetime) -> Sealed:

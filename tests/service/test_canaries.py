@@ -33,6 +33,7 @@ SECOND = 'canary "of" the/second+signing key'
 HEADER = "Bearer canary-of-a-header/+="
 PASSWORD = "canary-of-a-password"
 BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+COOKIE = "session=canary-of-a-callback"
 DEFAULT = "canary-of-the-default-secret"
 CONFIGURED = msgspec.structs.replace(
     CONFIG,
@@ -41,7 +42,7 @@ CONFIGURED = msgspec.structs.replace(
     secrets=AtRest(keys=KEYS),
 )
 TOKEN = {"sub": "canary", "access": "read", "scope": ["a"], "expires_in": "24h"}
-SENT = (FIRST, SECOND, HEADER, BASIC, DEFAULT)  # what an endpoint could send back
+SENT = (FIRST, SECOND, HEADER, BASIC, COOKIE, DEFAULT)  # what an endpoint could send back
 HELD = (MASTER, CONFIG.auth.jwt_secret, *KEYS)
 
 
@@ -106,7 +107,9 @@ def echo(status: int):
 async def plant(api: Api, name: str, url: str, **more: object) -> None:
     headers = {"Authorization": {"secret": HEADER}, "X-Other": {"secret": BASIC}}
     action = {"type": "webhook", "params": {"url": url, "headers": headers, **more}}
-    event = await create(api, name=name, action=action, hmac_secret=FIRST, start_time="2027-01-01T00:00:00Z")
+    callback = {"type": "webhook", "params": {"url": url, "headers": {"Cookie": {"secret": COOKIE}}}}
+    said = {"on_success": callback, "on_failure": callback, "start_time": "2027-01-01T00:00:00Z"}
+    event = await create(api, name=name, action=action, hmac_secret=FIRST, **said)
     path = f"/events/{event['id']}"
     assert 200 == (await api.patch(path, {"hmac_secret": SECOND})).status_code
     kept = await api.patch(path, {"action": event["action"], "description": "edited"})
@@ -201,11 +204,12 @@ async def test_no_planted_secret_is_found_anywhere(api, clock, receiver, redis_u
 
 async def test_the_search_would_find_them(api, clock, receiver):
     """They are sent, they come back, they are masked, and what is plain in a table is seen."""
-    receiver.answer = echo(503)
+    receiver.answer = echo(404)
     await plant(api, "canary", receiver.url)
     await deliver(api, clock)
     request = receiver.requests[0]
 
+    assert COOKIE == receiver.requests[-1].headers["cookie"]
     assert (HEADER, BASIC) == (request.headers["authorization"], request.headers["x-other"])
     assert found_in(receiver.answer(request).body.decode(), SENT)
     async with api.deps.database.connection() as conn:
