@@ -14,6 +14,7 @@ from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
 LONGEST_EXCERPT = 4096  # bytes
+LONGEST_LOOKED_AT = 4 * LONGEST_EXCERPT  # of a body, for secrets; many take time, and masks are shorter
 # Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
 LATER = frozenset({408, 425, 429})
 
@@ -66,8 +67,9 @@ def excerpt(body: bytes, secrets: tuple[str, ...], *, cut: bool = False) -> str:
     """The first of a body as text that can be stored and shown. It holds no NUL and none of the secrets."""
     if not body:
         return ""
+    text = body[:LONGEST_LOOKED_AT].decode(errors="replace").replace("\0", "")
     # Before the cut, or half a secret could stay.
-    text = scrub(body.decode(errors="replace").replace("\0", ""), secrets, cut=cut)
+    text = scrub(text, secrets, cut=cut or len(body) > LONGEST_LOOKED_AT)
     return text.encode()[:LONGEST_EXCERPT].decode(errors="ignore")
 
 

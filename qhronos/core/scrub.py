@@ -21,12 +21,13 @@ ESCAPE = re.compile(r"%[0-9A-F]{2}")
 def scrub(text: str, secrets: Iterable[str], *, cut: bool = False) -> str:
     """`text` without the secrets. `cut`: its end is missing, so it may end within one. Nothing, if that cannot be done."""
     found = sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True)
-    for form in found:
+    there = [form for form in found if form in text]
+    for form in there:
         text = text.replace(form, MASK)
     if cut:
         text = _without_rest(text, found)
     # A mask and its neighbours may spell a secret again.
-    return "" if any(form in text for form in found) else text
+    return "" if there and any(form in text for form in found) else text
 
 
 @lru_cache(maxsize=1024)
@@ -83,8 +84,5 @@ def _in_base64(raw: bytes) -> set[str]:
 
 
 def _without_rest(text: str, found: list[str]) -> str:
-    for form in found:
-        for length in range(len(form) - 1, SHORTEST_REST - 1, -1):
-            if text.endswith(form[:length]):
-                return text[:-length] + MASK
-    return text
+    lengths = [length for form in found for length in range(SHORTEST_REST, len(form)) if text.endswith(form[:length])]
+    return text[: -max(lengths)] + MASK if lengths else text

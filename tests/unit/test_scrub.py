@@ -87,6 +87,10 @@ def test_the_beginning_of_one_at_a_cut_end_is_masked(rest):
     assert f"got {rest}" == scrub(f"got {rest}", ["s3cret-of-this"])
 
 
+def test_of_several_that_may_begin_at_a_cut_end_the_most_is_masked():
+    assert f"got {MASK}" == scrub("got s3cret-that", ["s3cret-that-is", "that-is-longer-than-the-other"], cut=True)
+
+
 def test_a_cut_end_that_begins_no_secret_stays():
     assert "got s3c" == scrub("got s3c", ["s3cret-of-this"], cut=True)
 

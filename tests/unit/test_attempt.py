@@ -1,0 +1,35 @@
+"""What an attempt knows, and what it tells of itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from qhronos.core.attempt import Delivery
+from tests.fakes import FakeClock
+
+DELIVERY = Delivery(
+    event_id=UUID(int=1),
+    occurrence_id="occ_1",
+    name="",
+    description="",
+    due_at=FakeClock().now(),
+    attempt=2,
+    metadata=msgspec.Raw(b"{}"),
+    tags=(),
+    secrets=("new", "old"),
+    header_secrets={"authorization": "t0ken"},
+    other_secrets=("default",),
+    timeout=timedelta(seconds=1),
+    now=FakeClock().now(),
+)
+
+
+def test_everything_that_must_not_come_back_is_known():
+    assert ("new", "old", "t0ken", "default") == DELIVERY.confidential
+
+
+def test_it_does_not_show_its_secrets():
+    assert "Delivery(occ_1, attempt 2)" == repr(DELIVERY) == str(DELIVERY)
