@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -13,7 +14,8 @@ from qhronos.config import Config
 from qhronos.core.event import Policies
 from qhronos.core.follow import FAR
 from qhronos.core.ledger import Bounds, Expected, Fate, Line, Outlook, Passed, Promise, account, outlook, unmatched
-from qhronos.core.recurrence import Recurrence, tzdata_version
+from qhronos.core.recurrence import Recurrence, is_elapsed, tzdata_version
+from qhronos.core.window import MICROSECOND
 from qhronos.engine.change import NO_EVENT
 from qhronos.errors import NotFound
 from qhronos.store import Connection, Database
@@ -23,6 +25,7 @@ from qhronos.store.occurrences import Occurrence
 
 MOST = 1_000  # lines of one ledger
 MOST_VERSIONS = 1_000
+FOLLOWED = 10  # releases of the zone rules, one after the other, that are looked through
 
 
 class Rules(NamedTuple):
@@ -90,7 +93,7 @@ async def _seen(
     until = window.until
     if len(versions) > MOST_VERSIONS:
         until = max(window.since, versions.pop().valid_from)
-    promises = [_promise(version, rules.grace) for version in versions]
+    promises = [await _promise(conn, window.event_id, version, rules.grace) for version in versions]
     # In a thread: a hostile rule may use up its whole budget of steps.
     seen = await asyncio.to_thread(outlook, promises, window.since, until, limit)
     rows = await store.recorded(conn, window._replace(until=seen.covered), limit + 1, now)
@@ -115,10 +118,28 @@ async def _bounds(conn: Connection, event: Subject, rules: Rules, now: datetime)
     return Bounds(await store.kept_since(conn, now - rules.kept), event.expanded_until)
 
 
-def _promise(version: Version, grace: timedelta) -> Promise:
+async def _promise(conn: Connection, event_id: UUID, version: Version, grace: timedelta) -> Promise:
     recurrence = msgspec.json.decode(version.recurrence, type=Recurrence)
-    since = version.valid_from - grace if version.version == 1 else version.valid_from
+    since, sure_from = version.valid_from - grace, version.valid_from
+    if version.version > 1:  # what came at that very instant may have been of the version before
+        since, sure_from = version.valid_from, version.valid_from + MICROSECOND
     ours = version.tzdata == tzdata_version()
     policies = msgspec.json.decode(version.policies, type=Policies)
     shift = timedelta(seconds=policies.flex_window + policies.jitter)
-    return Promise(recurrence, since, version.valid_from, version.valid_until, ours, shift)
+    if not ours and is_elapsed(recurrence):
+        recurrence = await _as_it_ran(conn, event_id, version, recurrence)
+    return Promise(recurrence, since, sure_from, version.valid_until, ours, shift)
+
+
+async def _as_it_ran(conn: Connection, event_id: UUID, version: Version, recurrence: Recurrence) -> Recurrence:
+    """Real time that runs since DTSTART: where that was by the zone rules of then is said by the version that followed to
+    newer ones."""
+    for number in range(version.version + 1, version.version + FOLLOWED):
+        after = await store.version(conn, event_id, number)
+        if after is None or after.tzdata == version.tzdata:
+            break
+        followed = msgspec.json.decode(after.recurrence, type=Recurrence)
+        if (followed.rrule, followed.timezone) != (recurrence.rrule, recurrence.timezone):
+            break
+        version, recurrence = after, followed
+    return recurrence

@@ -58,6 +58,12 @@ async def versions(conn: Connection, window: Window, grace: timedelta, limit: in
         return await cursor.fetchall()
 
 
+async def version(conn: Connection, event_id: UUID, number: int) -> Version | None:
+    async with conn.cursor(row_factory=class_row(Version)) as cursor:
+        await cursor.execute(SQL["get_version"], {"event_id": event_id, "version": number})
+        return await cursor.fetchone()
+
+
 async def gaps(conn: Connection, window: Window) -> list[Passed]:
     cursor = await conn.execute(SQL["list_gaps"], window._asdict())
     return [Passed(*row) for row in await cursor.fetchall()]

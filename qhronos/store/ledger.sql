@@ -27,6 +27,10 @@ WHERE event_id = %(event_id)s
 ORDER BY version
 LIMIT %(limit)s;
 
+-- name: get_version
+SELECT version, recurrence, policies, tzdata, valid_from, valid_until FROM event_versions
+WHERE event_id = %(event_id)s AND version = %(version)s;
+
 -- name: list_gaps
 SELECT since, until, count, reason FROM gaps
 WHERE event_id = %(event_id)s AND since < %(until)s AND until > %(since)s

@@ -318,3 +318,42 @@ async def test_a_rule_that_cannot_be_followed_stops_none(api, clock, expander, m
     left = await event_of(api, bad)
     assert ("active", 1) == (left["status"], left["version"])
     assert [(tzdata_version(),), (tzdata_version(),)] == await query(api, "SELECT tzdata FROM events")
+
+
+RULES = ["FREQ=DAILY", "FREQ=DAILY;BYHOUR=12,13,14;BYMINUTE=0,30", "FREQ=HOURLY", "FREQ=HOURLY;INTERVAL=5"]
+
+
+@pytest.mark.parametrize(("rule", "off"), [*((rule, HOUR) for rule in RULES), *((rule, -HOUR) for rule in RULES[:3])])
+async def test_following_leaves_nothing_out(api, clock, expander, rule, off):
+    """By the ledger, which has the new rules alone."""
+    event = await plant(
+        api, "2026-03-01T13:30:00" if off > timedelta() else "2026-03-01T14:30:00", off=off, rrule=[rule]
+    )
+    await dispatch(api, clock)
+    clock.advance(1800)
+    await dispatch(api, clock)
+    await run(expander)
+    for _ in range(8):
+        clock.advance(1800)
+        await run(expander)
+        await dispatch(api, clock)
+    await api.patch(f"/events/{event['id']}", {"schedule": "FREQ=WEEKLY"})
+    clock.advance(1800)
+
+    ledger = (await api.get(f"/events/{event['id']}/ledger")).json()
+
+    assert [] == [line["scheduled_at"] for line in ledger["data"] if line["status"] == "missing"]
+    assert ledger["expected"] >= 1
+
+
+async def test_real_time_that_did_not_have_to_follow_is_as_it_was(api, clock):
+    event = await plant(api, "2026-03-01T13:30:00", off=timedelta(), rrule=["FREQ=HOURLY"])
+    await dispatch(api, clock)
+    clock.advance(3600)
+    first = (await api.get(f"/events/{event['id']}/ledger")).json()
+    await execute(api, "UPDATE events SET tzdata = %s", tzdata_version())
+    await api.patch(f"/events/{event['id']}", {"schedule": "FREQ=MINUTELY;INTERVAL=45"})
+    then = (await api.get(f"/events/{event['id']}/ledger")).json()
+
+    assert (1, 0) == (first["expected"], first["missing"])
+    assert (1, 0) == (then["expected"], then["missing"])
