@@ -12,14 +12,13 @@ import msgspec
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from qhronos import actions
+from qhronos import actions, wiring
 from qhronos.clock import SystemClock
 from qhronos.config import Archival, AtRest, Database, Redis, Retention
 from qhronos.core.vault import Vault
 from qhronos.errors import ConfigError
 from qhronos.http import Client, Egress
 from qhronos.janitor import Janitor
-from qhronos.wiring import Program
 from tests.service.api import CONFIG, open_api, open_deps
 from tests.service.engine import DEFAULTS, VAULT
 from tests.service.events import HOOK, create, dispatch, event_of, execute, occurrences_of, query, secrets_of
@@ -307,7 +306,7 @@ class TestKeys:
 
         async def start(config, role):
             async with AsyncExitStack() as stack:
-                await Program(config, [role], None)._open_stores(stack)
+                await wiring._open_stores(config, [role], stack)
 
         await later(api)
         await start(keyless, role)
