@@ -128,6 +128,8 @@ class RateLimit(Section, frozen=True):
 class Http(Section, frozen=True):
     # Networks that deliveries may reach although they are not public: 10.0.0.0/8:443.
     egress_allow: tuple[str, ...] = ()
+    egress_deny: tuple[str, ...] = ()  # networks of this installation that look public
+    https_only: bool = False  # nothing goes out in the clear
     connections_per_origin: Positive = 128
 
 

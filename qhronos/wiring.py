@@ -47,7 +47,7 @@ from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Heartbeat, Worker
 from qhronos.errors import ConfigError
 from qhronos.expander import Expander
-from qhronos.http import Client, Egress
+from qhronos.http import Client, Egress, Limits
 from qhronos.janitor import Janitor
 from qhronos.plan import Plan
 from qhronos.plan.ratelimit import Limiter
@@ -227,8 +227,8 @@ class Program:
         """One for all of a process: it brings the certificates of the authorities, and keeps connections."""
         if self._http is None:
             http = self._config.http
-            egress = Egress(http.egress_allow)
-            self._http = Client(egress, self._clock, connections_per_origin=http.connections_per_origin)
+            limits = Limits(connections_per_origin=http.connections_per_origin)
+            self._http = Client(_egress(self._config), self._clock, limits=limits)
             stack.push_async_callback(self._http.close)
         return self._http
 
@@ -255,7 +255,7 @@ class Program:
             revocations=Revocations(stores.database, clock),
             limiter=Limiter(stores.plan.redis, stores.plan.prefix, clock, limit),
             readiness=readiness,
-            egress=Egress(config.http.egress_allow),
+            egress=_egress(config),
             http=self._client(stack),
             creator=Creator(stores, clock),
             changes=Changes(stores, clock, config.scheduler),
@@ -326,6 +326,10 @@ def _defaults(config: Config, vault: Vault) -> Defaults:
     check_secret(secret)
     base = config.dispatch_retry_backoff / timedelta(seconds=1)
     return Defaults(Retry(max_attempts=config.dispatch_max_retries, backoff=Backoff(base=base)), secret, vault)
+
+
+def _egress(config: Config) -> Egress:
+    return Egress(config.http.egress_allow, config.http.egress_deny, https_only=config.http.https_only)
 
 
 def _check_roles(roles: Sequence[str]) -> None:

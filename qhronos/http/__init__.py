@@ -6,6 +6,7 @@ rest opens, keeps and shares connections.
 
 from qhronos.http.client import Client
 from qhronos.http.guard import Egress
+from qhronos.http.limits import Limits
 from qhronos.http.message import Request, Response
 
-__all__ = ["Client", "Egress", "Request", "Response"]
+__all__ = ["Client", "Egress", "Limits", "Request", "Response"]

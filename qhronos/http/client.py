@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 from qhronos.clock import Clock
 from qhronos.errors import Unreachable
-from qhronos.http import connect, url
+from qhronos.http import url
+from qhronos.http.connect import Connector, public_tls
 from qhronos.http.connection import Connection, Stale
 from qhronos.http.deadlines import Deadlines
 from qhronos.http.guard import Egress
+from qhronos.http.limits import USUAL, Limits
 from qhronos.http.message import Request, Response, encode
-from qhronos.http.pool import IDLE_SECONDS, Origin
+from qhronos.http.pool import Origin
 from qhronos.http.resolver import Lookup, Resolver, system_lookup
 from qhronos.http.url import Address, Url
-
-TIDY_SECONDS = 15.0
 
 
 class Client:
@@ -32,14 +32,15 @@ class Client:
         egress: Egress,
         clock: Clock,
         *,
-        connections_per_origin: int = 128,
+        limits: Limits = USUAL,
         tls: ssl.SSLContext | None = None,
         lookup: Lookup = system_lookup,
     ) -> None:
         self._clock = clock
-        self._limit = connections_per_origin
-        self._tls = tls or connect.public_tls()
-        self._resolver = Resolver(egress, clock, lookup)
+        self._limits = limits
+        self._egress = egress
+        self._connector = Connector(egress, limits, tls or public_tls())
+        self._resolver = Resolver(egress, clock, limits, lookup)
         self._deadlines = Deadlines(clock)
         self._origins: dict[tuple[str, str, int], Origin] = {}
         self._connections: set[Connection] = set()
@@ -52,6 +53,8 @@ class Client:
         Raises Unreachable for what the endpoint, the network or the guard does, Invalid for what must not be sent at all.
         """
         target = url.parse(request.url)
+        if reason := self._egress.scheme_refusal(target.scheme):
+            raise Unreachable("egress", reason)
         data = encode(request, target)
         deadline = self._clock.monotonic() + request.timeout
         try:
@@ -123,7 +126,7 @@ class Client:
         if self._closed:
             raise Unreachable("closed", "the client is closed")
         try:
-            sock, address = await connect.tcp(addresses, target.port, deadline - self._clock.monotonic())
+            sock, address = await self._connector.tcp(addresses, target.port, deadline - self._clock.monotonic())
         except (Unreachable, TimeoutError):
             self._resolver.forget(target)  # the name may lead elsewhere by now
             raise
@@ -132,8 +135,9 @@ class Client:
             self._connections.discard(connection)
             origin.forget(connection)
 
-        connection = await connect.over(
-            sock, target, self._tls, deadline - self._clock.monotonic(), lambda: Connection(address, lost)
+        now = self._clock.monotonic()
+        connection = await self._connector.over(
+            sock, target, deadline - now, lambda: Connection(address, now, self._limits, lost)
         )
         self._keep(connection)
         return connection
@@ -148,14 +152,16 @@ class Client:
         key = (target.scheme, target.host, target.port)
         origin = self._origins.get(key)
         if origin is None:
-            origin = self._origins[key] = Origin(self._limit)
+            origin = self._origins[key] = Origin(self._limits)
         if self._tidying is None:
-            self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, self._tidy)
+            self._tidying = asyncio.get_running_loop().call_later(self._limits.tidy_seconds, self._tidy)
         return origin
 
     def _tidy(self) -> None:
-        """Close what has been idle for too long, forget origins that have nothing; rest when nothing is left."""
+        """Close what is idle and too old, forget origins that have nothing; rest when nothing is left."""
         for origin in self._origins.values():
-            origin.close_idle(before=self._clock.monotonic() - IDLE_SECONDS)
+            origin.close_old(self._clock.monotonic())
         self._origins = {key: origin for key, origin in self._origins.items() if not origin.is_unused}
-        self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, self._tidy) if self._origins else None
+        self._tidying = (
+            asyncio.get_running_loop().call_later(self._limits.tidy_seconds, self._tidy) if self._origins else None
+        )

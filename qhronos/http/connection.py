@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from qhronos.errors import Unreachable
+from qhronos.http.limits import Limits
 from qhronos.http.message import Request, Response
 from qhronos.http.reader import Reader
 from qhronos.http.url import Address
@@ -19,19 +20,23 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_exchanges",
+        "_limits",
         "_loop",
         "_on_lost",
         "_reader",
         "_transport",
         "address",
-        "idle_since",
         "is_reusable",
         "lost",
+        "opened_at",
     )
 
-    def __init__(self, address: Address, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, address: Address, opened_at: float, limits: Limits, on_lost: Callable[[Connection], None]
+    ) -> None:
         self.address = address
-        self.idle_since = 0.0
+        self.opened_at = opened_at
+        self._limits = limits
         self.is_reusable = True
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -44,7 +49,7 @@ class Connection(asyncio.Protocol):
     def exchange(self, data: bytes, request: Request) -> asyncio.Future[Response]:
         """Send a request. The future fails with Unreachable if no response comes of it."""
         self._exchanges += 1
-        self._reader = Reader(request.method, request.most_body)
+        self._reader = Reader(request.method, self._limits, request.most_body)
         self._answer = self._loop.create_future()
         if self.is_reusable:
             self.is_reusable = False

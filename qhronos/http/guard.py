@@ -69,9 +69,14 @@ class Hole(NamedTuple):
 class Egress:
     """What `http.egress_allow` opens: `10.1.2.0/24`, `10.1.2.3:8443`, `::1/128`, `[fd00::]/8:9000`."""
 
-    def __init__(self, allow: Iterable[str] = ()) -> None:
-        """Raises ConfigError for what is no network."""
-        self._holes = tuple(_hole(entry.strip()) for entry in allow)
+    def __init__(self, allow: Iterable[str] = (), deny: Iterable[str] = (), *, https_only: bool = False) -> None:
+        """`deny`: networks of our own that look public; what `allow` opens is open all the same.
+
+        Raises ConfigError for what is no network.
+        """
+        self._holes = tuple(_hole(entry.strip(), "http.egress_allow") for entry in allow)
+        self._ours = tuple(_own(entry.strip()) for entry in deny)
+        self._https_only = https_only
 
     def refusal(self, address: Address, port: int) -> str | None:
         """Why a connection there is refused, or None."""
@@ -79,13 +84,27 @@ class Egress:
         ports = {hole.port for hole in self._holes if address in hole.network}
         if port in ports:
             return None
-        if None not in ports and (name := _denied(address)):
+        if None not in ports and (name := self._denied(address)):
             return f"{address} is not a public address ({name})"
         return _denied_port(port)
+
+    def scheme_refusal(self, scheme: str) -> str | None:
+        """Why nothing is sent by this scheme, or None."""
+        return "only https:// is open to deliveries" if self._https_only and scheme != "https" else None
+
+    def is_hole(self, address: Address, port: int) -> bool:
+        """Whether an operator has opened it by name."""
+        address = plain(address)
+        return any(address in hole.network and hole.port in (None, port) for hole in self._holes)
 
     def opens(self, port: int) -> bool:
         """Whether some address may be reached through the port."""
         return _denied_port(port) is None or any(hole.port == port for hole in self._holes)
+
+    def _denied(self, address: Address) -> str | None:
+        if any(address in network for network in self._ours):
+            return "a network of this installation"
+        return _denied(address)
 
 
 def vet_url(text: str, egress: Egress, field: str = "url") -> Url:
@@ -94,6 +113,8 @@ def vet_url(text: str, egress: Egress, field: str = "url") -> Url:
         parsed = url.parse(text)
     except Invalid as error:
         raise Invalid(str(error), field=field) from error
+    if egress.scheme_refusal(parsed.scheme):
+        raise Invalid("URL must start with https:// here (http.https_only)", field=field)
     if reason := _reason(parsed, egress):
         raise Invalid(f"URL cannot be reached: {reason}; an operator can open it in http.egress_allow", field=field)
     return parsed
@@ -127,17 +148,24 @@ def _denied_port(port: int) -> str | None:
     return f"port {port} is not open to deliveries"
 
 
-def _hole(entry: str) -> Hole:
+def _hole(entry: str, setting: str) -> Hole:
     match = HOLE.fullmatch(entry)
     if match is None:
-        raise ConfigError(f"http.egress_allow: {entry!r} is no network; write 10.1.2.0/24, 10.1.2.3:8443 or [::1]/128")
+        raise ConfigError(f"{setting}: {entry!r} is no network; write 10.1.2.0/24, 10.1.2.3:8443 or [::1]/128")
     try:
         network = ip_network(match[1].strip("[]") + (match[2] or ""))
     except ValueError as error:
-        raise ConfigError(f"http.egress_allow: {entry!r}: {error}") from error
+        raise ConfigError(f"{setting}: {entry!r}: {error}") from error
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-        raise ConfigError(f"http.egress_allow: {entry!r} is IPv4 in disguise; write the IPv4 network")
+        raise ConfigError(f"{setting}: {entry!r} is IPv4 in disguise; write the IPv4 network")
     port = int(match[3]) if match[3] else None
     if port is not None and not 1 <= port <= 65_535:
-        raise ConfigError(f"http.egress_allow: {entry!r} has a port outside 1 to 65535")
+        raise ConfigError(f"{setting}: {entry!r} has a port outside 1 to 65535")
     return Hole(network, port)
+
+
+def _own(entry: str) -> Network:
+    hole = _hole(entry, "http.egress_deny")
+    if hole.port is not None:
+        raise ConfigError(f"http.egress_deny: {entry!r} has a port; a network is denied with all of them")
+    return hole.network

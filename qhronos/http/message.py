@@ -8,7 +8,6 @@ from qhronos.http import headers
 from qhronos.http.headers import Headers
 from qhronos.http.url import Url
 
-MOST_BODY_BYTES = 64 * 1024  # of a response, where nobody asks for more
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -18,7 +17,7 @@ class Request(Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     body: bytes = b""
     timeout: float  # seconds; everything, from the name lookup to the last byte, ends within it
-    most_body: int = MOST_BODY_BYTES  # of the response; what is longer is cut
+    most_body: int | None = None  # bytes of the response, where it is not the usual; what is longer is cut
 
 
 class Response(Struct, frozen=True, kw_only=True):

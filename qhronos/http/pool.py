@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Collection
 
 from qhronos.http.connection import Connection
+from qhronos.http.limits import Limits
 from qhronos.http.url import Address
-
-IDLE_SECONDS = 60.0  # longer than that, and the endpoint has most likely closed its end
 
 Turn = asyncio.Future[Connection | None]
 
@@ -17,9 +16,10 @@ Turn = asyncio.Future[Connection | None]
 class Origin:
     """While anyone waits there is neither a warm connection nor a free slot, so nobody is overtaken."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._free = limit  # slots without a connection
+    def __init__(self, limits: Limits) -> None:
+        self._age = limits.age_seconds
+        self._limit = limits.connections_per_origin
+        self._free = self._limit  # slots without a connection
         self._idle: list[Connection] = []  # the last used last
         self._waiting: deque[Turn] = deque()
 
@@ -31,7 +31,7 @@ class Origin:
         """The warm connection used last, if its address is still one that was vetted."""
         while self._idle:
             connection = self._idle.pop()
-            if self.is_good(connection, addresses) and now - connection.idle_since < IDLE_SECONDS:
+            if self.is_good(connection, addresses) and now - connection.opened_at < self._age:
                 return connection
             connection.abort()
             self._free += 1
@@ -56,13 +56,12 @@ class Origin:
 
     def release(self, connection: Connection, now: float) -> None:
         """Give it to the next in line, or keep it warm; one that cannot be used again frees its slot."""
-        if not connection.is_reusable:
+        if not connection.is_reusable or now - connection.opened_at >= self._age:
             connection.abort()
             self.free()
         elif turn := self._next():
             turn.set_result(connection)
         else:
-            connection.idle_since = now
             self._idle.append(connection)
 
     def free(self) -> None:
@@ -78,9 +77,9 @@ class Origin:
             self._idle.remove(connection)
             self._free += 1
 
-    def close_idle(self, before: float) -> None:
-        """Close what has been idle since `before` or longer."""
-        for connection in [each for each in self._idle if each.idle_since <= before]:
+    def close_old(self, now: float) -> None:
+        """Close what is idle and too old to be used again."""
+        for connection in [each for each in self._idle if now - each.opened_at >= self._age]:
             self.forget(connection)
             connection.abort()
 

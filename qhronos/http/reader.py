@@ -9,11 +9,8 @@ from __future__ import annotations
 import httptools
 
 from qhronos.errors import Unreachable
-from qhronos.http.message import MOST_BODY_BYTES, Response
-
-MOST_HEADERS = 100
-MOST_HEADER_BYTES = 16 * 1024  # interim responses and trailers included
-MOST_INTERIM = 5
+from qhronos.http.limits import Limits
+from qhronos.http.message import Response
 
 
 class Reader:
@@ -28,6 +25,7 @@ class Reader:
         "_header_bytes",
         "_headers",
         "_interim",
+        "_limits",
         "_most_body",
         "_parser",
         "_raw_bytes",
@@ -36,8 +34,9 @@ class Reader:
         "untouched",
     )
 
-    def __init__(self, method: str, most_body: int = MOST_BODY_BYTES) -> None:
-        self._most_body = most_body
+    def __init__(self, method: str, limits: Limits, most_body: int | None = None) -> None:
+        self._limits = limits
+        self._most_body = limits.most_body if most_body is None else most_body
         self._parser = httptools.HttpResponseParser(self)
         self._head_only = method == "HEAD"
         self._headers: list[tuple[bytes, bytes]] = []
@@ -93,7 +92,7 @@ class Reader:
     def _is_too_much(self) -> bool:
         if self._status:
             return self._raw_bytes > self._most_body or self._body_bytes > self._most_body
-        if self._raw_bytes > MOST_HEADER_BYTES:
+        if self._raw_bytes > self._limits.most_header_bytes:
             self._fault = "headers too large"
         return self._fault is not None
 
@@ -109,12 +108,12 @@ class Reader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MOST_HEADER_BYTES:
+        if self._header_bytes > self._limits.most_header_bytes:
             self._refuse("headers too large")
         if self._status:
             return  # a trailer
         self._headers.append((name, value))
-        if len(self._headers) > MOST_HEADERS:
+        if len(self._headers) > self._limits.most_headers:
             self._refuse("too many headers")
 
     def on_headers_complete(self) -> None:
@@ -126,7 +125,7 @@ class Reader:
             return
         self._headers.clear()
         self._interim += 1
-        if self._interim > MOST_INTERIM:
+        if self._interim > self._limits.most_interim:
             self._refuse("too many interim responses")
         if not 100 <= status != 101:
             self._refuse(f"unexpected status {status}")

@@ -12,12 +12,8 @@ from qhronos.clock import Clock
 from qhronos.errors import Unreachable
 from qhronos.http.deadlines import phase
 from qhronos.http.guard import Egress, plain
+from qhronos.http.limits import Limits
 from qhronos.http.url import Address, Url
-
-LOOKUP_SECONDS = 2.0
-REMEMBER_SECONDS = 30.0
-MOST_REMEMBERED = 10_000
-MOST_ADDRESSES = 4
 
 Lookup: TypeAlias = Callable[[str, int], Awaitable[Iterable[str]]]
 
@@ -33,8 +29,9 @@ class Known(NamedTuple):
 
 
 class Resolver:
-    def __init__(self, egress: Egress, clock: Clock, lookup: Lookup = system_lookup) -> None:
+    def __init__(self, egress: Egress, clock: Clock, limits: Limits, lookup: Lookup = system_lookup) -> None:
         self._egress = egress
+        self._limits = limits
         self._clock = clock
         self._lookup = lookup
         self._known: dict[tuple[str, int], Known] = {}
@@ -49,7 +46,7 @@ class Resolver:
         """In the order to try them. Raises Unreachable: `dns`, or `egress` if one answer must not be reached."""
         if url.address:
             return self._remember(url, self._vet(url, [url.address]))
-        async with phase("dns", "name lookup", LOOKUP_SECONDS, deadline - self._clock.monotonic()):
+        async with phase("dns", "name lookup", self._limits.lookup_seconds, deadline - self._clock.monotonic()):
             # One lookup serves all who wait for it, and goes on when one of them gives up.
             return await asyncio.shield(self._lookup_of(url))
 
@@ -83,12 +80,12 @@ class Resolver:
         if any(self._egress.refusal(address, url.port) for address in addresses):
             # Which address it is stays unsaid: whoever chose the name may not know our network.
             raise Unreachable("egress", f"{url.authority} is not open to deliveries")
-        return addresses[:MOST_ADDRESSES]
+        return addresses[: self._limits.most_addresses]
 
     def _remember(self, url: Url, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-        if len(self._known) >= MOST_REMEMBERED:
+        if len(self._known) >= self._limits.most_remembered:
             self._known.clear()
-        self._known[url.host, url.port] = Known(addresses, self._clock.monotonic() + REMEMBER_SECONDS)
+        self._known[url.host, url.port] = Known(addresses, self._clock.monotonic() + self._limits.remember_seconds)
         return addresses
 
 

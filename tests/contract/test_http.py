@@ -7,13 +7,10 @@ Every test runs on the plain loop and on uvloop.
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from ipaddress import ip_address
-from itertools import pairwise
 
 import pytest
 import uvloop
@@ -22,10 +19,7 @@ from hypothesis import strategies as st
 
 from qhronos.clock import SystemClock
 from qhronos.errors import Invalid, Unreachable
-from qhronos.http import Client, Egress, Request, Response, connect, resolver
-from qhronos.http.connection import Connection
-from qhronos.http.message import MOST_BODY_BYTES
-from qhronos.http.reader import Reader
+from qhronos.http import Client, Egress, Limits, Request, Response
 from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
 from tests.fakes import FakeClock
 
@@ -229,7 +223,7 @@ async def test_a_huge_body_is_cut_and_the_connection_ended(client):
     async with Endpoint(behave) as endpoint:
         response = await client.send(post(endpoint.url))
 
-        assert (200, b"x" * MOST_BODY_BYTES, True) == (response.status, response.body, response.truncated)
+        assert (200, b"x" * Limits().most_body, True) == (response.status, response.body, response.truncated)
         await endpoint.until_open(0)
 
 
@@ -311,12 +305,13 @@ async def test_a_connect_into_a_black_hole_ends_at_the_deadline(client):
         await client.send(post(f"http://127.0.0.1:{port}/", timeout=0.2))
 
 
-async def test_connecting_has_a_limit_of_its_own(client, monkeypatch):
-    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.1)
+async def test_connecting_has_a_limit_of_its_own():
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connect_seconds=0.1))
     with blackhole() as port, pytest.raises(Unreachable, match=r"^connect timed out after 0.1 s$") as error:
         await client.send(post(f"http://127.0.0.1:{port}/"))
 
     assert error.value.kind == "connect"
+    await client.close()
 
 
 async def test_a_closed_port_says_so(client):
@@ -326,14 +321,6 @@ async def test_a_closed_port_says_so(client):
             await client.send(post(f"http://127.0.0.1:{unused.getsockname()[1]}/"))
 
     assert error.value.kind == "connect"
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [(OSError(errno.EHOSTUNREACH, "?"), "connect failed: no route to host"), (OSError("?"), "connect failed")],
-)
-def test_other_failures_to_connect_are_named_by_the_system(error, reason):
-    assert reason == connect._reason(error)
 
 
 @pytest.mark.parametrize("last", ["close", "reset"])
@@ -396,32 +383,43 @@ async def test_a_stale_connection_whose_replacement_fails_too_is_an_error(client
         assert endpoint.accepted == 2
 
 
-async def test_a_connection_that_was_idle_for_a_minute_is_not_used_again():
+async def test_a_connection_is_not_used_again_after_a_minute_however_busy_it_is():
     clock = FakeClock()
     client = Client(LOOPBACK, clock)
     async with Endpoint(says(OK)) as endpoint:
-        await client.send(post(endpoint.url))
-        clock.advance(59)
-        await client.send(post(endpoint.url))
+        for _ in range(6):
+            await client.send(post(endpoint.url))
+            clock.advance(11)
 
         assert endpoint.accepted == 1
-        clock.advance(61)
         await client.send(post(endpoint.url))
 
         assert endpoint.accepted == 2
         await client.close()
 
 
-async def test_tidying_closes_what_is_idle_and_forgets_what_is_unused():
+async def test_a_connection_that_grew_too_old_in_use_is_not_handed_on(gate):
     clock = FakeClock()
-    client = Client(LOOPBACK, clock)
+    client = Client(LOOPBACK, clock, limits=Limits(connections_per_origin=1))
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(client, Request(method="POST", url=endpoint.url, timeout=300))
+        await gate.came.get()
+        second = await start(client, Request(method="POST", url=endpoint.url, timeout=300))
+        clock.advance(60)
+        gate.let.release()
+        gate.let.release()
+
+        assert [200, 200] == [(await task).status for task in (first, second)]
+        assert endpoint.accepted == 2
+        await client.close()
+
+
+async def test_what_is_idle_and_too_old_is_closed():
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(age_seconds=0.1, tidy_seconds=0.05))
     async with Endpoint(says(OK)) as endpoint:
         await client.send(post(endpoint.url))
-        clock.advance(61)
-        client._tidy()
         await endpoint.until_open(0)
 
-        assert not client._origins
         assert (await client.send(post(endpoint.url))).status == 200
         await client.close()
 
@@ -448,7 +446,7 @@ async def gate() -> Gate:
 @pytest.fixture
 async def narrow() -> AsyncIterator[Client]:
     """A client with room for one connection to an origin."""
-    client = Client(LOOPBACK, SystemClock(), connections_per_origin=1)
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1))
     yield client
     await client.close()
 
@@ -461,7 +459,7 @@ async def start(client: Client, request: Request) -> asyncio.Task[Response]:
 
 
 async def test_an_origin_gets_no_more_connections_than_its_limit(gate):
-    client = Client(LOOPBACK, SystemClock(), connections_per_origin=3)
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=3))
     async with Endpoint(gate.behave) as endpoint:
         tasks = [await start(client, post(endpoint.url)) for _ in range(12)]
         for _ in range(12):
@@ -559,7 +557,7 @@ async def test_a_failing_origin_does_not_leak_its_places(narrow):
 
 
 async def test_closing_ends_what_is_under_way_and_what_waits(gate):
-    client = Client(LOOPBACK, SystemClock(), connections_per_origin=1)
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1))
     async with Endpoint(gate.behave) as endpoint:
         tasks = [await start(client, post(endpoint.url)) for _ in range(3)]
         await gate.came.get()
@@ -579,17 +577,6 @@ async def test_a_connection_that_opens_while_the_client_closes_is_ended(trusting
 
         assert end.kind == "closed"
         await endpoint.until_open(0)
-
-
-async def test_a_connection_that_is_lost_before_its_first_request_says_so():
-    class Transport(asyncio.Transport):
-        """Of a socket that is gone."""
-
-    connection = Connection(ip_address("127.0.0.1"), lambda _: None)
-    connection.connection_made(Transport())
-    connection.connection_lost(None)
-    with pytest.raises(Unreachable, match="closed before a response"):
-        await connection.exchange(b"GET / HTTP/1.1\r\n\r\n", post("http://127.0.0.1/"))
 
 
 class Names:
@@ -619,10 +606,9 @@ async def test_a_name_is_looked_up_once_for_all_who_ask_and_remembered_for_a_whi
         await client.close()
 
 
-async def test_not_every_name_is_remembered(monkeypatch):
-    monkeypatch.setattr(resolver, "MOST_REMEMBERED", 2)
+async def test_not_every_name_is_remembered():
     names = Names("127.0.0.1")
-    client = Client(LOOPBACK, FakeClock(), lookup=names)
+    client = Client(LOOPBACK, FakeClock(), limits=Limits(most_remembered=2), lookup=names)
     async with Endpoint(says(OK)) as endpoint:
         for name in "abca":
             await client.send(post(f"http://{name}.test:{endpoint.port}/"))
@@ -633,7 +619,7 @@ async def test_not_every_name_is_remembered(monkeypatch):
 
 async def test_a_connection_to_an_address_that_is_no_longer_the_name_s_is_not_handed_on(gate):
     names, clock = Names("127.0.0.1"), FakeClock()
-    client = Client(LOOPBACK, clock, lookup=names, connections_per_origin=1)
+    client = Client(LOOPBACK, clock, lookup=names, limits=Limits(connections_per_origin=1))
     async with Endpoint(gate.behave) as endpoint:
         first = await start(client, post(f"http://hooks.test:{endpoint.port}/"))
         await gate.came.get()
@@ -648,10 +634,10 @@ async def test_a_connection_to_an_address_that_is_no_longer_the_name_s_is_not_ha
         await client.close()
 
 
-async def test_the_next_address_is_tried_when_one_does_not_answer(monkeypatch):
-    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.6)
+async def test_the_next_address_is_tried_when_one_does_not_answer():
+    names, limits = Names("127.0.0.9", "::1", "127.0.0.1"), Limits(connect_seconds=0.6)
     async with Endpoint(says(OK)) as endpoint:
-        client = Client(LOOPBACK, SystemClock(), lookup=Names("127.0.0.9", "::1", "127.0.0.1"))
+        client = Client(LOOPBACK, SystemClock(), limits=limits, lookup=names)
         with blackhole("127.0.0.9", endpoint.port):
             response = await client.send(post(f"http://hooks.test:{endpoint.port}/"))
 
@@ -669,6 +655,27 @@ async def test_one_forbidden_answer_spoils_them_all(answers):
         assert ("egress", 0) == (error.value.kind, endpoint.accepted)
         assert "10.0.0.1" not in str(error.value)
         await client.close()
+
+
+async def test_networks_of_our_own_are_refused_though_they_look_public():
+    egress = Egress(["8.8.4.0/24:8443"], deny=["8.8.0.0/16", "2620:1::/32"])
+    for answer, port in (("8.8.1.1", 443), ("8.8.4.4", 443), ("2620:1::1", 443), ("::ffff:8.8.1.1", 443)):
+        client = Client(egress, SystemClock(), lookup=Names(answer))
+        with pytest.raises(Unreachable, match="is not open to deliveries") as error:
+            await client.send(get(f"https://hooks.test:{port}/"))
+
+        assert error.value.kind == "egress"
+        await client.close()
+
+
+async def test_where_only_https_is_open_nothing_goes_out_in_the_clear():
+    client = Client(Egress(["127.0.0.0/8"], https_only=True), SystemClock(), lookup=loopback)
+    async with Endpoint(says(OK)) as endpoint:
+        with pytest.raises(Unreachable, match="only https") as error:
+            await client.send(post(endpoint.url))
+
+        assert ("egress", 0) == (error.value.kind, endpoint.accepted)
+    await client.close()
 
 
 async def test_a_name_that_is_bound_anew_does_not_reach_its_new_address_nor_its_warm_connection():
@@ -716,14 +723,12 @@ async def test_a_name_without_an_address_is_an_error():
     await client.close()
 
 
-async def test_a_name_lookup_has_a_limit_of_its_own(monkeypatch):
-    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.1)
-
+async def test_a_name_lookup_has_a_limit_of_its_own():
     async def hangs(host: str, port: int) -> list[str]:
         await asyncio.Event().wait()
         return []
 
-    client = Client(LOOPBACK, SystemClock(), lookup=hangs)
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(lookup_seconds=0.1), lookup=hangs)
     with pytest.raises(Unreachable, match=r"^name lookup timed out after 0.1 s$"):
         await client.send(post("http://hooks.test/"))
     with pytest.raises(Unreachable, match=r"^timeout after 0.05 s$"):
@@ -731,8 +736,7 @@ async def test_a_name_lookup_has_a_limit_of_its_own(monkeypatch):
     await client.close()
 
 
-async def test_a_name_lookup_that_fails_after_all_have_given_up_is_nobodys_error(monkeypatch):
-    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.05)
+async def test_a_name_lookup_that_fails_after_all_have_given_up_is_nobodys_error():
     failing, failed, complaints = asyncio.Event(), asyncio.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
@@ -741,7 +745,7 @@ async def test_a_name_lookup_that_fails_after_all_have_given_up_is_nobodys_error
         asyncio.current_task().add_done_callback(lambda _: failed.set())
         raise socket.gaierror(socket.EAI_NONAME, "?")
 
-    client = Client(LOOPBACK, SystemClock(), lookup=fails_late)
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(lookup_seconds=0.05), lookup=fails_late)
     with pytest.raises(Unreachable):
         await client.send(post("http://hooks.test/"))
     failing.set()
@@ -761,15 +765,6 @@ async def test_localhost_is_found_by_the_system():
         await client.close()
 
 
-def test_a_socket_that_leads_elsewhere_is_refused():
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
-        connect.check_peer(sock, ip_address("127.0.0.1"))
-        with pytest.raises(Unreachable) as error:
-            connect.check_peer(sock, ip_address("127.0.0.2"))
-
-    assert error.value.kind == "egress"
-
-
 FORMS = """
 127.0.0.1 127.0.0.1. 127.1 127.0.1 127.255.255.254 0 0.0.0.0 0.0.0.0. 0x0 00 2130706433 2130706433. 0x7f000001 0X7F000001
 017700000001 0x7f.1 0x7f.0.0.1 0177.1 0177.0.0.1 0177.0.0.01 127.0.0.0x1 127.0.0.01 127.00.0.1 0127.0.0.1 127.0x0.1
@@ -783,9 +778,14 @@ user@127.0.0.1 example.com@127.0.0.1 127.0.0.1\\@example.com 127.0.0.1#@example.
 """.split()  # noqa: SIM905 - a list of words reads as a list of words
 
 
+async def system(host: str, port: int) -> list[str]:
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(answer[4][0]) for answer in answers]
+
+
 async def seven_lies(host: str, port: int) -> list[str]:
     """What a hostile name service might say; asked for anything but a plain name, it says what the system would."""
-    return ["127.0.0.1"] if host == "rebound.test" else await resolver.system_lookup(host, port)
+    return ["127.0.0.1"] if host == "rebound.test" else await system(host, port)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -857,14 +857,15 @@ async def test_tls_with_an_endpoint_that_speaks_something_else_fails(trusting):
             await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))
 
 
-async def test_a_tls_handshake_has_a_limit_of_its_own(trusting, monkeypatch):
-    monkeypatch.setattr(connect, "TLS_SECONDS", 0.1)
+async def test_a_tls_handshake_has_a_limit_of_its_own():
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(tls_seconds=0.1), lookup=loopback)
     async with Endpoint(is_silent) as endpoint:
         with pytest.raises(Unreachable, match=r"^TLS handshake timed out after 0.1 s$"):
-            await trusting.send(post(f"https://hooks.test:{endpoint.port}/"))
+            await client.send(post(f"https://hooks.test:{endpoint.port}/"))
         with pytest.raises(Unreachable, match=r"^timeout after 0.05 s$"):
-            await trusting.send(post(f"https://hooks.test:{endpoint.port}/", timeout=0.05))
+            await client.send(post(f"https://hooks.test:{endpoint.port}/", timeout=0.05))
         await endpoint.until_open(0)
+    await client.close()
 
 
 async def test_a_stale_tls_connection_is_replaced(trusting, authority):
@@ -885,49 +886,6 @@ pieces = st.sampled_from(
     ]
 )  # fmt: skip
 responses = st.lists(pieces | st.binary(max_size=6), max_size=14).map(b"".join)
-
-
-def read(parts: list[bytes], method: str = "POST") -> Response | str:
-    """What comes of bytes that arrive in these parts before the endpoint closes."""
-    reader = Reader(method)
-    try:
-        for part in parts:
-            if response := reader.feed(part):
-                return response
-        return reader.eof()
-    except Unreachable as error:
-        return error.kind
-
-
-@given(raw=responses, cuts=st.lists(st.integers(0, 200)), method=st.sampled_from(["POST", "HEAD"]))
-@settings(max_examples=500)
-def test_any_bytes_end_in_a_response_or_in_none(raw, cuts, method):
-    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
-    parts = [raw[start:end] for start, end in pairwise(places)]
-    result = read(parts, method)
-
-    if isinstance(result, Response):
-        assert 200 <= result.status <= 999
-        assert len(result.body) <= MOST_BODY_BYTES
-    else:
-        assert result in {"protocol", "closed"}
-
-
-@given(
-    body=st.binary(max_size=300),
-    framing=st.sampled_from(["length", "chunked", "eof"]),
-    interim=st.integers(0, 5),
-    cuts=st.lists(st.integers(0, 600)),
-)
-def test_a_good_response_reads_the_same_however_it_is_cut(body, framing, interim, cuts):
-    head = {"length": b"Content-Length: %d\r\n" % len(body), "chunked": b"Transfer-Encoding: chunked\r\n", "eof": b""}
-    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-    sent = chunk + b"0\r\n\r\n" if framing == "chunked" else body
-    raw = b"HTTP/1.1 102 Processing\r\n\r\n" * interim + b"HTTP/1.1 207 Multi\r\n" + head[framing] + b"\r\n" + sent
-    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
-    result = read([raw[start:end] for start, end in pairwise(places)])
-
-    assert (207, body, False) == (result.status, result.body, result.truncated)
 
 
 @given(raw=responses)

@@ -120,6 +120,33 @@ def test_a_hole_that_is_no_network_stops_the_start(entry):
         Egress([entry])
 
 
+def test_networks_of_our_own_are_denied_but_for_the_holes_in_them():
+    egress = Egress(["8.8.4.0/24"], deny=[" 8.8.0.0/16 ", "2620::/16"])
+
+    assert (
+        egress.refusal(IPv4Address("8.8.1.1"), 443)
+        == "8.8.1.1 is not a public address (a network of this installation)"
+    )
+    assert egress.refusal(IPv6Address("2620::1"), 443) is not None
+    assert egress.refusal(IPv4Address("8.8.4.4"), 443) is None
+    assert egress.refusal(IPv4Address("8.9.0.1"), 443) is None
+
+
+@pytest.mark.parametrize("entry", ["pods", "8.8.0.1/16", "8.8.0.0/16:443"])
+def test_a_network_of_our_own_that_is_none_stops_the_start(entry):
+    with pytest.raises(ConfigError, match=r"http\.egress_deny: "):
+        Egress(deny=[entry])
+
+
+def test_where_only_https_is_open_vetting_says_so():
+    egress = Egress(["10.0.0.0/8"], https_only=True)
+
+    guard.vet_url("https://10.0.0.1/", egress)
+    with pytest.raises(Invalid, match=r"must start with https://.*http\.https_only") as refusal:
+        guard.vet_url("http://10.0.0.1/", egress, "action.params.url")
+    assert refusal.value.field == "action.params.url"
+
+
 @pytest.mark.parametrize(
     ("text", "host", "port", "target", "authority"),
     [
