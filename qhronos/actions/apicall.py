@@ -27,6 +27,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     url: str
     headers: hidden.Given = {}
     body: msgspec.Raw | UnsetType = UNSET  # a string is sent as it is, anything else as JSON
+    follow_redirects: Annotated[int, Meta(ge=0, le=3)] = 0
     success: Annotated[tuple[int | str, ...], Meta(min_length=1, max_length=20)] = ("2xx",)
 
 
@@ -60,6 +61,8 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
             headers=endpoint.merge(own, hidden.reveal(self.params.headers, delivery.header_secrets)),
             body=body,
             timeout=delivery.timeout.total_seconds(),
+            redirects=self.params.follow_redirects,
+            credentials=hidden.names(self.params.headers),
         )
         return await endpoint.deliver(means.http, request, delivery, self.takes)
 

@@ -17,6 +17,7 @@ LONGEST_EXCERPT = 4096  # bytes
 LONGEST_LOOKED_AT = 4 * LONGEST_EXCERPT  # of a body, for secrets; many take time, and masks are shorter
 # Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
 LATER = frozenset({408, 425, 429})
+FINAL = frozenset({"egress", "redirect"})  # what makes an endpoint unreachable for good
 
 
 def identity(delivery: Delivery) -> Headers:
@@ -48,11 +49,11 @@ async def deliver(http: Client, request: Request, delivery: Delivery, takes: Cal
         response = await http.send(request)
     except Unreachable as error:
         reason = scrub(str(error), delivery.confidential)
-        return Refused(reason=reason) if error.kind == "egress" else Failed(reason=reason)
-    return judge(response, delivery, takes)
+        return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
+    return judge(response, delivery, takes, follows=request.redirects > 0)
 
 
-def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool]) -> Outcome:
+def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool], *, follows: bool = False) -> Outcome:
     status = response.status
     text = excerpt(response.body, delivery.confidential, cut=response.truncated)
     if takes(status):
@@ -60,7 +61,7 @@ def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool]) 
     if status in LATER or status >= 500:
         asked = headers.retry_after(response.header("retry-after"), delivery.now)
         return Failed(reason=f"HTTP {status}", status_code=status, excerpt=text, retry_after=asked)
-    return Refused(reason=_reason(status), status_code=status, excerpt=text)
+    return Refused(reason=_reason(status, follows=follows), status_code=status, excerpt=text)
 
 
 def excerpt(body: bytes, secrets: tuple[str, ...], *, cut: bool = False) -> str:
@@ -73,9 +74,11 @@ def excerpt(body: bytes, secrets: tuple[str, ...], *, cut: bool = False) -> str:
     return text.encode()[:LONGEST_EXCERPT].decode(errors="ignore")
 
 
-def _reason(status: int) -> str:
+def _reason(status: int, *, follows: bool) -> str:
     if status < 300:
         return f"HTTP {status}: not one of the success codes"
+    if status < 400 and follows:
+        return f"HTTP {status}: it leads nowhere, or on for too long"
     if status < 400:
         return f"HTTP {status}: redirects are not followed"
     return "HTTP 410: the endpoint is gone for good" if status == 410 else f"HTTP {status}"

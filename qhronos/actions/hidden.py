@@ -51,6 +51,11 @@ def _value(name: str, values: Mapping[str, str]) -> str:
     return value
 
 
+def names(given: Given) -> tuple[str, ...]:
+    """Of the headers whose values are secret."""
+    return tuple(name for name, value in given.items() if isinstance(value, Hidden))
+
+
 def _text(value: str | Hidden) -> str:
     if isinstance(value, str):
         return value

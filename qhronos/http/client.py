@@ -1,7 +1,7 @@
 """The outbound HTTP client. Every endpoint is hostile until proven slow.
 
 One absolute deadline stands over a request, from the name lookup to the last byte of the body; beneath it each phase has
-a limit of its own. Redirects are not followed, nothing is decompressed, no proxy is used.
+a limit of its own. Redirects are followed only where a request asks for it; nothing is decompressed, no proxy is used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from qhronos.clock import Clock
 from qhronos.errors import Unreachable
-from qhronos.http import url
+from qhronos.http import redirect, url
 from qhronos.http.connect import Connector, public_tls
 from qhronos.http.connection import Connection, Stale
 from qhronos.http.deadlines import Deadlines
@@ -52,16 +52,17 @@ class Client:
 
         Raises Unreachable for what the endpoint, the network or the guard does, Invalid for what must not be sent at all.
         """
-        target = url.parse(request.url)
-        if reason := self._egress.scheme_refusal(target.scheme):
-            raise Unreachable("egress", reason)
-        data = encode(request, target)
         deadline = self._clock.monotonic() + request.timeout
         try:
-            addresses = self._resolver.known(target) or await self._resolver.addresses(target, deadline)
-            return await self._exchange(target, addresses, data, request, deadline)
+            response = await self._hop(request, deadline)
+            for _ in range(min(request.redirects, self._limits.most_redirects)):
+                onward = redirect.onward(request, response)
+                if onward is None:
+                    break
+                request, response = onward, await self._hop(onward, deadline)
         except TimeoutError as error:
             raise Unreachable("timeout", f"timeout after {request.timeout:g} s") from error
+        return response
 
     async def close(self) -> None:
         """End everything; what is still under way fails."""
@@ -73,6 +74,17 @@ class Client:
         for connection in list(self._connections):
             connection.abort()
         await asyncio.gather(*lost)
+
+    async def _hop(self, request: Request, deadline: float) -> Response:
+        """One request and its response, wherever that points to."""
+        target = url.parse(request.url)
+        if reason := self._egress.scheme_refusal(target.scheme):
+            raise Unreachable("egress", reason)
+        data = encode(request, target)
+        if deadline <= self._clock.monotonic():
+            raise TimeoutError
+        addresses = self._resolver.known(target) or await self._resolver.addresses(target, deadline)
+        return await self._exchange(target, addresses, data, request, deadline)
 
     async def _exchange(
         self, target: Url, addresses: Sequence[Address], data: bytes, request: Request, deadline: float

@@ -18,6 +18,8 @@ class Request(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     timeout: float  # seconds; everything, from the name lookup to the last byte, ends within it
     most_body: int | None = None  # bytes of the response, where it is not the usual; what is longer is cut
+    redirects: int = 0  # that are followed, at most
+    credentials: tuple[str, ...] = ()  # headers that no other origin gets, beside Authorization and Cookie
 
 
 class Response(Struct, frozen=True, kw_only=True):

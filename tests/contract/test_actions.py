@@ -400,3 +400,54 @@ class TestCallback:
         with pytest.raises(Invalid, match="invalid params for webhook action") as refusal:
             actions.parse({"type": "webhook", "params": {"url": "https://example.com/", "envelope": "x"}}, LOOPBACK)
         assert "action.params.envelope" == refusal.value.field
+
+
+async def test_an_apicall_follows_redirects_if_it_says_so(perform, receiver):
+    receiver.answer = lambda request: Answer(302, {"location": "/there"}) if request.path == "/here" else Answer()
+    params = {"method": "POST", "url": receiver.url + "/here", "body": "x", "headers": {"X-Note": "k"}}
+
+    assert isinstance(await perform("apicall", params), Refused)
+    outcome = await perform("apicall", params | {"follow_redirects": 1})
+
+    assert Delivered(status_code=200) == outcome
+    assert ["/here", "/here", "/there"] == [request.path for request in receiver.requests]
+
+
+async def test_a_secret_header_does_not_go_to_another_origin(receiver):
+    client = Client(LOOPBACK, SystemClock())
+    there = receiver.url.replace("127.0.0.1", "localhost") + "/there"
+    receiver.answer = lambda request: Answer(302, {"location": there}) if request.path == "/here" else Answer()
+    params = {"method": "GET", "url": receiver.url + "/here", "headers": {"X-Key": {"secret": True}, "X-Note": "n"}}
+    stored = msgspec.json.encode({"type": "apicall", "params": params | {"follow_redirects": 1}})
+    delivery = msgspec.structs.replace(DELIVERY, header_secrets={"x-key": "t0ken-t0ken"})
+    await actions.performer(client)(msgspec.Raw(stored), delivery)
+
+    assert [("t0ken-t0ken", "n"), (None, "n")] == [
+        (request.headers.get("x-key"), request.headers["x-note"]) for request in receiver.requests
+    ]
+    await client.close()
+
+
+async def test_a_redirect_that_goes_on_for_too_long_or_leads_nowhere_is_refused(perform, receiver):
+    params = {"method": "GET", "url": receiver.url, "follow_redirects": 2}
+    receiver.answer = lambda _: Answer(302, {"location": "/"})
+    outcome = await perform("apicall", params)
+
+    assert Refused(reason="HTTP 302: it leads nowhere, or on for too long", status_code=302) == outcome
+    receiver.answer = lambda _: Answer(302, {"location": "http://10.0.0.1/"})
+    assert Refused(reason="10.0.0.1 is not open to deliveries") == await perform("apicall", params)
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"follow_redirects": 4}, "action.params.follow_redirects"),
+        ({"follow_redirects": -1}, "action.params.follow_redirects"),
+    ],
+)
+def test_what_an_apicall_may_say_of_redirects_has_limits(params, field):
+    written = {"type": "apicall", "params": {"method": "GET", "url": "http://example.com/"} | params}
+    with pytest.raises(Invalid) as refusal:
+        actions.parse(written, LOOPBACK)
+
+    assert refusal.value.field == field

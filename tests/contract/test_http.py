@@ -168,6 +168,206 @@ async def test_every_status_is_a_response_and_no_redirect_is_followed(client, st
         assert endpoint.accepted == 1
 
 
+class Place:
+    """An endpoint that notes what it is asked and answers each path as it is told."""
+
+    def __init__(self, **answers: bytes) -> None:
+        self.answers = answers
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+
+    async def behave(self, session: Session) -> None:
+        while True:
+            head, _, body = (await session.request()).partition(b"\r\n\r\n")
+            self.heads.append(head)
+            self.bodies.append(body)
+            path = head.split(b" ")[1].strip(b"/").decode().partition("?")[0]
+            await session.send(self.answers.get(path, OK))
+
+
+def to(location: str, status: int = 302) -> bytes:
+    return f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+def following(url: str, redirects: int = 3, **fields: object) -> Request:
+    given = {"method": "POST", "body": b"{}", "timeout": 5.0} | fields
+    return Request(url=url, redirects=redirects, **given)
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/there?x=1", b"/there?x=1"),
+        ("there", b"/a/there"),
+        ("../there#part", b"/there"),
+        ("?q", b"/a/hook?q"),
+        ("//hooks.test:%d/there", b"/there"),
+        ("HTTP://HOOKS.test:%d/there", b"/there"),
+        ("/ü", b"/%C3%BC"),
+    ],
+)
+async def test_a_redirect_is_followed_where_a_request_asks_for_it(client, location, path):
+    place = Place()
+    async with Endpoint(place.behave) as endpoint:
+        place.answers["a/hook"] = to(location.replace("%d", str(endpoint.port)))
+        if location == "?q":
+            place.answers["a/hook"], before = OK, "start"
+            place.answers[before] = to("/a/hook?q")
+        else:
+            before = "a/hook"
+        response = await client.send(following(f"http://hooks.test:{endpoint.port}/{before}"))
+
+    assert (200, 2, b"{}") == (response.status, len(place.heads), place.bodies[1])
+    assert place.heads[1].startswith(b"POST " + path + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "then", "body"),
+    [
+        (301, "POST", b"POST", b"{}"),
+        (302, "PUT", b"PUT", b"{}"),
+        (303, "POST", b"GET", b""),
+        (303, "HEAD", b"HEAD", b""),
+        (307, "PATCH", b"PATCH", b"{}"),
+        (308, "DELETE", b"DELETE", b"{}"),
+    ],
+)
+async def test_a_303_is_followed_with_get_and_all_others_as_they_were(client, status, method, then, body):
+    place = Place(hook=to("/there", status), there=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    sent = b"" if method == "HEAD" else b"{}"
+    async with Endpoint(place.behave) as endpoint:
+        headers = (("Content-Type", "application/json"), ("X-Note", "1"))
+        await client.send(following(endpoint.url, method=method, body=sent, headers=headers))
+
+    assert (then, body) == (place.heads[1].split(b" ")[0], place.bodies[1])
+    assert b"X-Note: 1" in place.heads[1]
+    assert (then == b"GET") == (b"Content-Type" not in place.heads[1])
+    assert (then == b"GET") == (b"content-length" not in place.heads[1].lower()) or method == "HEAD"
+
+
+@pytest.mark.parametrize("status", [300, 304, 305, 306])
+async def test_other_3xx_are_not_redirects(client, status):
+    place = Place(hook=to("/there", status))
+    async with Endpoint(place.behave) as endpoint:
+        assert (await client.send(following(endpoint.url))).status == status
+    assert len(place.heads) == 1
+
+
+async def test_a_redirect_without_a_location_is_the_answer(client):
+    async with Endpoint(says(b"HTTP/1.1 302 Moved\r\nContent-Length: 0\r\n\r\n")) as endpoint:
+        assert (await client.send(following(endpoint.url))).status == 302
+
+
+@pytest.mark.parametrize(("redirects", "asked"), [(0, 1), (1, 2), (3, 4), (50, 4)])
+async def test_a_redirect_in_a_circle_ends_after_as_many_as_were_asked_for_and_three_at_most(client, redirects, asked):
+    place = Place(hook=to("/hook"))
+    async with Endpoint(place.behave) as endpoint:
+        response = await client.send(following(endpoint.url, redirects))
+
+    assert (302, asked) == (response.status, len(place.heads))
+
+
+SECRETS = (("Authorization", "Bearer x"), ("cookie", "a=b"), ("X-Api-Key", "k"), ("X-Note", "n"))
+
+
+@pytest.mark.parametrize("other", ["localhost", "other.test"])
+async def test_credentials_stay_with_the_origin_they_were_meant_for(client, other):
+    place = Place(hook=to("/again"))
+    async with Endpoint(place.behave) as endpoint:
+        place.answers["again"] = to(f"http://{other}:{endpoint.port}/there")
+        request = following(f"http://hooks.test:{endpoint.port}/hook", headers=SECRETS, credentials=("x-api-key",))
+        await client.send(request)
+
+    first, again, there = place.heads
+    for head in (first, again):
+        assert all(f"{name}: {value}".encode() in head for name, value in SECRETS)
+    assert b"X-Note: n" in there
+    assert not any(secret in there.lower() for secret in (b"authorization", b"cookie", b"x-api-key"))
+    assert f"host: {other}:".encode() in there
+
+
+async def test_another_port_is_another_origin_and_what_was_dropped_does_not_come_back(client):
+    first, second = Place(), Place()
+    async with Endpoint(first.behave) as one, Endpoint(second.behave) as two:
+        first.answers["hook"] = to(f"http://127.0.0.1:{two.port}/hook")
+        second.answers["hook"] = to(f"http://127.0.0.1:{one.port}/back")
+        await client.send(following(one.url, headers=SECRETS))
+
+    assert [True, False] == [b"Authorization" in head for head in first.heads]
+    assert [False] == [b"Authorization" in head for head in second.heads]
+
+
+@pytest.mark.parametrize(
+    ("location", "kind"),
+    [
+        ("http://10.0.0.1/", "egress"),
+        ("http://169.254.169.254/latest/meta-data", "egress"),
+        ("http://[::1]:6379/", "egress"),
+        ("http://inside.test:8080/", "egress"),
+        ("http://127.1/", "redirect"),
+        ("http://user:pw@hooks.test/", "redirect"),
+        ("ftp://hooks.test/", "redirect"),
+        ("javascript:alert(1)", "redirect"),
+        ("http://[", "redirect"),
+        ("http://a b/", "redirect"),
+        ("http://hooks.test\\@10.0.0.1/", "redirect"),
+    ],
+)
+async def test_every_hop_is_vetted_like_the_first(location, kind):
+    async def lookup(host: str, port: int) -> list[str]:
+        return ["10.0.0.1"] if host == "inside.test" else ["127.0.0.1"]
+
+    client = Client(LOOPBACK, SystemClock(), lookup=lookup)
+    async with Endpoint(says(to(location))) as endpoint:
+        with pytest.raises(Unreachable) as error:
+            await client.send(following(f"http://hooks.test:{endpoint.port}/"))
+
+        assert (kind, 1) == (error.value.kind, endpoint.accepted)
+    await client.close()
+
+
+async def test_a_redirect_does_not_lead_out_of_tls(trusting, authority):
+    async with Endpoint(says(OK)) as clear:
+        answer = to(f"http://hooks.test:{clear.port}/")
+        async with Endpoint(says(answer), authority.server("hooks.test")) as endpoint:
+            with pytest.raises(Unreachable, match="from https to http"):
+                await trusting.send(following(f"https://hooks.test:{endpoint.port}/"))
+
+        assert clear.accepted == 0
+
+
+async def test_one_deadline_stands_over_all_hops(client):
+    clock = SystemClock()
+
+    async def behave(session: Session) -> None:
+        while True:
+            await session.request()
+            await clock.wait(asyncio.Event(), 0.15)
+            await session.send(to("/hook"))
+
+    async with Endpoint(behave) as endpoint:
+        started = clock.monotonic()
+        with pytest.raises(Unreachable, match=r"^timeout after 0.35 s$"):
+            await client.send(following(endpoint.url, timeout=0.35))
+
+        assert clock.monotonic() - started < 0.6
+
+
+async def test_a_redirect_that_comes_when_the_time_is_up_is_not_followed(client):
+    async def behave(session: Session) -> None:
+        asked.append(await session.request())
+        await session.send(b"HTTP/1.1 302 Moved\r\nLocation: /hook\r\nContent-Length: 9\r\n\r\n")
+        await session.gone()
+
+    asked = []
+    async with Endpoint(behave) as endpoint:
+        with pytest.raises(Unreachable, match="timeout"):
+            await client.send(following(endpoint.url, timeout=0.1))
+        await endpoint.until_open(0)
+
+    assert len(asked) == 1
+
+
 async def test_head_has_no_body_and_keeps_its_connection(client):
     async with Endpoint(says(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")) as endpoint:
         for _ in range(2):
