@@ -21,6 +21,7 @@ from qhronos.core.occurrence import Identity, Origin, Status
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of, telling
 from qhronos.engine.held import Held, Holding, Ready
+from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
@@ -56,7 +57,8 @@ class Dispatcher:
         settings: Scheduler,
     ) -> None:
         self.wake = asyncio.Event()
-        self.settler = Settler(stores, clock)
+        self.parking = Parking(self.wake.set)
+        self.settler = Settler(stores, clock, self.parking)
         self._stores = stores
         self._worker = worker
         self._perform = perform
@@ -90,6 +92,7 @@ class Dispatcher:
             self._recall_all()
         await self._hand_back_recalled()
         await disclaim(self._stores, self._unheard)
+        await self._call_back()
         if await self._make_way():
             return ALONE_REST
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
@@ -98,6 +101,13 @@ class Dispatcher:
         claims = await self._claim(room)
         await self._take(claims.rows)
         return self._rest(claims, room)
+
+    async def _call_back(self) -> None:
+        """Make due again what was put off and has room now."""
+        if called := self.parking.take_called():
+            async with self._stores.database.connection() as conn:
+                entries = await pending.call_back(conn, called, self._clock.now())
+            await self._stores.plan.add((entry.identity, entry.fire_at) for entry in entries)
 
     async def _claim(self, room: int) -> Claims:
         assert self._worker.id is not None  # noqa: S101 - the first tick has registered it
@@ -211,7 +221,7 @@ class Dispatcher:
             end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, policies, end))
             return
-        self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random))
+        self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random, self.parking))
 
     async def _make_way(self) -> bool:
         """Whether this dispatcher is for a suspect alone now: the others are handed back, what is under way is waited for."""

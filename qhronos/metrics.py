@@ -50,6 +50,8 @@ DELIVERY_DURATION_SECONDS = _histogram(
 )
 ATTEMPTS = _counter("attempts", "Attempts by how they ended.", "type", "outcome")
 
+PARKED = _counter("parked", "Occurrences put off without an attempt, by what there was no room in.", "cause")
+
 # What faults cost, and what brought it back.
 FENCED_COMPLETIONS = _counter("fenced_completions", "Settlements that changed nothing: the claim was no longer theirs.")
 RECLAIMED = _counter("reclaimed", "Occurrences taken back from workers that died.")

@@ -206,14 +206,12 @@ class Program:
             yield Resumer(Changes(stores, clock, config.scheduler), clock)
         if "dispatcher" in self._roles:
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
-            yield Dispatcher(
-                stores,
-                worker,
-                actions.performer(self._client(stack)),
-                _defaults(config, stores.vault),
-                clock,
-                config.scheduler,
+            client = self._client(stack)
+            dispatcher = Dispatcher(
+                stores, worker, actions.performer(client), _defaults(config, stores.vault), clock, config.scheduler
             )
+            client.on_room = dispatcher.parking.room
+            yield dispatcher
             yield Heartbeat(worker)
             yield Reaper(stores, clock)
             yield Rebuilder(stores, clock)

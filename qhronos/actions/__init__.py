@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from qhronos.actions import apicall, hidden, webhook
 from qhronos.actions.base import Means, Performs
-from qhronos.core.attempt import Delivery, Failed, Outcome, Refused
+from qhronos.core.attempt import Delivery, Failed, Performed, Refused
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress, url
 from qhronos.http.guard import vet_url
@@ -22,7 +22,7 @@ TYPES: dict[str, type[Action]] = {each.__struct_config__.tag: each for each in g
 # Known by name, so that asking for one is told apart from a slip of the pen.
 NOT_YET = frozenset({"websocket"})
 
-Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Outcome]]
+Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Performed]]
 
 PLACED = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
@@ -95,7 +95,7 @@ def performer(http: Client) -> Perform:
     """How the dispatcher acts on what is stored. What an endpoint does is an outcome, never an exception."""
     means = Means(http)
 
-    async def perform(stored: msgspec.Raw, delivery: Delivery) -> Outcome:
+    async def perform(stored: msgspec.Raw, delivery: Delivery) -> Performed:
         try:
             action: Performs = decode(stored)
         except Invalid as error:

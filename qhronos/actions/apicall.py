@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qhronos.actions import endpoint, hidden
 from qhronos.actions.base import Means
-from qhronos.core.attempt import Delivery, Outcome
+from qhronos.core.attempt import Delivery, Performed
 from qhronos.errors import Invalid
 from qhronos.http import Egress, Request, headers
 from qhronos.http.guard import vet_url
@@ -52,7 +52,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
         for index, code in enumerate(self.params.success):
             _vet_success(code, f"{field}.success[{index}]")
 
-    async def perform(self, delivery: Delivery, means: Means) -> Outcome:
+    async def perform(self, delivery: Delivery, means: Means) -> Performed:
         body, content_type = content(self.params.body)
         own = (endpoint.AGENT, *content_type, ("webhook-id", delivery.occurrence_id), *endpoint.identity(delivery))
         request = Request(

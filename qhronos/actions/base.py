@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, Self
 
-from qhronos.core.attempt import Delivery, Outcome
+from qhronos.core.attempt import Delivery, Performed
 from qhronos.http import Client, Egress
 
 
@@ -31,6 +31,6 @@ class Performs(Protocol):
         """Refuse params that cannot work, by their path under `field`. Pure: no name is looked up."""
         ...
 
-    async def perform(self, delivery: Delivery, means: Means) -> Outcome:
+    async def perform(self, delivery: Delivery, means: Means) -> Performed:
         """Act once. What an endpoint does is an outcome; Invalid is raised only for what must not be done at all."""
         ...

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from qhronos import __version__
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.scrub import scrub
 from qhronos.errors import Unreachable
-from qhronos.http import Client, Request, Response, headers
+from qhronos.http import Busy, Client, Request, Response, headers
 from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
@@ -43,10 +43,13 @@ def merge(own: Headers, given: Mapping[str, str]) -> Headers:
     return (*(header for header in own if header[0] not in names), *given.items())
 
 
-async def deliver(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Outcome:
+async def deliver(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
     """Send, and judge by the status whether it was taken. Raises Invalid for what must not be sent."""
     try:
         response = await http.send(request)
+    except Busy as error:
+        pause = None if error.pause is None else timedelta(seconds=error.pause)
+        return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
     except Unreachable as error:
         reason = scrub(str(error), delivery.confidential)
         return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
 from qhronos.actions.base import Means
-from qhronos.core.attempt import Delivery, Outcome
+from qhronos.core.attempt import Delivery, Performed
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
 from qhronos.http import Egress, Request
@@ -59,7 +59,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         if self.params.envelope == "callback":
             callback.check(self.params.headers, f"{field}.headers")
 
-    async def perform(self, delivery: Delivery, means: Means) -> Outcome:
+    async def perform(self, delivery: Delivery, means: Means) -> Performed:
         is_callback = self.params.envelope == "callback"
         body = callback.body_of(delivery) if is_callback else _encode(_payload(delivery))
         own = OWN + endpoint.identity(delivery)

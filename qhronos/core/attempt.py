@@ -61,4 +61,13 @@ class Refused(Struct, frozen=True, kw_only=True):
     excerpt: str = ""
 
 
+class Parked(Struct, frozen=True, kw_only=True):
+    """Nothing was sent, and no attempt is used up: there is no room at its destination, or that is given a rest."""
+
+    cause: str  # full, rate or breaker
+    place: str
+    pause: timedelta | None = None  # until there is any point in asking again; None: until there is room
+
+
 Outcome: TypeAlias = Delivered | Failed | Refused
+Performed: TypeAlias = Outcome | Parked

@@ -13,18 +13,19 @@ from msgspec import Struct
 
 from qhronos import metrics
 from qhronos.clock import Clock
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status, occurrence_id
 from qhronos.core.retry import Retry, next_pause
 from qhronos.core.scrub import scrub
 from qhronos.core.vault import Vault
+from qhronos.engine.parking import Parking
 from qhronos.engine.secrets import header_values, signing
 from qhronos.errors import Locked
 from qhronos.log import get_logger
 from qhronos.store.pending import Claimed, Settlement
 
-Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Outcome]]
+Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Performed]]
 OUTCOMES: dict[type, str] = {Delivered: "delivered", Failed: "failed", Refused: "refused"}
 
 
@@ -51,7 +52,9 @@ def policies_of(row: Claimed) -> Policies:
     return _policies(row.policies)
 
 
-async def attempt(row: Claimed, perform: Perform, defaults: Defaults, clock: Clock, random: Random) -> Settlement:
+async def attempt(
+    row: Claimed, perform: Perform, defaults: Defaults, clock: Clock, random: Random, parking: Parking
+) -> Settlement:
     """Act once on what is held. Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
     policies = policies_of(row)
     retry = policies.retry or defaults.retry
@@ -59,16 +62,19 @@ async def attempt(row: Claimed, perform: Perform, defaults: Defaults, clock: Clo
     if action is None:
         return dropped(row, Status.CANCELLED, f"{row.callback} was removed", clock.now())
     started_at = clock.now()
-    if not row.attempt:
-        metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.fire_at).total_seconds()))
+    outcome: Performed
     try:
         delivery = _delivery(row, retry, defaults, started_at)
     except Locked as error:
         log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
-        outcome: Outcome = Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
+        outcome = Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
     else:
         outcome = await _perform(perform, action, delivery)
     finished_at = clock.now()
+    if isinstance(outcome, Parked):
+        return parking.put_off(row, outcome, finished_at, random)
+    if not row.attempt:
+        metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.meant_at).total_seconds()))
     labels = (_typed(action).type, OUTCOMES[type(outcome)])
     metrics.ATTEMPTS.labels(*labels).inc()
     metrics.DELIVERY_DURATION_SECONDS.labels(*labels).observe(max(0.0, (finished_at - started_at).total_seconds()))
@@ -108,7 +114,7 @@ def telling(row: Claimed, policies: Policies, settled: Settlement) -> Settlement
     return msgspec.structs.replace(settled, callback=name, payload=msgspec.json.encode(told).decode())
 
 
-async def _perform(perform: Perform, action: msgspec.Raw, delivery: Delivery) -> Outcome:
+async def _perform(perform: Perform, action: msgspec.Raw, delivery: Delivery) -> Performed:
     try:
         return await perform(action, delivery)
     except Exception as error:  # noqa: BLE001 - the guard around a plug-in; logged here once, with its traceback

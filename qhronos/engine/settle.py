@@ -12,11 +12,12 @@ from datetime import datetime
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.core.occurrence import Identity, Status
+from qhronos.engine.parking import Parking
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
 from qhronos.store import lanes, pending
-from qhronos.store.pending import OPENED, Settled, Settlement
+from qhronos.store.pending import OPENED, Entry, Settled, Settlement
 
 LINGER = 0.005  # seconds; what ends within it shares a commit
 GROUP = 1_000
@@ -26,9 +27,10 @@ log = get_logger()
 
 
 class Settler:
-    def __init__(self, stores: Stores, clock: Clock) -> None:
+    def __init__(self, stores: Stores, clock: Clock, parking: Parking) -> None:
         self._stores = stores
         self._clock = clock
+        self._parking = parking
         self._waiting: list[Settlement] = []
         self._unsettled = 0
         self._put = asyncio.Event()
@@ -77,6 +79,7 @@ class Settler:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
         self._count(group, settled)
+        self._park(group, settled)
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
             again += await self._next_in_lanes(group)
@@ -92,6 +95,13 @@ class Settler:
             return []
         async with self._stores.database.transaction() as conn:
             return [(entry.identity, entry.fire_at) for entry in await lanes.free(conn, ended)]
+
+    def _park(self, group: list[Settlement], settled: list[Settled]) -> None:
+        places = {Identity(s.event_id, s.due_at): s.place for s in group if s.place}
+        for one in settled if places else ():
+            place = places.get(Identity(one.event_id, one.due_at))
+            if place and one.fire_at:
+                self._parking.add(place, Entry(one.event_id, one.due_at, one.fire_at))
 
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
         own = [one for one in settled if one.status != OPENED]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from qhronos.clock import Clock
 from qhronos.errors import Unreachable
@@ -18,14 +19,19 @@ from qhronos.http.connection import Connection, Stale
 from qhronos.http.deadlines import Deadlines
 from qhronos.http.guard import Egress
 from qhronos.http.limits import USUAL, Limits
-from qhronos.http.message import Request, Response, encode
+from qhronos.http.message import Busy, Request, Response, encode
 from qhronos.http.pool import Origin
 from qhronos.http.resolver import Lookup, Resolver, system_lookup
 from qhronos.http.url import Address, Url
 
+OnRoom: TypeAlias = Callable[[str, int], None]
+
 
 class Client:
-    """Belongs to the loop it is first used on."""
+    """Belongs to the loop it is first used on.
+
+    `on_room` is told when some of those who were turned away from a place (by Busy) may come again, and how many.
+    """
 
     def __init__(
         self,
@@ -46,9 +52,10 @@ class Client:
         self._connections: set[Connection] = set()
         self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
+        self.on_room: OnRoom = lambda _place, _count: None
 
     async def send(self, request: Request) -> Response:
-        """Whatever status comes is a Response.
+        """Whatever status comes is a Response. Raises Busy, at once or nearly so, if there is no room at the origin.
 
         Raises Unreachable for what the endpoint, the network or the guard does, Invalid for what must not be sent at all.
         """
@@ -59,7 +66,7 @@ class Client:
                 onward = redirect.onward(request, response)
                 if onward is None:
                     break
-                request, response = onward, await self._hop(onward, deadline)
+                request, response = onward, await self._onward(onward, deadline)
         except TimeoutError as error:
             raise Unreachable("timeout", f"timeout after {request.timeout:g} s") from error
         return response
@@ -83,14 +90,53 @@ class Client:
         data = encode(request, target)
         if deadline <= self._clock.monotonic():
             raise TimeoutError
-        addresses = self._resolver.known(target) or await self._resolver.addresses(target, deadline)
-        return await self._exchange(target, addresses, data, request, deadline)
-
-    async def _exchange(
-        self, target: Url, addresses: Sequence[Address], data: bytes, request: Request, deadline: float
-    ) -> Response:
         origin = self._origin(target)
-        connection = await self._acquire(origin, target, addresses, deadline)
+        await self._enter(origin, target, deadline)
+        began = self._clock.monotonic()
+        try:
+            response = await self._exchange(origin, target, data, request, deadline)
+        except (Unreachable, TimeoutError):
+            self._leave(origin, target, self._clock.monotonic() - began, answered=False)
+            raise
+        except BaseException:  # cancelled, which says nothing about the origin
+            self._leave(origin, target)
+            raise
+        self._leave(origin, target, self._clock.monotonic() - began)
+        return response
+
+    async def _onward(self, request: Request, deadline: float) -> Response:
+        try:
+            return await self._hop(request, deadline)
+        except Busy as error:  # not Busy to the caller: something was sent before
+            raise Unreachable("busy", str(error)) from error
+
+    async def _enter(self, origin: Origin, target: Url, deadline: float) -> None:
+        """Take a place at the origin; to be given back. Raises Busy."""
+        if origin.enter():
+            return
+        turn = origin.queue()
+        try:
+            if turn is None:
+                raise TimeoutError
+            patient_until = self._clock.monotonic() + self._limits.patience_seconds
+            await self._deadlines.wait(turn, min(patient_until, deadline))
+        except TimeoutError as error:
+            origin.turn_away(waited=turn is not None)
+            raise Busy(target.origin, f"{target.authority} has no room for more requests just now") from error
+        except BaseException:
+            if turn and turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._leave(origin, target)  # cancelled in the moment in which its turn came
+            raise
+
+    def _leave(self, origin: Origin, target: Url, took: float | None = None, *, answered: bool = True) -> None:
+        if called := origin.leave(took, answered=answered):
+            self.on_room(target.origin, called)
+
+    async def _exchange(self, origin: Origin, target: Url, data: bytes, request: Request, deadline: float) -> Response:
+        addresses = self._resolver.known(target) or await self._resolver.addresses(target, deadline)
+        connection = origin.warm(addresses, self._clock.monotonic())
+        if connection is None:
+            connection = await self._open(origin, target, addresses, deadline)
         try:
             try:
                 return await self._ask(connection, data, request, deadline)
@@ -98,7 +144,7 @@ class Client:
                 connection = await self._open(origin, target, addresses, deadline)
                 return await self._ask(connection, data, request, deadline)
         finally:
-            origin.release(connection, self._clock.monotonic())
+            origin.keep(connection, self._clock.monotonic())
 
     async def _ask(self, connection: Connection, data: bytes, request: Request, deadline: float) -> Response:
         try:
@@ -106,32 +152,6 @@ class Client:
         except TimeoutError:
             if response := connection.give_up():
                 return response
-            raise
-
-    async def _acquire(self, origin: Origin, target: Url, addresses: Sequence[Address], deadline: float) -> Connection:
-        """A connection that is ours until it is released; its slot is taken."""
-        connection = origin.take(addresses, self._clock.monotonic())
-        if connection is None and not origin.reserve():
-            connection = await self._turn(origin, deadline)
-        if connection and origin.is_good(connection, addresses):
-            return connection
-        if connection:
-            connection.abort()
-        try:
-            return await self._open(origin, target, addresses, deadline)
-        except BaseException:
-            origin.free()
-            raise
-
-    async def _turn(self, origin: Origin, deadline: float) -> Connection | None:
-        turn = origin.queue()
-        try:
-            return await self._deadlines.wait(turn, deadline)
-        except BaseException:
-            # Cancelled in the same moment as it was given something: that must not be lost.
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                given = turn.result()
-                origin.release(given, self._clock.monotonic()) if given else origin.free()
             raise
 
     async def _open(self, origin: Origin, target: Url, addresses: Sequence[Address], deadline: float) -> Connection:

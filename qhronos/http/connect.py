@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from functools import cache
 from ipaddress import IPv6Address, ip_address
 
 from qhronos.errors import Unreachable
@@ -17,8 +18,9 @@ from qhronos.http.limits import Limits
 from qhronos.http.url import Address, Url
 
 
+@cache
 def public_tls() -> ssl.SSLContext:
-    """Certificates of the public authorities, names checked."""
+    """Certificates of the public authorities, names checked. Reading them takes a while."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

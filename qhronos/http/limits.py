@@ -17,7 +17,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     most_body: int = 64 * 1024  # bytes of a response, where the request does not ask for more
     most_addresses: int = 4  # of one name that are tried
     most_redirects: int = 3  # where the request asks for any
-    connections_per_origin: int = 128
+    connections_per_origin: int = 128  # and requests under way, at most
+    least_per_origin: int = 10  # requests under way to an origin that is slow, or not known yet
+    fast_seconds: float = 0.5  # an answer within it makes room for more
+    slow_seconds: float = 2.0  # one that takes longer makes it less
+    patience_seconds: float = 0.1  # how long a turn is waited for, where answers come within it
+    most_waiting: int = 128  # for a turn, at one origin
+    most_lookups: int = 256  # of names, at once
     age_seconds: float = 60.0  # of a connection that is used again
     tidy_seconds: float = 15.0  # between two looks for connections that are too old
     remember_seconds: float = 30.0  # what a name was found to stand for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from qhronos.errors import Unreachable
 from qhronos.http import headers
 from qhronos.http.headers import Headers
 from qhronos.http.url import Url
@@ -20,6 +21,16 @@ class Request(Struct, frozen=True, kw_only=True):
     most_body: int | None = None  # bytes of the response, where it is not the usual; what is longer is cut
     redirects: int = 0  # that are followed, at most
     credentials: tuple[str, ...] = ()  # headers that no other origin gets, beside Authorization and Cookie
+
+
+class Busy(Unreachable):
+    """Nothing was sent: there is no room at the origin just now. `place` names it; `pause` is in how many seconds there
+    is any point in asking again, if that is known."""
+
+    def __init__(self, place: str, message: str, pause: float | None = None) -> None:
+        super().__init__("busy", message)
+        self.place = place
+        self.pause = pause
 
 
 class Response(Struct, frozen=True, kw_only=True):

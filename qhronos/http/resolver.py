@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from ipaddress import ip_address
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from qhronos.clock import Clock
 from qhronos.errors import Unreachable
@@ -19,8 +21,28 @@ Lookup: TypeAlias = Callable[[str, int], Awaitable[Iterable[str]]]
 
 
 async def system_lookup(host: str, port: int) -> list[str]:
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(answer[4][0]) for answer in answers]
+    """In a thread of its own: a name server that is silent holds up no other name, nor the end of the process."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def look_up() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            tell(found.set_exception, error)
+        else:
+            tell(found.set_result, [str(answer[4][0]) for answer in answers])
+
+    def settle(end: Callable[[Any], None], what: object) -> None:
+        if not found.done():
+            end(what)
+
+    def tell(end: Callable[[Any], None], what: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+            loop.call_soon_threadsafe(settle, end, what)
+
+    threading.Thread(target=look_up, name="lookup", daemon=True).start()
+    return await found
 
 
 class Known(NamedTuple):
@@ -57,6 +79,8 @@ class Resolver:
     def _lookup_of(self, url: Url) -> asyncio.Task[tuple[Address, ...]]:
         key = (url.host, url.port)
         if key not in self._lookups:
+            if len(self._lookups) >= self._limits.most_lookups:
+                raise Unreachable("dns", "too many names are being looked up")
             task = self._lookups[key] = asyncio.create_task(self._resolve(url))
             task.add_done_callback(lambda task: self._done(key, task))
         return self._lookups[key]

@@ -38,6 +38,11 @@ class Url(Struct, frozen=True):
     authority: str  # as it goes in the Host header
     address: Address | None  # when the host is a literal
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, as text."""
+        return f"{self.scheme}://{self.authority}"
+
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Url:

@@ -93,6 +93,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     lane: str | None = None  # in which there may be room now
     callback: str | None = None  # of the event, which is to tell how this one ended
     payload: str | None = None  # what it tells, as JSON
+    place: str | None = None  # where there was no room for it; not recorded
 
 
 class Left(NamedTuple):
@@ -224,6 +225,12 @@ async def charge(conn: Connection, row: Claimed) -> bool:
 async def disclaim(conn: Connection, worker: int, leases: Sequence[datetime]) -> list[Entry]:
     """Give back what `worker` holds under just these leases."""
     return await _entries(conn, "disclaim", {"worker": worker, "leases": list(leases)})
+
+
+async def call_back(conn: Connection, entries: Sequence[Entry], now: datetime) -> list[Entry]:
+    """Make due what still waits for the instant it was put off to."""
+    params = _keys([entry.identity for entry in entries]) | {"fire_ats": [entry.fire_at for entry in entries]}
+    return await _entries(conn, "call_back", params | {"now": now})
 
 
 async def reclaim(conn: Connection, now: datetime, dead_before: datetime, limit: int) -> list[Entry]:

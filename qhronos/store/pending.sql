@@ -105,11 +105,11 @@ WITH given AS (
     FROM given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
         AND g.status = 'scheduled'
-    RETURNING p.event_id, p.due_at, p.fence, p.version, p.attempt, p.fire_at
+    RETURNING p.event_id, p.due_at, p.fence, p.version, p.attempt, p.fire_at, g.outcome IS NULL AS put_off
 ), settled AS (
-    SELECT event_id, due_at, fence, version, attempt, status, NULL::timestamptz AS fire_at FROM closed
+    SELECT event_id, due_at, fence, version, attempt, status, NULL::timestamptz AS fire_at, false AS put_off FROM closed
     UNION ALL
-    SELECT event_id, due_at, fence, version, attempt, 'scheduled', fire_at FROM again
+    SELECT event_id, due_at, fence, version, attempt, 'scheduled', fire_at, put_off FROM again
 ), ledger AS (
     INSERT INTO occurrences (
         event_id, due_at, status, reason, origin, version, attempt, wall, finished_at, parent, callback
@@ -150,6 +150,7 @@ WITH given AS (
 ), tallied AS (
     INSERT INTO tallies (at, status, count)
     SELECT %(now)s, CASE status WHEN 'scheduled' THEN 'retried' ELSE status END, count(*) FROM settled
+    WHERE NOT put_off
     GROUP BY status
 )
 SELECT event_id, due_at, status, fire_at FROM settled
@@ -186,6 +187,15 @@ UPDATE pending
 SET lease_until = NULL, worker = NULL, fence = nextval('fences')
 WHERE worker = %(worker)s AND lease_until = ANY(%(leases)b::timestamptz[])
 RETURNING event_id, due_at, fire_at;
+
+-- name: call_back
+-- What was put off, and waits for the very instant it was put off to: nobody has claimed or moved it meanwhile.
+UPDATE pending AS p
+SET fire_at = %(now)s
+FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fire_ats)b::timestamptz[]) AS t (event_id, due_at, fire_at)
+WHERE p.event_id = t.event_id AND p.due_at = t.due_at AND p.fire_at = t.fire_at
+    AND p.lease_until IS NULL AND p.blocked_on IS NULL
+RETURNING p.event_id, p.due_at, p.fire_at;
 
 -- name: reclaim
 -- What a dead worker held, or a lease that ended, goes back to be claimed. The first loss is charged here, where the worker

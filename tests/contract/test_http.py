@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from qhronos.clock import SystemClock
 from qhronos.errors import Invalid, Unreachable
-from qhronos.http import Client, Egress, Limits, Request, Response
+from qhronos.http import Busy, Client, Egress, Limits, Request, Response
 from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
 from tests.fakes import FakeClock
 
@@ -646,7 +646,15 @@ async def gate() -> Gate:
 @pytest.fixture
 async def narrow() -> AsyncIterator[Client]:
     """A client with room for one connection to an origin."""
-    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1))
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1, patience_seconds=5))
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Client]:
+    """The same, which nobody waits for."""
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1, patience_seconds=0.02))
     yield client
     await client.close()
 
@@ -659,7 +667,7 @@ async def start(client: Client, request: Request) -> asyncio.Task[Response]:
 
 
 async def test_an_origin_gets_no_more_connections_than_its_limit(gate):
-    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=3))
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=3, patience_seconds=5))
     async with Endpoint(gate.behave) as endpoint:
         tasks = [await start(client, post(endpoint.url)) for _ in range(12)]
         for _ in range(12):
@@ -686,19 +694,163 @@ async def test_who_waits_for_a_connection_is_served_in_turn(narrow, gate):
         assert endpoint.accepted == 1
 
 
-async def test_waiting_for_a_connection_ends_at_the_deadline_and_loses_none(narrow, gate):
+async def test_a_turn_is_waited_for_a_moment_and_then_the_origin_is_busy(hasty, gate):
     async with Endpoint(gate.behave) as endpoint:
-        first = await start(narrow, post(endpoint.url, b"first"))
+        first = await start(hasty, post(endpoint.url, b"first"))
         await gate.came.get()
-        with pytest.raises(Unreachable, match=r"^timeout after 0.1 s$"):
-            await narrow.send(post(endpoint.url, b"late", timeout=0.1))
-        third = await start(narrow, post(endpoint.url, b"third"))
+        with pytest.raises(Busy, match=r"has no room for more requests just now$") as busy:
+            await hasty.send(post(endpoint.url, b"late"))
+        gate.let.release()
+        gate.let.release()
+
+        assert (f"http://127.0.0.1:{endpoint.port}", None) == (busy.value.place, busy.value.pause)
+        assert (await first).status == 200
+        assert (await hasty.send(post(endpoint.url, b"third"))).status == 200
+        assert await gate.came.get() == b"third"
+
+
+async def test_who_waited_for_a_turn_as_long_as_a_request_may_take_has_not_been_sent(narrow, gate):
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(narrow, post(endpoint.url))
+        with pytest.raises(Busy):
+            await narrow.send(post(endpoint.url, timeout=0.01))
+        gate.let.release()
+
+        assert (await first).status == 200
+
+
+async def test_nobody_waits_where_waiting_was_in_vain_until_an_answer_comes_at_once(gate):
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1, patience_seconds=0.2))
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(client, post(endpoint.url))
+        with pytest.raises(Busy):
+            await client.send(post(endpoint.url))
+        for _ in range(5):
+            [end] = await asyncio.gather(await start(client, post(endpoint.url)), return_exceptions=True)
+
+            assert isinstance(end, Busy)
+        gate.let.release()  # which took too long to make anybody wait again
+        await first
+        gate.let.release()
+        await client.send(post(endpoint.url))
+        third, fourth = [await start(client, post(endpoint.url)) for _ in range(2)]
+        gate.let.release()
+        gate.let.release()
+
+        assert [200, 200] == [(await task).status for task in (third, fourth)]
+        await client.close()
+
+
+async def test_not_more_than_a_few_wait(gate):
+    client = Client(
+        LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1, patience_seconds=5, most_waiting=2)
+    )
+    async with Endpoint(gate.behave) as endpoint:
+        tasks = [await start(client, post(endpoint.url)) for _ in range(3)]
+        with pytest.raises(Busy):
+            await client.send(post(endpoint.url))
+        for _ in tasks:
+            gate.let.release()
+
+        assert [200] * 3 == [(await task).status for task in tasks]
+        await client.close()
+
+
+async def test_an_origin_that_is_not_known_gets_few_requests_at_once(client, gate):
+    async with Endpoint(gate.behave) as endpoint:
+        ends = await asyncio.gather(
+            *[await start(client, post(endpoint.url, timeout=0.3)) for _ in range(50)], return_exceptions=True
+        )
+
+        assert (10, 40) == (endpoint.most_open, sum(isinstance(end, Busy) for end in ends))
+
+
+async def test_a_fast_origin_gets_more_and_more_and_a_slow_one_less(gate):
+    limits = Limits(least_per_origin=1, connections_per_origin=4, fast_seconds=60, slow_seconds=60, patience_seconds=60)
+    client = Client(LOOPBACK, SystemClock(), limits=limits)
+    async with Endpoint(gate.behave) as endpoint:
+        tasks = [await start(client, post(endpoint.url)) for _ in range(12)]
+        for _ in tasks:
+            gate.let.release()
+        await asyncio.gather(*tasks)
+
+        assert endpoint.most_open == 4
+        slow = [await start(client, post(endpoint.url, timeout=0.1)) for _ in range(4)]
+        ends = await asyncio.gather(*slow, return_exceptions=True)
+
+        assert ["timeout"] * 4 == [end.kind for end in ends]
+        one = await start(client, post(endpoint.url))
+        with pytest.raises(Busy):
+            await client.send(post(endpoint.url))
+        for _ in range(5):  # those that were given up wait at the gate as well
+            gate.let.release()
+
+        assert (await one).status == 200
+        await client.close()
+
+
+async def test_who_was_turned_away_is_called_back_when_there_is_room(gate):
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1, patience_seconds=0.01))
+    called = []
+    client.on_room = lambda place, count: called.append((place, count))
+    async with Endpoint(gate.behave) as endpoint:
+        first = await start(client, post(endpoint.url))
+        for _ in range(3):
+            with pytest.raises(Busy):
+                await client.send(post(endpoint.url))
         gate.let.release()
         await first
-
-        assert await gate.came.get() == b"third"
         gate.let.release()
-        assert (await third).status == 200
+        await client.send(post(endpoint.url))
+        gate.let.release()
+        await client.send(post(endpoint.url))
+
+        place = f"http://127.0.0.1:{endpoint.port}"
+        assert 3 == sum(count for _, count in called)
+        assert {place} == {each for each, _ in called}
+        await client.close()
+
+
+async def test_a_full_origin_further_on_is_no_reason_to_send_again(hasty, gate):
+    place = Place()
+    async with Endpoint(gate.behave) as full, Endpoint(place.behave) as endpoint:
+        place.answers["hook"] = to(full.url)
+        first = await start(hasty, post(full.url))
+        with pytest.raises(Unreachable, match="no room") as error:
+            await hasty.send(following(endpoint.url))
+        gate.let.release()
+
+        assert not isinstance(error.value, Busy)
+        assert (await first).status == 200
+
+
+async def test_a_name_server_that_is_silent_does_not_take_more_than_the_places_of_its_origin():
+    async def lookup(host: str, port: int) -> list[str]:
+        if host == "silent.test":
+            await asyncio.Event().wait()
+        return ["127.0.0.1"]
+
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=2, lookup_seconds=0.5), lookup=lookup)
+    async with Endpoint(says(OK)) as endpoint:
+        tasks = [asyncio.create_task(client.send(post("http://silent.test/"))) for _ in range(20)]
+        assert (await client.send(post(f"http://hooks.test:{endpoint.port}/"))).status == 200
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert (18, 2) == (sum(isinstance(end, Busy) for end in ends), sum(end.kind == "dns" for end in ends))
+    await client.close()
+
+
+async def test_not_too_many_names_are_looked_up_at_once():
+    async def hangs(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(most_lookups=2, lookup_seconds=0.1), lookup=hangs)
+    sent = [client.send(post(f"http://{name}.test/")) for name in "abc"]
+    ends = await asyncio.gather(*sent, return_exceptions=True)
+
+    assert [False, False, True] == ["too many names" in str(end) for end in ends]
+    await client.close()
 
 
 async def test_a_request_that_is_cancelled_under_way_ends_its_connection_and_gives_its_place_on(narrow, gate):
