@@ -52,6 +52,8 @@ ATTEMPTS = _counter("attempts", "Attempts by how they ended.", "type", "outcome"
 
 PARKED = _counter("parked", "Occurrences put off without an attempt, by what there was no room in.", "cause")
 
+BREAKER_CHANGES = _counter("breaker_changes", "Breakers that opened, reopened after a probe, or closed.", "became")
+
 # What faults cost, and what brought it back.
 FENCED_COMPLETIONS = _counter("fenced_completions", "Settlements that changed nothing: the claim was no longer theirs.")
 RECLAIMED = _counter("reclaimed", "Occurrences taken back from workers that died.")
@@ -63,6 +65,7 @@ LEDGER_MISSING = _gauge("ledger_missing", "Instants that were promised in the la
 OVERDUE_SECONDS_MAX = _gauge("overdue_seconds_max", "By how much the oldest free occurrence is overdue.")
 HELD = _gauge("held", "Claimed occurrences waiting here for their instant.")
 IN_FLIGHT = _gauge("in_flight", "Attempts under way here.")
+BREAKERS_OPEN = _gauge("breakers_open", "Endpoints that are given a rest, as this process knows.")
 CLOCK_OFFSET_SECONDS = _gauge("clock_offset_seconds", "The wall clock here minus Postgres' clock.")
 TICK_SECONDS = _histogram("tick_seconds", "One pass of a background service.", "service")
 DB_POOL = _gauge("db_pool", "Connections to Postgres, and callers that wait for one.", "state")

@@ -50,6 +50,7 @@ from qhronos.expander import Expander
 from qhronos.http import Client, Egress, Limits
 from qhronos.janitor import Janitor
 from qhronos.plan import Plan
+from qhronos.plan.breakers import Breakers
 from qhronos.plan.ratelimit import Limiter
 from qhronos.redis_link import connect
 from qhronos.resumer import Resumer
@@ -207,9 +208,8 @@ class Program:
         if "dispatcher" in self._roles:
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
             client = self._client(stack)
-            dispatcher = Dispatcher(
-                stores, worker, actions.performer(client), _defaults(config, stores.vault), clock, config.scheduler
-            )
+            perform = actions.performer(client, Breakers(stores.plan.redis, stores.plan.prefix, clock))
+            dispatcher = Dispatcher(stores, worker, perform, _defaults(config, stores.vault), clock, config.scheduler)
             client.on_room = dispatcher.parking.room
             yield dispatcher
             yield Heartbeat(worker)

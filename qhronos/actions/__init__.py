@@ -15,6 +15,7 @@ from qhronos.core.attempt import Delivery, Failed, Performed, Refused
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress, url
 from qhronos.http.guard import vet_url
+from qhronos.plan.breakers import Breakers
 
 Action: TypeAlias = apicall.ApiCall | webhook.Webhook
 
@@ -82,7 +83,7 @@ def conceal(action: Action) -> tuple[Action, dict[str, str | None]]:
 
 def hidden_in(stored: bytes | msgspec.Raw) -> list[str]:
     """The names of its secret headers. Raises Invalid."""
-    return [name for name, value in decode(stored).params.headers.items() if isinstance(value, hidden.Hidden)]
+    return list(hidden.names(decode(stored).params.headers))
 
 
 def origin_of(stored: bytes | msgspec.Raw) -> tuple[str, str, int]:
@@ -91,9 +92,9 @@ def origin_of(stored: bytes | msgspec.Raw) -> tuple[str, str, int]:
     return parsed.scheme, parsed.host, parsed.port
 
 
-def performer(http: Client) -> Perform:
+def performer(http: Client, breakers: Breakers | None = None) -> Perform:
     """How the dispatcher acts on what is stored. What an endpoint does is an outcome, never an exception."""
-    means = Means(http)
+    means = Means(http, breakers)
 
     async def perform(stored: msgspec.Raw, delivery: Delivery) -> Performed:
         try:

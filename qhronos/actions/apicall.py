@@ -64,7 +64,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
             redirects=self.params.follow_redirects,
             credentials=hidden.names(self.params.headers),
         )
-        return await endpoint.deliver(means.http, request, delivery, self.takes)
+        return await endpoint.deliver(means, request, delivery, self.takes)
 
     def takes(self, status: int) -> bool:
         return any(code in (status, f"{status // 100}xx") for code in self.params.success)

@@ -6,12 +6,14 @@ from typing import NamedTuple, Protocol, Self
 
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.http import Client, Egress
+from qhronos.plan.breakers import Breakers
 
 
 class Means(NamedTuple):
     """What actions act with."""
 
     http: Client
+    breakers: Breakers | None = None  # None: no endpoint is ever given a rest
 
 
 class Performs(Protocol):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from qhronos import __version__
+from qhronos.actions.base import Means
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.scrub import scrub
 from qhronos.errors import Unreachable
-from qhronos.http import Busy, Client, Request, Response, headers
+from qhronos.http import Busy, Client, Request, Response, headers, url
 from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
@@ -43,8 +44,26 @@ def merge(own: Headers, given: Mapping[str, str]) -> Headers:
     return (*(header for header in own if header[0] not in names), *given.items())
 
 
-async def deliver(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
-    """Send, and judge by the status whether it was taken. Raises Invalid for what must not be sent."""
+async def deliver(means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
+    """Send, unless the endpoint is given a rest, and judge by the status whether it was taken. Raises Invalid for what must
+    not be sent."""
+    if means.breakers is None:
+        return await _send(means.http, request, delivery, takes)
+    target = url.parse(request.url)
+    endpoint = target.origin + target.target.partition("?")[0]
+    admission = await means.breakers.admit(endpoint)
+    if admission.pause is not None:
+        return Parked(cause="breaker", place=target.origin, pause=admission.pause)
+    failed = None
+    try:
+        performed = await _send(means.http, request, delivery, takes)
+        failed = _has_failed(performed)
+    finally:
+        await means.breakers.tell(endpoint, target.origin, admission, failed=failed)
+    return performed
+
+
+async def _send(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
     try:
         response = await http.send(request)
     except Busy as error:
@@ -54,6 +73,13 @@ async def deliver(http: Client, request: Request, delivery: Delivery, takes: Cal
         reason = scrub(str(error), delivery.confidential)
         return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
     return judge(response, delivery, takes, follows=request.redirects > 0)
+
+
+def _has_failed(performed: Performed) -> bool | None:
+    """None: it says nothing of the endpoint, which was not asked. One that refuses is well."""
+    if isinstance(performed, Failed):
+        return True
+    return None if isinstance(performed, Parked) or performed.status_code is None else False
 
 
 def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool], *, follows: bool = False) -> Outcome:

@@ -73,7 +73,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             body=body,
             timeout=delivery.timeout.total_seconds(),
         )
-        return await endpoint.deliver(means.http, request, delivery, takes)
+        return await endpoint.deliver(means, request, delivery, takes)
 
 
 def takes(status: int) -> bool:

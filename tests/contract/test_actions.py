@@ -19,12 +19,14 @@ from standardwebhooks import Webhook
 
 from qhronos import __version__, actions
 from qhronos.clock import SystemClock
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Refused
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.signing import verify
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress
+from qhronos.plan.breakers import Breakers
+from qhronos.redis_link import connect
 from tests.contract.servers import OK, Endpoint, blackhole, is_silent, says, says_once
-from tests.fakes import Answer
+from tests.fakes import Answer, FakeClock
 
 LOOPBACK = Egress(["127.0.0.0/8"])
 SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "qhronos.io"
@@ -180,6 +182,30 @@ async def test_an_excerpt_is_kept_and_holds_no_secret(perform, kind, receiver):
 
     assert outcome.excerpt.startswith("<whsec_[secret]> <[secret]>xxx")
     assert len(outcome.excerpt.encode()) == 4096
+
+
+@pytest.mark.parametrize(("status", "rests"), [(503, True), (429, True), (404, False), (410, False), (200, False)])
+async def test_an_endpoint_that_fails_and_fails_is_given_a_rest(kind, status, rests, receiver, redis_url, redis_prefix):
+    clock, redis = FakeClock(), connect(redis_url)
+    client = Client(LOOPBACK, SystemClock())
+    do = actions.performer(client, Breakers(redis, redis_prefix, clock))
+    receiver.answer = lambda _: Answer(status)
+
+    async def perform(path: str) -> Performed:
+        stored = actions.parse({"type": kind, "params": example(kind, receiver.url + path)}, LOOPBACK)
+        return await do(msgspec.Raw(actions.encode(stored)), DELIVERY)
+
+    for number in range(10):
+        await perform(f"/in?{number}")  # the query makes no other endpoint
+    clock.advance(1.1)
+    outcome = await perform("/in")
+    other = await perform("/other")
+
+    assert rests == (Parked(cause="breaker", place=receiver.url, pause=timedelta(seconds=30)) == outcome)
+    assert (11 if rests else 12) == len(receiver.requests)
+    assert not isinstance(other, Parked)
+    await client.close()
+    await redis.aclose()
 
 
 async def test_a_delivery_says_which_it_is(perform, kind, receiver):
