@@ -7,7 +7,7 @@
 -- What the old rule promised for later. What was begun or opened again on purpose is not of the rule's future. A single
 -- occurrence that was moved to later is: an edit says anew when it happens.
 DELETE FROM pending
-WHERE event_id = %(event_id)s AND fire_at > %(now)s AND starts = 0
+WHERE event_id = %(event_id)s AND coalesce(meant_at, fire_at) > %(now)s AND starts = 0
     AND ((origin = 'rule' AND due_at > %(now)s) OR origin = 'once')
 RETURNING due_at, fire_at, lease_until IS NOT NULL AS held;
 

@@ -1,5 +1,6 @@
 -- Occurrences that take turns. A lane is held by what is under way in it and by what was begun and waits to be tried
--- again; `limit` of them at once. Whoever decides about a lane holds its advisory lock.
+-- again, or had its turn and was put off (both have `meant_at`); `limit` of them at once. Whoever decides about a lane
+-- holds its advisory lock.
 
 -- name: lock_lanes
 SELECT pg_advisory_xact_lock(hashtextextended(lane, 0)) FROM unnest(%(lanes)b::text[]) AS t (lane);
@@ -10,12 +11,12 @@ SELECT pg_advisory_xact_lock(hashtextextended(lane, 0)) FROM unnest(%(lanes)b::t
 WITH open AS (
     SELECT p.event_id, p.due_at, e.lane, coalesce(e.policies ->> 'overlap', 'allow') AS overlap,
         coalesce(p.meant_at, p.fire_at) AS meant_at, p.fire_at <= %(now)s AND p.lease_until IS NULL AS due,
-        p.lease_until IS NOT NULL OR p.starts > 0 AS holds,
+        p.lease_until IS NOT NULL OR p.meant_at IS NOT NULL AS holds,
         min(e.lane_limit) OVER (PARTITION BY e.lane) AS room
     FROM events AS e JOIN pending AS p ON p.event_id = e.id AND p.version <= e.version
     WHERE e.lane = ANY(%(lanes)b::text[]) AND e.status IN ('active', 'completed', 'deleted')
         AND p.blocked_on IS DISTINCT FROM 'paused' AND p.callback IS NULL
-        AND (p.fire_at <= %(now)s OR p.lease_until IS NOT NULL OR p.starts > 0)
+        AND (p.fire_at <= %(now)s OR p.lease_until IS NOT NULL OR p.meant_at IS NOT NULL)
 ), placed AS (
     SELECT *, room - count(*) FILTER (WHERE holds) OVER (PARTITION BY lane) AS free,
         row_number() OVER (PARTITION BY lane, holds ORDER BY meant_at, due_at, event_id) AS place
@@ -57,11 +58,11 @@ RETURNING
 -- Lets in as many as there is room for, in the order of their turns. Who claims them judges anew.
 WITH open AS (
     SELECT p.event_id, p.due_at, e.lane, coalesce(p.meant_at, p.fire_at) AS meant_at, p.blocked_on = 'lane' AS waits,
-        p.lease_until IS NOT NULL OR p.starts > 0 AS holds,
+        p.lease_until IS NOT NULL OR p.meant_at IS NOT NULL AS holds,
         min(e.lane_limit) OVER (PARTITION BY e.lane) AS room
     FROM events AS e JOIN pending AS p ON p.event_id = e.id
     WHERE e.lane = ANY(%(lanes)b::text[]) AND e.status IN ('active', 'completed', 'deleted')
-        AND p.callback IS NULL AND (p.blocked_on = 'lane' OR p.lease_until IS NOT NULL OR p.starts > 0)
+        AND p.callback IS NULL AND (p.blocked_on = 'lane' OR p.lease_until IS NOT NULL OR p.meant_at IS NOT NULL)
 ), placed AS (
     SELECT *, room - count(*) FILTER (WHERE holds) OVER (PARTITION BY lane) AS free,
         row_number() OVER (PARTITION BY lane, holds ORDER BY meant_at, due_at, event_id) AS place

@@ -43,11 +43,11 @@ async def dispatcher(engine, clock, noting):
     await dispatcher.drain()
 
 
-async def plan(engine: Stores, url: str, due_ats: list, now) -> list[Identity]:
+async def plan(engine: Stores, url: str, due_ats: list, now, **event) -> list[Identity]:
     """An event with these instants, all of them planned."""
     async with engine.database.connection() as conn, conn.transaction():
         action = {"type": "webhook", "params": {"url": url}}
-        event_id = await plant_event(conn, now, action=action, next_expand_at=now + timedelta(days=1))
+        event_id = await plant_event(conn, now, action=action, next_expand_at=now + timedelta(days=1), **event)
         for due_at in due_ats:
             await plant_open(conn, event_id, due_at)
     identities = [Identity(event_id, due_at) for due_at in due_ats]
@@ -128,6 +128,43 @@ async def test_what_was_moved_meanwhile_is_not_called_back(engine, clock, dispat
     await turn(dispatcher)
 
     assert len(noting.deliveries) == 1
+
+
+async def test_what_is_put_off_keeps_its_turn(engine, clock, dispatcher, noting):
+    now = clock.now()
+    first, second = await plan(engine, PLACE, [now - timedelta(seconds=2), now], now, policies={"ordering_key": "x"})
+    noting.answer = lambda _: FULL
+    await turn(dispatcher)
+    noting.answer = lambda _: Delivered(status_code=200)
+    await turn(dispatcher)
+    before = [delivery.due_at for delivery in noting.deliveries]
+    dispatcher.parking.room(PLACE, 1)
+    for _ in range(3):
+        await turn(dispatcher)
+
+    assert [first.due_at] == before
+    assert [first.due_at, first.due_at, second.due_at] == [delivery.due_at for delivery in noting.deliveries]
+
+
+async def test_what_is_put_off_is_as_late_as_it_is(engine, clock, dispatcher, noting):
+    await plan(engine, PLACE, [clock.now()], clock.now(), policies={"misfire": {"policy": "skip"}})
+    noting.answer = lambda _: FULL
+    for _ in range(13):
+        await turn(dispatcher)
+        clock.advance(11)
+
+    assert [("skipped", "missed: misfire policy skip")] == await query(engine, "SELECT status, reason FROM occurrences")
+
+
+async def test_what_is_put_off_is_overdue_to_an_edit_and_stays(engine, clock, dispatcher, noting):
+    (identity,) = await plan(engine, PLACE, [clock.now()], clock.now())
+    noting.answer = lambda _: FULL
+    await turn(dispatcher)
+    clock.advance(1)
+    async with engine.database.connection() as conn:
+        removed = await changes.remove_future(conn, identity.event_id, clock.now())
+
+    assert [] == removed
 
 
 async def test_an_origin_that_never_answers_delays_no_other(engine, receiver):
