@@ -18,6 +18,7 @@ LONGEST_EXCERPT = 4096  # bytes
 LONGEST_LOOKED_AT = 4 * LONGEST_EXCERPT  # of a body, for secrets; many take time, and masks are shorter
 # Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
 LATER = frozenset({408, 425, 429})
+GONE = 410
 FINAL = frozenset({"egress", "redirect"})  # what makes an endpoint unreachable for good
 
 
@@ -90,7 +91,7 @@ def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool], 
     if status in LATER or status >= 500:
         asked = headers.retry_after(response.header("retry-after"), delivery.now)
         return Failed(reason=f"HTTP {status}", status_code=status, excerpt=text, retry_after=asked)
-    return Refused(reason=_reason(status, follows=follows), status_code=status, excerpt=text)
+    return Refused(reason=_reason(status, follows=follows), status_code=status, excerpt=text, gone=status == GONE)
 
 
 def excerpt(body: bytes, secrets: tuple[str, ...], *, cut: bool = False) -> str:
@@ -110,4 +111,4 @@ def _reason(status: int, *, follows: bool) -> str:
         return f"HTTP {status}: it leads nowhere, or on for too long"
     if status < 400:
         return f"HTTP {status}: redirects are not followed"
-    return "HTTP 410: the endpoint is gone for good" if status == 410 else f"HTTP {status}"
+    return "HTTP 410: the endpoint is gone for good" if status == GONE else f"HTTP {status}"

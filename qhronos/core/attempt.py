@@ -59,6 +59,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     reason: str
     status_code: int | None = None
     excerpt: str = ""
+    gone: bool = False  # the endpoint says that it will never be there again
 
 
 class Parked(Struct, frozen=True, kw_only=True):

@@ -141,7 +141,13 @@ def settlement(
         started_at=started_at,
         finished_at=finished_at,
         lane=row.lane,
+        gone=row.version if _is_gone(row, outcome) and pause is None else None,
     )
+
+
+def _is_gone(row: Claimed, outcome: Outcome) -> bool:
+    """A callback's endpoint is another than the event's."""
+    return isinstance(outcome, Refused) and outcome.gone and row.callback is None
 
 
 def dropped(row: Claimed, status: Status, reason: str, now: datetime) -> Settlement:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
@@ -31,6 +32,9 @@ class Settler:
         self._stores = stores
         self._clock = clock
         self._parking = parking
+        self.gone: set[tuple[UUID, int]] = (
+            set()
+        )  # events whose endpoint is gone for good, and the version that says where
         self._waiting: list[Settlement] = []
         self._unsettled = 0
         self._put = asyncio.Event()
@@ -80,6 +84,8 @@ class Settler:
                 await self._clock.wait(self._never, OUTAGE_REST)
         self._count(group, settled)
         self._park(group, settled)
+        done = {Identity(s.event_id, s.due_at) for s in settled}
+        self.gone |= {(s.event_id, s.gone) for s in group if s.gone and Identity(s.event_id, s.due_at) in done}
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
             again += await self._next_in_lanes(group)

@@ -94,6 +94,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     callback: str | None = None  # of the event, which is to tell how this one ended
     payload: str | None = None  # what it tells, as JSON
     place: str | None = None  # where there was no room for it; not recorded
+    gone: int | None = None  # the version of its event whose endpoint is gone for good; not recorded
 
 
 class Left(NamedTuple):

@@ -113,7 +113,6 @@ async def test_retry_after_may_be_a_date(perform, kind, receiver):
         (400, "HTTP 400"),
         (401, "HTTP 401"),
         (404, "HTTP 404"),
-        (410, "HTTP 410: the endpoint is gone for good"),
     ],
 )
 async def test_what_will_not_be_better_is_refused(perform, kind, status, reason, receiver):
@@ -121,6 +120,13 @@ async def test_what_will_not_be_better_is_refused(perform, kind, status, reason,
 
     assert Refused(reason=reason, status_code=status, excerpt="no") == await perform(kind, example(kind, receiver.url))
     assert len(receiver.requests) == 1
+
+
+async def test_an_endpoint_that_is_gone_says_so(perform, kind, receiver):
+    receiver.answer = lambda _: Answer(410)
+    reason = "HTTP 410: the endpoint is gone for good"
+
+    assert Refused(reason=reason, status_code=410, gone=True) == await perform(kind, example(kind, receiver.url))
 
 
 async def test_an_endpoint_that_cannot_be_reached_has_failed(perform, kind):
