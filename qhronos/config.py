@@ -131,6 +131,7 @@ class Http(Section, frozen=True):
     egress_deny: tuple[str, ...] = ()  # networks of this installation that look public
     https_only: bool = False  # nothing goes out in the clear
     connections_per_origin: Positive = 128
+    rate_per_origin: Annotated[float, Meta(ge=0)] = 0.0  # requests a second, per dispatcher; 0: no limit
 
 
 class Config(Section, frozen=True):

@@ -225,7 +225,7 @@ class Program:
         """One for all of a process: it brings the certificates of the authorities, and keeps connections."""
         if self._http is None:
             http = self._config.http
-            limits = Limits(connections_per_origin=http.connections_per_origin)
+            limits = Limits(connections_per_origin=http.connections_per_origin, rate_per_origin=http.rate_per_origin)
             self._http = Client(_egress(self._config), self._clock, limits=limits)
             stack.push_async_callback(self._http.close)
         return self._http

@@ -93,6 +93,9 @@ class Client:
         origin = self._origin(target)
         await self._enter(origin, target, deadline)
         began = self._clock.monotonic()
+        if origin.pace and (pause := origin.pace.take(began)) is not None:
+            self._leave(origin, target)
+            raise Busy(target.origin, f"{target.authority} has had its requests for now", pause)
         try:
             response = await self._exchange(origin, target, data, request, deadline)
         except (Unreachable, TimeoutError):

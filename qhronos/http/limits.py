@@ -21,6 +21,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     least_per_origin: int = 10  # requests under way to an origin that is slow, or not known yet
     fast_seconds: float = 0.5  # an answer within it makes room for more
     slow_seconds: float = 2.0  # one that takes longer makes it less
+    rate_per_origin: float = 0.0  # requests a second; 0: as many as there are
     patience_seconds: float = 0.1  # how long a turn is waited for, where answers come within it
     most_waiting: int = 128  # for a turn, at one origin
     most_lookups: int = 256  # of names, at once

@@ -13,6 +13,7 @@ from collections.abc import Collection
 
 from qhronos.http.connection import Connection
 from qhronos.http.limits import Limits
+from qhronos.http.pace import Pace
 from qhronos.http.url import Address
 
 Turn = asyncio.Future[None]
@@ -21,6 +22,7 @@ Turn = asyncio.Future[None]
 class Origin:
     def __init__(self, limits: Limits) -> None:
         self.cap = min(limits.least_per_origin, limits.connections_per_origin)
+        self.pace = Pace(limits.rate_per_origin) if limits.rate_per_origin else None
         self._limits = limits
         self._under_way = 0
         self._is_patient = True

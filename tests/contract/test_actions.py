@@ -22,7 +22,7 @@ from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.signing import verify
 from qhronos.errors import Invalid
-from qhronos.http import Client, Egress
+from qhronos.http import Client, Egress, Limits
 from qhronos.plan.breakers import Breakers
 from qhronos.redis_link import connect
 from tests.contract.servers import OK, Endpoint, blackhole, is_silent, says, says_once
@@ -188,6 +188,17 @@ async def test_an_excerpt_is_kept_and_holds_no_secret(perform, kind, receiver):
 
     assert outcome.excerpt.startswith("<whsec_[secret]> <[secret]>xxx")
     assert len(outcome.excerpt.encode()) == 4096
+
+
+async def test_what_comes_too_fast_for_its_origin_is_parked_for_a_while(kind, receiver):
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(rate_per_origin=0.01))
+    do = actions.performer(client)
+    stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url)})
+    outcomes = [await do(msgspec.Raw(stored), DELIVERY) for _ in range(2)]
+
+    assert Delivered(status_code=200) == outcomes[0]
+    assert ("rate", 60.0) == (outcomes[1].cause, outcomes[1].pause.total_seconds())
+    await client.close()
 
 
 @pytest.mark.parametrize(("status", "rests"), [(503, True), (429, True), (404, False), (410, False), (200, False)])

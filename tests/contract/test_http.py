@@ -811,6 +811,26 @@ async def test_who_was_turned_away_is_called_back_when_there_is_room(gate):
         await client.close()
 
 
+async def test_an_origin_gets_no_more_requests_a_second_than_an_operator_says():
+    clock = FakeClock()
+    client = Client(LOOPBACK, clock, limits=Limits(rate_per_origin=2))
+    pauses = []
+    async with Endpoint(says(OK)) as endpoint:
+        for _ in range(6):
+            try:
+                await client.send(post(endpoint.url))
+            except Busy as busy:
+                pauses.append(round(busy.pause, 3))
+        await client.send(post(f"http://localhost:{endpoint.port}/"))  # another origin
+        clock.advance(0.5)
+        await client.send(post(endpoint.url))
+        with pytest.raises(Busy):
+            await client.send(post(endpoint.url))
+
+    assert [0.5, 1.0, 1.5, 2.0] == pauses
+    await client.close()
+
+
 async def test_a_full_origin_further_on_is_no_reason_to_send_again(hasty, gate):
     place = Place()
     async with Endpoint(gate.behave) as full, Endpoint(place.behave) as endpoint:
