@@ -113,7 +113,7 @@ LIMIT %(most)s;
 -- What had started when its event was deleted comes to its end, and may have that told; nothing else is left.
 SELECT count(*) OVER () AS total, p.event_id, p.due_at, NULL::text AS note
 FROM pending AS p JOIN events AS e ON e.id = p.event_id
-WHERE e.status = 'deleted' AND p.starts = 0 AND p.fire_at > e.deleted_at AND p.origin <> 'callback'
+WHERE e.status = 'deleted' AND p.starts = 0 AND coalesce(p.meant_at, p.fire_at) > e.deleted_at AND p.origin <> 'callback'
 ORDER BY p.event_id, p.due_at
 LIMIT %(most)s;
 

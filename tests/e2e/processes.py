@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from qhronos.clock import SystemClock
-from qhronos.http import Client, Egress, Request
+from qhronos.http import Client, Egress, Limits, Request
 
 QHRONOS = (sys.executable, "-m", "qhronos")
 STARTUP_SECONDS = 60.0
@@ -98,7 +98,8 @@ class Up:
         self.home = home
         self.url = f"http://127.0.0.1:{port}"
         self.token = (home / "token").read_text().strip()
-        self._client = Client(Egress(("127.0.0.0/8",)), SystemClock())
+        limits = Limits(least_per_origin=128, patience_seconds=30)  # callers wait their turn
+        self._client = Client(Egress(("127.0.0.0/8",)), SystemClock(), limits=limits)
 
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         headers = (("Authorization", f"Bearer {self.token}"), ("Content-Type", "application/json"))
