@@ -5,7 +5,7 @@ import pytest
 
 from qhronos.core.occurrence import Identity, Status
 from qhronos.store import pending
-from qhronos.store.pending import FIRST, Entry, Open, Settlement
+from qhronos.store.pending import FIRST, Entry, Left, Open, Settlement
 from tests.rows import plant_event, plant_open, rows, seconds
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -315,12 +315,12 @@ async def test_what_waits_longer_than_the_plan_thought_says_so(conn, event):
     await plant_open(conn, event, NOW + seconds(1))
     asked = [Identity(event, NOW), Identity(event, NOW + seconds(1))]
 
-    assert [Entry(event, NOW, NOW + seconds(30))] == await pending.free_later(conn, asked, NOW + seconds(2))
+    assert [Left(event, NOW, NOW + seconds(30), None)] == await pending.left(conn, asked, NOW + seconds(2))
 
 
-async def test_a_later_due_occurrence_supersedes_an_earlier_one(conn, event):
+async def test_the_later_occurrences_that_are_due_as_well_are_counted(conn, event):
     for due_at in (NOW - seconds(120), NOW - seconds(60), NOW + seconds(60)):
         await plant_open(conn, event, due_at)
     asked = [Identity(event, NOW - seconds(120)), Identity(event, NOW - seconds(60))]
 
-    assert {asked[0]} == await pending.later_due(conn, asked, NOW)
+    assert {asked[0]: 1, asked[1]: 0} == await pending.later_due(conn, asked, NOW)
