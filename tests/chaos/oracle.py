@@ -100,12 +100,17 @@ def delivered(log: Path) -> set[Identity]:
 
 async def under_way(fleet: Fleet, role: Role) -> set[Identity]:
     """What this frozen dispatcher has started and Postgres has not seen the end of."""
+    return await due_at(fleet, role) & delivered(fleet.log)
+
+
+async def due_at(fleet: Fleet, role: Role) -> set[Identity]:
+    """What this frozen dispatcher has started or was about to: it may be connecting."""
     held = await fleet.query(
         "SELECT p.event_id, p.due_at FROM pending AS p JOIN workers AS w ON w.id = p.worker"
-        " WHERE w.name = %s AND p.lease_until IS NOT NULL",
+        " WHERE w.name = %s AND p.lease_until IS NOT NULL AND p.fire_at <= clock_timestamp()",
         role.worker,
     )
-    return {Identity(*row) for row in held} & delivered(fleet.log)
+    return {Identity(*row) for row in held}
 
 
 async def unsettled(fleet: Fleet) -> set[Identity]:
