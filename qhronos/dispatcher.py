@@ -218,6 +218,8 @@ class Dispatcher:
         del self._in_flight[task]
         self._start_ready()
         self._landed.set()
+        if self._suspects:
+            self.wake.set()  # the next of them has waited for this
 
     async def _act(self, holding: Holding) -> None:
         row = holding.row

@@ -13,6 +13,7 @@ from qhronos.core.occurrence import Identity
 from tests.chaos.fleet import Fleet
 from tests.chaos.role import Role
 
+GIVEN_UP = "worker lost"
 EARLY = 0.05  # seconds; two processes read the same clock, one after the other
 
 # What must hold of the rows once everything has ended, by query: name and how many break it.
@@ -57,6 +58,7 @@ class Findings(NamedTuple):
     unsent: int  # `completed` and never answered 2xx
     surplus: int  # on record or delivered, and never asked for
     open: int
+    given_up: int  # three dispatchers were killed while it was under way
     broken: tuple[str, ...]  # invariants of the rows
     p50: float
     p99: float
@@ -72,8 +74,9 @@ class Findings(NamedTuple):
         return [f"{name} {count}" for name, count in counts.items() if count] + list(self.broken)
 
     def __str__(self) -> str:
+        given_up = f" ({self.given_up} of them given up)" if self.given_up else ""
         return (
-            f"{self.expected} occurrences, {self.lost} lost, {self.doubled} doubled; "
+            f"{self.expected} occurrences, {self.lost} lost, {self.doubled} doubled{given_up}; "
             f"late p50 {self.p50:.2f} p99 {self.p99:.2f} max {self.latest:.1f} s"
         )
 
@@ -149,6 +152,7 @@ async def compare(
     arrivals = Counter(one.identity for one in log if 200 <= one.status < 300)
     ledger = await _ledger(fleet, ignored)
     completed = {identity for identity, status in ledger.items() if status == "completed"}
+    given_up = {identity for identity, status in ledger.items() if status == GIVEN_UP}
     doubled = {identity for identity, count in arrivals.items() if count > 1}
     lateness = sorted(one.lateness for one in _firsts(log)) or [0.0]
     return Findings(
@@ -158,7 +162,8 @@ async def compare(
         unexplained=0 if explained is None else len(doubled - explained),
         other_ids=_other_ids(log),
         early=sum(one.lateness < -EARLY for one in log),
-        unrecorded=len((set(arrivals) & wanted) - completed),
+        given_up=len(given_up),
+        unrecorded=len((set(arrivals) & wanted) - completed - given_up),
         unsent=len(completed - set(arrivals)),
         surplus=len((set(arrivals) | set(ledger)) - wanted),
         open=(await fleet.query("SELECT count(*) FROM pending"))[0][0],
@@ -171,7 +176,10 @@ async def compare(
 
 async def _ledger(fleet: Fleet, ignored: frozenset[Identity]) -> dict[Identity, str]:
     """The status of everything that is closed."""
-    rows = await fleet.query("SELECT event_id, due_at, status FROM occurrences")
+    rows = await fleet.query(
+        "SELECT event_id, due_at, CASE WHEN reason LIKE 'worker lost%%' THEN %s ELSE status END FROM occurrences",
+        GIVEN_UP,
+    )
     found = {Identity(event_id, due_at): status for event_id, due_at, status in rows}
     return {identity: status for identity, status in found.items() if identity not in ignored}
 
