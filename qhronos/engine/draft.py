@@ -42,6 +42,7 @@ from qhronos.store.pending import Open
 T = TypeVar("T")
 
 ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
+COUNTING = 80  # passes at counting out a rule with COUNT; the highest COUNT of an ordinary rule takes 20
 PASSES = 3  # of an expansion inside a request, as long as they only pass over what is too old
 EXPIRED = "older than the catch-up window"
 APART = frozenset({"policies", "header_secrets"})  # fields whose own names nobody said
@@ -238,8 +239,15 @@ def _recurrence(fields: Fields, now: datetime, min_period: timedelta) -> Recurre
     if not is_once(recurrence) or recurrence.business:
         check(recurrence, now)
         refuse_crowded(recurrence, now, min_period)
-        while not is_settled(recurrence):
+        for _ in range(COUNTING):
+            if is_settled(recurrence):
+                break
             recurrence = settle(recurrence)
+        else:
+            raise Invalid(
+                "schedule: COUNT takes too long to count out, as the rule finds so little; say UNTIL instead",
+                field="schedule",
+            )
     return recurrence
 
 

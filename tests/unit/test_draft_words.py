@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from qhronos.config import Scheduler
+from qhronos.engine import draft
 from qhronos.engine.draft import Fields, merge, prepare, recurrence_of
+from qhronos.errors import Invalid
 
 NOW = datetime(2026, 11, 27, 10, 0, 30, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -29,3 +31,15 @@ def test_new_words_are_read_when_they_are_said():
     edited, _ = merge(event, Fields(schedule="in 2 hours"), LATER, Scheduler().min_period)
 
     assert LATER + timedelta(hours=2) == edited.start_time
+
+
+def test_a_count_that_takes_too_long_is_refused_with_the_remedy(monkeypatch):
+    """A client waits for it, and so does whoever is behind it."""
+    monkeypatch.setattr(draft, "COUNTING", 3)
+    seldom = "FREQ=SECONDLY;INTERVAL=7;BYSECOND=3;COUNT=100000"
+    fields = Fields(name="one", action=msgspec.Raw(b"{}"), schedule=seldom, start_time=NOW)
+
+    with pytest.raises(Invalid, match="COUNT takes too long to count out.*say UNTIL instead") as refused:
+        prepare(fields, NOW, Scheduler())
+
+    assert "schedule" == refused.value.field
