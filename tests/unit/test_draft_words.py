@@ -39,7 +39,7 @@ def test_a_count_that_takes_too_long_is_refused_with_the_remedy(monkeypatch):
     seldom = "FREQ=SECONDLY;INTERVAL=7;BYSECOND=3;COUNT=100000"
     fields = Fields(name="one", action=msgspec.Raw(b"{}"), schedule=seldom, start_time=NOW)
 
-    with pytest.raises(Invalid, match="COUNT takes too long to count out.*say UNTIL instead") as refused:
+    with pytest.raises(Invalid, match=r"COUNT takes too long to count out.*say UNTIL instead") as refused:
         prepare(fields, NOW, Scheduler())
 
     assert "schedule" == refused.value.field
