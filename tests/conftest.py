@@ -20,7 +20,7 @@ import pytest
 import redis
 
 from tests.fakes import FakeClock, Receiver
-from tests.stores import Stores, fresh_database, make_template, open_stores
+from tests.stores import Shelf, Stores, make_template, open_stores
 
 OPENED = pytest.StashKey[ExitStack]()
 
@@ -55,10 +55,17 @@ def admin(stores: Stores) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.fixture(scope="session")
+def shelf(admin: psycopg.Connection, stores: Stores) -> Iterator[Shelf]:
+    shelf = Shelf(admin, stores)
+    yield shelf
+    shelf.clear()
+
+
 @pytest.fixture
-def database(admin: psycopg.Connection, stores: Stores) -> Iterator[str]:
+def database(shelf: Shelf) -> Iterator[str]:
     """The URL of an empty database with the current schema."""
-    with fresh_database(admin, stores) as url:
+    with shelf.database() as url:
         yield url
 
 

@@ -66,6 +66,8 @@ async def test_an_occurrence_waits_and_then_completes_under_the_same_id(api, clo
         "move_to": None,
         "local": "2026-03-01T12:00:00",
         "finished_at": None,
+        "callback": None,
+        "parent": None,
     } == waiting
     finished = {"status": "completed", "attempt": 1, "next_attempt_at": None, "finished_at": done["finished_at"]}
     assert waiting | finished == done
