@@ -67,16 +67,6 @@ def containers(stack: ExitStack) -> tuple[str, str]:
     return postgres.get_connection_url(), redis_url
 
 
-@contextmanager
-def fresh_database(admin: psycopg.Connection, stores: Stores) -> Iterator[str]:
-    """The URL of a migrated, empty database that is dropped afterwards."""
-    name = make_database(admin, stores)
-    try:
-        yield stores.url(name)
-    finally:
-        drop(admin, name)
-
-
 class Shelf:
     """Databases that are as good as new: to empty one takes a tenth of what it takes to make another."""
 

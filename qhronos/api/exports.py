@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from qhronos.api.access import needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.event_body import Tag
-from qhronos.core.event import EventStatus
+from qhronos.core.event import EventStatus, shift
 from qhronos.core.feed import Changed, Entry, calendar
 from qhronos.core.recurrence import restated, start
 from qhronos.core.recurrence.lines import to_event
@@ -82,6 +83,7 @@ def entry_of(event: Event, changed: Iterable[tuple[datetime, datetime | None]] =
         name=event.name,
         description=event.description,
         recurrence=recurrence_of(event),
+        later=_later(event),
         tags=tuple(event.tags),
         status=event.status,
         sequence=event.version - 1,
@@ -89,6 +91,11 @@ def entry_of(event: Event, changed: Iterable[tuple[datetime, datetime | None]] =
         updated_at=event.updated_at,
         changed=tuple(Changed(*one) for one in changed),
     )
+
+
+def _later(event: Event) -> Callable[[datetime], timedelta] | None:
+    policies = policies_of(event)
+    return partial(shift, policies, event.id) if policies.flex_window or policies.jitter else None
 
 
 async def _bodies(deps: Deps, asked: Filter, scope: list[str] | None) -> AsyncIterator[bytes]:
@@ -125,8 +132,7 @@ def body_of(event: Event) -> dict[str, Any]:
         "action": event.action,
         "metadata": event.metadata,
         "tags": list(event.tags),
-        "retry": policies.retry,
-        "misfire": policies.misfire,
+        **{name: getattr(policies, name) for name in policies.__struct_fields__},
     }
 
 

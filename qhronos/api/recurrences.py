@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
+import msgspec
 from litestar import get, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
@@ -42,6 +43,8 @@ class PreviewRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True
     since: Annotated[Moment, Meta(description="Inclusive; may be long past. `start_time` if left out.")] | None = None
     until: Annotated[Moment, Meta(description="Exclusive.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 10
+    flex_window: Annotated[float, Meta(ge=0, le=86_400, description="As in an event.")] = 0.0
+    jitter: Annotated[float, Meta(ge=0, le=86_400, description="As in an event.")] = 0.0
 
 
 class ExplainRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,11 +151,22 @@ def _preview(data: PreviewRequest, now: datetime, known: Known, min_period: time
     return Preview(
         recurrence=canonical(recurrence),
         words=rec.describe(recurrence),
-        occurrences=[instant_view_of(recurrence, instant) for instant in found.instants],
+        occurrences=[
+            _within(instant_view_of(recurrence, instant), data.flex_window + data.jitter) for instant in found.instants
+        ],
         complete=found.complete,
         warnings=warnings,
         clock_changes=_clock_changes(recurrence, since, data.until, found),
     )
+
+
+def _within(view: OccurrenceView, seconds: float) -> OccurrenceView:
+    """Where within its window an event acts depends on its id, which it is yet to get."""
+    if not seconds:
+        return view
+    last = view.local + timedelta(seconds=seconds)
+    told = f"acts between {view.local:%H:%M:%S} and {last:%H:%M:%S}"
+    return msgspec.structs.replace(view, note=f"{view.note}; {told}" if view.note else told)
 
 
 def _explain(data: ExplainRequest, now: datetime, known: Known) -> ExplanationView:

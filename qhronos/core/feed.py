@@ -6,7 +6,7 @@ move among them, are written as single events for what happens within the horizo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from operator import itemgetter
 from typing import NamedTuple
@@ -54,6 +54,7 @@ class Entry(NamedTuple):
     created_at: datetime
     updated_at: datetime
     changed: tuple[Changed, ...] = ()
+    later: Callable[[datetime], timedelta] | None = None  # how much later than due an instant acts, if it does
 
 
 class When(NamedTuple):
@@ -69,7 +70,7 @@ def calendar(name: str, entries: Sequence[Entry], now: datetime, horizon: timede
     zones: dict[tuple[str, str], date] = {}
     events: list[str] = []
     for entry in entries:
-        whole = _whole(entry.recurrence)
+        whole = None if entry.later else _whole(entry.recurrence)
         if whole is None or (entry.changed and not entry.recurrence.rrule):  # an instance is one of a rule
             events += _singles(entry, datetime.combine(now.astimezone(UTC), time.min, UTC), horizon)
         else:
@@ -113,7 +114,8 @@ def _singles(entry: Entry, since: datetime, horizon: timedelta) -> Iterator[str]
     }
     for due_at, at in sorted(happens.items(), key=itemgetter(0)):
         if at is not None:
-            yield from _event(entry, f"{entry.uid}-{_utc(due_at)}", [f"DTSTART:{_utc(at)}"])
+            acts = at + entry.later(due_at) if entry.later and at == due_at else at
+            yield from _event(entry, f"{entry.uid}-{_utc(due_at)}", [f"DTSTART:{_utc(acts)}"])
 
 
 def _instances(entry: Entry) -> list[tuple[str, datetime | None]]:

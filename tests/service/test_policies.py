@@ -295,6 +295,31 @@ class TestTimes:
 HOOK = {"type": "webhook", "params": {"url": "https://example.com/told"}}
 
 
+class TestShown:
+    async def test_a_preview_says_within_what_it_acts(self, api):
+        asked = {
+            "schedule": "FREQ=DAILY",
+            "start_time": "2026-03-02T09:00:00Z",
+            "flex_window": 60,
+            "jitter": 30,
+            "limit": 1,
+        }
+        shown = (await api.post("/recurrences/preview", asked)).json()
+
+        assert ["acts between 09:00:00 and 09:01:30"] == [one["note"] for one in shown["occurrences"]]
+
+    async def test_an_export_brings_all_of_them_along(self, api):
+        said = {"priority": 3, "flex_window": 60, "ordering_key": "k", "expires_after": 90, "on_failure": HOOK}
+        await create(api, schedule="FREQ=DAILY", key="e", **said)
+        exported = (await api.get("/events/export")).json()["events"]
+
+        assert tuple(said.values()) == picked(exported[0], *said)
+        back = await api.post(
+            "/events/import", {"format": "json", "text": msgspec.json.encode({"events": exported}).decode()}
+        )
+        assert (0, 1, 0) == picked(back.json(), "created", "edited", "failed")
+
+
 class TestCallbacks:
     async def told(self, fleet):
         """What was sent, in the order of sending."""

@@ -237,3 +237,18 @@ def test_a_change_that_cannot_be_said_of_an_instance_is_shown_as_single_events()
     assert [] == events(published(entry(once, changed=(Changed(due, None),))))
     (moved,) = events(published(entry(once, changed=(Changed(due, due + DAY),))))
     assert due + DAY == moved["DTSTART"].dt
+
+
+def test_what_policies_move_is_published_when_it_acts():
+    daily = parse("FREQ=DAILY", now=NOW, start_time=datetime(2026, 11, 20, 9), timezone="UTC")  # noqa: DTZ001 - wall time
+    called_off, early = datetime(2026, 11, 21, 9, tzinfo=UTC), datetime(2026, 11, 22, 7, tzinfo=UTC)
+    moved = entry(
+        daily,
+        later=lambda due_at: timedelta(minutes=due_at.day),
+        changed=(Changed(called_off, None), Changed(called_off + DAY, early)),
+    )
+    shown = events(published(moved, horizon=4 * DAY))
+
+    assert all("RRULE" not in event for event in shown)
+    expected = [datetime(2026, 11, 20, 9, 20, tzinfo=UTC), early, datetime(2026, 11, 23, 9, 23, tzinfo=UTC)]
+    assert expected == [event.decoded("DTSTART") for event in shown]
