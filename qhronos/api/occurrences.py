@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -27,12 +28,14 @@ from qhronos.store.occurrences import Attempt, Filter, Occurrence
 
 Match = Literal["any", "all"]
 Closed = Literal["completed", "failed", "skipped", "cancelled"]
+Reason = Annotated[str, Meta(min_length=1, max_length=200, description="A part of the reason, in any case.")]
 
 
 class ListOfEvent(Paging, frozen=True, kw_only=True):
     status: tuple[Status, ...] | None = None
     since: Annotated[Moment, Meta(description="Due at this instant or later.")] | None = None
     until: Annotated[Moment, Meta(description="Due before this instant.")] | None = None
+    reason: Reason | None = None
 
 
 class ListOccurrences(ListOfEvent, frozen=True, kw_only=True):
@@ -50,12 +53,28 @@ class Wanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tags_match: Match = "any"
     since: Moment | None = None
     until: Moment | None = None
+    reason: Reason | None = None
 
 
 class ReplayMany(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     filter: Wanted = Wanted()
     dry_run: Annotated[bool, Meta(description="Only say what would be replayed.")] = False
     limit: Annotated[int, Meta(ge=1, le=10_000, description="The oldest so many.")] = 1000
+    rate: Annotated[float, Meta(ge=0.1, le=10_000, description="A second; left out: all at once.")] | None = None
+
+
+class Purge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of what has failed; the filter's `status` says nothing."""
+
+    filter: Wanted = Wanted()
+    dry_run: Annotated[bool, Meta(description="Only say what would be purged.")] = False
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="The oldest so many.")] = 1000
+
+
+class PurgedView(Struct, frozen=True, kw_only=True):
+    matched: int
+    purged: int
+    ids: list[str]
 
 
 class ReplayedView(Struct, frozen=True, kw_only=True):
@@ -166,15 +185,36 @@ async def cancel_occurrence(
 async def replay_occurrences(
     deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[ReplayMany]
 ) -> ReplayedView:
-    wanted = data.filter
-    asked = Filter(statuses=list(wanted.status), event_id=wanted.event_id, since=wanted.since, until=wanted.until)
-    asked = _tagged(asked, wanted.tags, wanted.tags_match)
-    actor = actor_of(caller, request)
+    asked, actor = _asked(data.filter, data.filter.status), actor_of(caller, request)
     if data.dry_run:
         matched, reopened = await deps.replays.preview(actor, asked, data.limit), 0
     else:
-        matched, reopened = await deps.replays.replay_many(actor, asked, data.limit)
+        matched, reopened = await deps.replays.replay_many(actor, asked, data.limit, data.rate)
     return ReplayedView(matched=len(matched), replayed=reopened, ids=[occurrence_id(identity) for identity in matched])
+
+
+@post("/occurrences/purge", **WRITE, opt=CHANGES, summary="Call off for good what has failed")
+async def purge_occurrences(
+    deps: Given[Deps], caller: Given[Caller], request: Request, data: JSONBody[Purge]
+) -> PurgedView:
+    """It stays in the history, as cancelled."""
+    asked, actor = _asked(data.filter, ("failed",)), actor_of(caller, request)
+    if data.dry_run:
+        matched, purged = await deps.replays.preview(actor, asked, data.limit), 0
+    else:
+        matched, purged = await deps.replays.purge(actor, asked, data.limit)
+    return PurgedView(matched=len(matched), purged=purged, ids=[occurrence_id(identity) for identity in matched])
+
+
+def _asked(wanted: Wanted, statuses: Sequence[str]) -> Filter:
+    asked = Filter(
+        statuses=list(statuses),
+        event_id=wanted.event_id,
+        since=wanted.since,
+        until=wanted.until,
+        reason=wanted.reason,
+    )
+    return _tagged(asked, wanted.tags, wanted.tags_match)
 
 
 def view_of(occurrence: Occurrence) -> OccurrenceView:
@@ -241,6 +281,7 @@ def _filter(wanted: ListOfEvent, event_id: UUID | None) -> Filter:
         event_id=event_id,
         since=wanted.since,
         until=wanted.until,
+        reason=wanted.reason,
     )
 
 
@@ -258,4 +299,5 @@ HANDLERS = [
     replay_occurrence,
     cancel_occurrence,
     replay_occurrences,
+    purge_occurrences,
 ]

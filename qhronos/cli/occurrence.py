@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -93,27 +95,49 @@ def replay(*, api: Api, occurrence_id: str, form: str) -> None:
     output.one(api.post(f"/occurrences/{segment(occurrence_id)}/replay"), SHOW, form)
 
 
+FAILED = [
+    click.option("--event", "event_id", help="Of this event alone."),
+    click.option("--tag", "tags", multiple=True, help="Of events with any of the tags; repeatable."),
+    click.option("--since", type=Time(aware=True), metavar="TIME", help="Scheduled at this time or later."),
+    click.option("--until", type=Time(aware=True), metavar="TIME", help="Scheduled before this time."),
+    click.option("--reason", help="With this in the reason."),
+    click.option("--limit", type=int, default=1000, show_default=True, help="The oldest so many."),
+]
+
+
+def with_failed(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    return functools.reduce(lambda made, option: option(made), reversed(FAILED), command)
+
+
 @occurrence.command()
-@click.option("--event", "event_id", help="Of this event alone.")
-@click.option("--tag", "tags", multiple=True, help="Of events with any of the tags; repeatable.")
-@click.option("--since", type=Time(aware=True), metavar="TIME", help="Scheduled at this time or later.")
-@click.option("--until", type=Time(aware=True), metavar="TIME", help="Scheduled before this time.")
-@click.option("--limit", type=int, default=1000, show_default=True, help="The oldest so many.")
+@with_failed
+@click.option("--dry-run", is_flag=True, help="Only say which they are.")
+@click.option("--rate", type=float, help="So many a second.  [default: all at once]")
+@output.choice
+@uses_api
+def replay_failed(*, api: Api, form: str, rate: float | None, **asked: Any) -> None:
+    """Do all that failed once more, each under its own id."""
+    _all_failed(api, "replay", form, asked, {"rate": rate} if rate else {})
+
+
+@occurrence.command()
+@with_failed
 @click.option("--dry-run", is_flag=True, help="Only say which they are.")
 @output.choice
 @uses_api
-def replay_failed(*, api: Api, form: str, dry_run: bool, limit: int, **wanted: Any) -> None:
-    """Do all that failed once more, each under its own id."""
+def purge_failed(*, api: Api, form: str, **asked: Any) -> None:
+    """Call off for good what has failed; it stays in the history."""
+    _all_failed(api, "purge", form, asked, {})
+
+
+def _all_failed(api: Api, what: str, form: str, asked: dict[str, Any], more: dict[str, Any]) -> None:
+    settings = {"dry_run": asked.pop("dry_run"), "limit": asked.pop("limit"), **more}
     answer = api.post(
-        "/occurrences/replay",
-        {
-            "filter": {field: value for field, value in wanted.items() if value},
-            "dry_run": dry_run,
-            "limit": limit,
-        },
+        f"/occurrences/{what}", {"filter": {name: value for name, value in asked.items() if value}, **settings}
     )
     if form == "table":
-        click.echo(f"{answer['matched']} failed, {answer['replayed']} replayed")
+        done = {"replay": "replayed", "purge": "purged"}[what]
+        click.echo(f"{answer['matched']} failed, {answer[done]} {done}")
     else:
         output.plain(answer, [{"id": identifier} for identifier in answer["ids"]], form)
 

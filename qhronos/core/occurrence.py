@@ -49,7 +49,7 @@ NEXT: dict[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.DISPATCHED, Status.SKIPPED, Status.CANCELLED}),
     Status.DISPATCHED: frozenset({Status.SCHEDULED, Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
     Status.COMPLETED: frozenset({Status.SCHEDULED}),
-    Status.FAILED: frozenset({Status.SCHEDULED}),
+    Status.FAILED: frozenset({Status.SCHEDULED, Status.CANCELLED}),
     Status.SKIPPED: frozenset({Status.SCHEDULED}),
     Status.CANCELLED: frozenset({Status.SCHEDULED}),
 }

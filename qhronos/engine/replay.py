@@ -5,7 +5,7 @@ The event is held before its rows, as in every change.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,20 +70,36 @@ class Replays:
         async with self._stores.database.connection() as conn:
             return await occurrences.find_closed(conn, wanted, actor.scope, limit)
 
-    async def replay_many(self, actor: Actor, wanted: Filter, limit: int) -> Replayed:
-        """All that match, oldest first, at most `limit`; what somebody else reopens meanwhile is left to them."""
+    async def replay_many(self, actor: Actor, wanted: Filter, limit: int, rate: float | None = None) -> Replayed:
+        """All that match, oldest first, at most `limit`, and `rate` a second; what somebody else reopens meanwhile is left
+        to them."""
+        apart = timedelta(seconds=1 / rate) if rate else timedelta()
         async with self._stores.database.transaction() as conn:
             now = self._clock.now()
             matched = await occurrences.find_closed(conn, wanted, actor.scope, limit)
             held = await events.lock_of_occurrences(conn, list({one.event_id for one in matched}), actor.scope)
             live = [one for one in matched if held.get(one.event_id) in REPLAYABLE]
-            opened = await changes.reopen(conn, live, now)
+            opened = await changes.reopen(conn, live, now, apart)
             await events.revive(conn, list({entry.event_id for entry in opened}), now)
             if opened:
                 details = {"filter": _told(wanted), "replayed": len(opened)}
                 await audit.record(conn, actor.did("occurrences.replayed", wanted.event_id or "*", now, details))
         await announce(self._stores, opened, now)
         return Replayed(matched, len(opened))
+
+    async def purge(self, actor: Actor, wanted: Filter, limit: int) -> Replayed:
+        """Call off for good what has failed and matches: it stays in the ledger, as cancelled."""
+        failed = msgspec.structs.replace(wanted, statuses=[Status.FAILED])
+        async with self._stores.database.transaction() as conn:
+            now = self._clock.now()
+            matched = await occurrences.find_closed(conn, failed, actor.scope, limit)
+            held = await events.lock_of_occurrences(conn, list({one.event_id for one in matched}), actor.scope)
+            seen = [one for one in matched if one.event_id in held]
+            dropped = await occurrences.drop_failed(conn, seen, f"purged by {actor.subject}")
+            if dropped:
+                details = {"filter": _told(wanted), "purged": len(dropped)}
+                await audit.record(conn, actor.did("occurrences.purged", wanted.event_id or "*", now, details))
+        return Replayed(matched, len(dropped))
 
 
 async def _hold(conn: Connection, actor: Actor, identity: Identity, clock: Clock) -> tuple[str, Occurrence, datetime]:

@@ -6,7 +6,7 @@ The caller holds the event.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from qhronos.store import Connection, load_sql
 from qhronos.store.pending import Entry, make_days
 
 SQL = load_sql("changes")
+TOGETHER = timedelta()
 T = TypeVar("T")
 
 
@@ -111,12 +112,15 @@ async def list_open(conn: Connection, event_id: UUID, now: datetime) -> list[Ope
     return [OpenRow(*row) for row in await cursor.fetchall()]
 
 
-async def reopen(conn: Connection, identities: Sequence[Identity], now: datetime) -> list[Entry]:
-    """Move closed occurrences of held events back to the open ones; those that are not closed are left out."""
+async def reopen(
+    conn: Connection, identities: Sequence[Identity], now: datetime, apart: timedelta = TOGETHER
+) -> list[Entry]:
+    """Move closed occurrences of held events back to the open ones, each to be acted on so long after the one before;
+    those that are not closed are left out."""
     params = {
         "event_ids": [identity.event_id for identity in identities],
         "due_ats": [identity.due_at for identity in identities],
-        "now": now,
+        "fire_ats": [now + number * apart for number in range(len(identities))],
     }
     cursor = await conn.execute(SQL["reopen"], params)
     return [Entry(*row) for row in await cursor.fetchall()]

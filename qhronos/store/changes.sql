@@ -91,12 +91,14 @@ ORDER BY due_at;
 -- caller holds the events and has left out those that are deleted.
 WITH back AS (
     DELETE FROM occurrences AS o
-    USING unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at), events AS e
+    USING unnest(
+        %(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fire_ats)b::timestamptz[]
+    ) AS t (event_id, due_at, fire_at), events AS e
     WHERE o.event_id = t.event_id AND o.due_at = t.due_at AND e.id = t.event_id
-    RETURNING o.event_id, o.due_at, o.origin, o.attempt, o.wall, o.parent, o.callback, e.version, e.status
+    RETURNING o.event_id, o.due_at, t.fire_at, o.origin, o.attempt, o.wall, o.parent, o.callback, e.version, e.status
 )
 INSERT INTO pending (event_id, due_at, fire_at, version, origin, attempt, blocked_on, wall, parent, callback)
-SELECT event_id, due_at, %(now)s, version, origin, attempt, CASE status WHEN 'paused' THEN 'paused' END, wall, parent,
+SELECT event_id, due_at, fire_at, version, origin, attempt, CASE status WHEN 'paused' THEN 'paused' END, wall, parent,
     callback
 FROM back
 RETURNING event_id, due_at, fire_at;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -56,6 +57,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     any_tags: list[str] | None = None
     all_tags: list[str] | None = None
+    reason: str | None = None  # a part of it, in any case
 
 
 async def page(
@@ -90,6 +92,16 @@ async def find_closed(conn: Connection, wanted: Filter, scope: list[str] | None,
     """Closed occurrences of events that are not deleted, oldest first; the filter must name statuses."""
     cursor = await conn.execute(SQL["find_closed"], _filtering(wanted, scope, limit), prepare=False)
     return [Identity(*row) for row in await cursor.fetchall()]
+
+
+async def drop_failed(conn: Connection, identities: Sequence[Identity], reason: str) -> list[UUID]:
+    """Call off those that have failed, for good; the events of those that had."""
+    params = {
+        "event_ids": [identity.event_id for identity in identities],
+        "due_ats": [identity.due_at for identity in identities],
+        "reason": reason,
+    }
+    return [event_id for (event_id,) in await (await conn.execute(SQL["drop_failed"], params)).fetchall()]
 
 
 def _filtering(wanted: Filter, scope: list[str] | None, limit: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ WITH open AS (
             OR CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END
                 = ANY(%(statuses)s::text[])
         )
+        AND %(reason)s::text IS NULL -- none of them has one yet
         AND (%(event_id)s::uuid IS NULL OR p.event_id = %(event_id)s::uuid)
         AND (%(since)s::timestamptz IS NULL OR p.due_at >= %(since)s::timestamptz)
         AND (%(until)s::timestamptz IS NULL OR p.due_at < %(until)s::timestamptz)
@@ -39,6 +40,7 @@ WITH open AS (
         o.wall, o.finished_at, o.parent, o.callback
     FROM occurrences AS o
     WHERE (%(statuses)s::text[] IS NULL OR o.status = ANY(%(statuses)s::text[]))
+        AND (%(reason)s::text IS NULL OR strpos(lower(o.reason), lower(%(reason)s::text)) > 0)
         AND (%(event_id)s::uuid IS NULL OR o.event_id = %(event_id)s::uuid)
         AND (%(since)s::timestamptz IS NULL OR o.due_at >= %(since)s::timestamptz)
         AND (%(until)s::timestamptz IS NULL OR o.due_at < %(until)s::timestamptz)
@@ -106,6 +108,7 @@ LIMIT %(limit)s;
 SELECT o.event_id, o.due_at
 FROM occurrences AS o JOIN events AS e ON e.id = o.event_id
 WHERE o.status = ANY(%(statuses)s::text[])
+    AND (%(reason)s::text IS NULL OR strpos(lower(o.reason), lower(%(reason)s::text)) > 0)
     AND e.status IN ('active', 'completed', 'paused')
     AND (%(event_id)s::uuid IS NULL OR o.event_id = %(event_id)s::uuid)
     AND (%(since)s::timestamptz IS NULL OR o.due_at >= %(since)s::timestamptz)
@@ -115,3 +118,10 @@ WHERE o.status = ANY(%(statuses)s::text[])
     AND (%(all_tags)s::text[] IS NULL OR e.tags @> %(all_tags)s::text[])
 ORDER BY o.due_at, o.event_id
 LIMIT %(limit)s;
+
+-- name: drop_failed
+-- Dead letters that nobody will replay: they stay in the ledger, as called off.
+UPDATE occurrences AS o SET status = 'cancelled', reason = %(reason)s
+FROM unnest(%(event_ids)b::uuid[], %(due_ats)b::timestamptz[]) AS t (event_id, due_at)
+WHERE o.event_id = t.event_id AND o.due_at = t.due_at AND o.status = 'failed'
+RETURNING o.event_id;

@@ -50,6 +50,7 @@ ROUTES = {
     "POST /occurrences/{occurrence_id}/replay": WRITE,
     "POST /occurrences/{occurrence_id}/cancel": WRITE,
     "POST /occurrences/replay": WRITE,
+    "POST /occurrences/purge": WRITE,
     "POST /recurrences/preview": READ,
     "POST /recurrences/explain": READ,
     "GET /timezones": READ,

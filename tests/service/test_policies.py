@@ -295,6 +295,44 @@ class TestTimes:
 HOOK = {"type": "webhook", "params": {"url": "https://example.com/told"}}
 
 
+class TestDeadLetters:
+    async def three(self, api, fleet):
+        """What has failed, each with a reason of its own."""
+        event = await create(api, schedule="FREQ=MINUTELY;COUNT=3", retry={"max_attempts": 1})
+        fleet.noting.answer = lambda delivery: Failed(reason=f"HTTP 50{delivery.due_at.minute}")
+        fleet.clock.advance(130)
+        await fleet.tick()
+        await fleet.settle()
+        assert 3 == len(await fleet.closed())
+        return event
+
+    async def test_they_are_searched_by_their_reason(self, api, clock, fleet):
+        event = await self.three(api, fleet)
+        found = (await api.get(f"/occurrences?event_id={event['id']}&reason=http 501")).json()["data"]
+
+        assert [("failed", "HTTP 501")] == [picked(one, "status", "reason") for one in found]
+
+    async def test_many_are_replayed_so_many_a_second(self, api, clock, fleet):
+        await self.three(api, fleet)
+        answer = await api.post("/occurrences/replay", {"rate": 0.5})
+
+        assert (3, 3) == picked(answer.json(), "matched", "replayed")
+        began = clock.now()
+        fires = await query(api, "SELECT fire_at FROM pending ORDER BY fire_at")
+        assert [timedelta(), timedelta(seconds=2), timedelta(seconds=4)] == [at - began for (at,) in fires]
+
+    async def test_those_that_are_purged_stay_on_record_and_are_not_found_again(self, api, clock, fleet):
+        await self.three(api, fleet)
+        wanted = {"filter": {"reason": "502"}}
+        assert (1, 0) == picked(
+            (await api.post("/occurrences/purge", wanted | {"dry_run": True})).json(), "matched", "purged"
+        )
+        assert (1, 1) == picked((await api.post("/occurrences/purge", wanted)).json(), "matched", "purged")
+
+        assert ("cancelled", "purged by master") in [(status, reason) for _, status, reason in await fleet.closed()]
+        assert 2 == (await api.post("/occurrences/replay", {"dry_run": True})).json()["matched"]
+
+
 class TestShown:
     async def test_a_preview_says_within_what_it_acts(self, api):
         asked = {

@@ -60,7 +60,6 @@ def test_every_status_has_its_moves_and_can_be_reached():
     assert set(Status) == reached
 
 
-def test_a_closed_occurrence_only_opens_again_by_replay():
-    closed = set(Status) - OPEN
-
-    assert {frozenset({Status.SCHEDULED})} == {NEXT[status] for status in closed}
+def test_a_closed_occurrence_only_opens_again_by_replay_and_a_dead_letter_may_be_purged():
+    assert {NEXT[status] & OPEN for status in set(Status) - OPEN} == {frozenset({Status.SCHEDULED})}
+    assert {status for status in set(Status) - OPEN if NEXT[status] - OPEN} == {Status.FAILED}
