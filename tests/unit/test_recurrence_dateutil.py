@@ -121,7 +121,8 @@ def walls_of(parts: Parts, begins: datetime) -> list[datetime] | None:
     recurrence = parse({"rrule": [text_of(parts)]}, now=NOW, start_time=begins, subdaily=Subdaily.WALL)
     since = begins.replace(tzinfo=UTC)
     there = len(expand(recurrence, since, since + SPANS[parts["FREQ"]] * DAY, MOST + 1).instants)
-    if not there and parts["FREQ"] not in ("YEARLY", "MONTHLY"):
+    # Of a rule that gives nothing dateutil asks every day until the year 9999, whatever its UNTIL; of weeks, again and again.
+    if not there and (parts["FREQ"] not in ("YEARLY", "MONTHLY") or "BYWEEKNO" in parts):
         return None
     return list(islice(by_dateutil(parts, begins), there or 1))
 
