@@ -102,6 +102,8 @@ AS_NEW = """
             WHERE c.relnamespace = 'public'::regnamespace
             UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
             UNION ALL SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal
+            UNION ALL SELECT conname::text FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+            UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
         ) AS parts
     $$;
     CREATE TABLE as_new.remembered AS

@@ -40,6 +40,7 @@ SETTINGS = {
     "QHRONOS_SCHEDULER__LOOK_AHEAD_DURATION": "10s",
     "QHRONOS_SCHEDULER__EXPANSION_INTERVAL": "1s",
 }
+STARTS = 5
 FROZEN = 0.1  # seconds for the stores to finish what a frozen process had asked of them
 
 
@@ -93,11 +94,17 @@ class Fleet:
 
     async def start(self, name: str, count: int = 1, *, module: tuple[str, ...] = QHRONOS) -> list[Role]:
         """So many processes of a role, ready."""
-        roles = [await self._spawn(name, (*module, name)) for _ in range(count)]
-        for role in roles:
-            await role.says("process.started", self.clock)
-            role.is_ready = True
-        return roles
+        return await asyncio.gather(*(self._ready(name, (*module, name)) for _ in range(count)))
+
+    async def _ready(self, name: str, command: tuple[str, ...]) -> Role:
+        """One that finds a store away when it starts ends, and is started again, as whoever supervises it would."""
+        for _ in range(STARTS):
+            role = await self._spawn(name, command)
+            if await role.says("process.started", self.clock):
+                role.is_ready = True
+                return role
+            self.roles.remove(role)
+        raise AssertionError(f"{name} ended {STARTS} times: {role.log.read_text()[-2000:]}")
 
     async def start_all(self, *, dispatchers: int = 3, expanders: int = 2) -> None:
         counts = {"api": 1, "janitor": 1, "expander": expanders, "dispatcher": dispatchers}

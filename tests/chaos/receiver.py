@@ -7,7 +7,7 @@ scheduled instant, attempt, status of the answer, address, path. What it answers
 
     /ok/MS        200 after up to MS milliseconds
     /flaky/MS     the same, but one in 30 occurrences is answered 503 the first time
-    /later/NAME   503 until a POST to /open/NAME
+    /later/NAME   404 until a POST to /open/NAME
     /pill/MS      200 after MS milliseconds
     /poison/N     one of the ways in which an endpoint is bad
 """
@@ -74,7 +74,7 @@ class Receiver:
 
     def _status(self, kind: str, argument: str, webhook_id: str) -> int:
         if kind == "later":
-            return 200 if argument in self._open else 503
+            return 200 if argument in self._open else 404
         unlucky = zlib.crc32(webhook_id.encode()) % FLAKY == 0 and webhook_id not in self._refused
         if kind == "flaky" and unlucky:
             self._refused.add(webhook_id)
