@@ -250,6 +250,7 @@ def test_words_name_the_start(text, expected):
         ("in june", "nothing says how it recurs; say, for instance, every 15 minutes, every weekday at 9:00, the last friday of every month at 17:00, tomorrow at 9:00 or in 2 hours"),
         ("in berlin", "'berlin' (word 2) cannot be read here; expected the zone in full: Europe/Berlin"),
         ("every night at 10", "'night' names no hour; say 'every day at 22:00', for instance"),
+        ("every day at 9 starting in june", "'june' (word 7) cannot be read here; expected how long, such as 3 days"),
         ("in half a day", "'day' (word 4) cannot be read here; expected 'hour'"),
         ("in a while", "'while' (word 3) cannot be read here; expected seconds, minutes, hours, days, weeks, months or years"),
         ("in 9000 years", "years run from 1900 to 9999"),

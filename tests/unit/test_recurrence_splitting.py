@@ -235,3 +235,16 @@ def test_the_first_after_closed_days_that_roll_to_it_is_refused():
     first, second = split(rolling, monday + DAY)
     assert monday == expand(first, NOW, None, 100).instants[-1].at
     assert monday + DAY == start(second)
+
+
+def test_the_first_behind_what_is_rolled_before_it_is_refused():
+    """Saturday at 9:00 goes to Friday at 9:00, before the rule begins."""
+    rules = [f"FREQ=DAILY;BYHOUR={hour};BYMINUTE=0;BYSECOND=0" for hour in (9, 18)]
+    friday = at(6, 18)
+    daily = parse({"rrule": rules}, now=NOW, start_time=friday)
+    weekend = Business(calendars=("de",), weekend=("SA", "SU"), roll=Roll.PRECEDING, known_until=NOW.date())
+    rolling = msgspec.structs.replace(daily, business=weekend)
+    assert [at(6, 9), friday] == [one.at for one in instants(rolling, 2)]
+
+    with pytest.raises(Invalid, match="closed days are rolled to this instant or over it; split at another"):
+        split(rolling, friday)
