@@ -88,7 +88,7 @@ class LedgerView(Struct, frozen=True, kw_only=True):
 
 @get(
     "/events/{event_id:str}/ledger",
-    opt=needs(Access.READ),
+    opt=needs(Access.READ, Invalid),
     tags=["events"],
     summary="Compare what an event promised with what is recorded",
 )
