@@ -21,7 +21,7 @@ from qhronos.core.occurrence import Identity, Origin, Status
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of, telling
-from qhronos.engine.gone import pause_gone
+from qhronos.engine.gone import Gone
 from qhronos.engine.held import Held, Holding, Ready
 from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
@@ -34,7 +34,6 @@ from qhronos.store.pending import Claimed
 
 LONGEST_REST = 1.0
 CLAIM = 1_000  # rows a claim
-PAUSE = 20  # events a tick
 FIRE = 256  # deliveries started before the loop gets a turn to send them
 DRAIN_SECONDS = 20.0
 LEASE_MARGIN = 2.0
@@ -61,7 +60,8 @@ class Dispatcher:
     ) -> None:
         self.wake = asyncio.Event()
         self.parking = Parking(self.wake.set)
-        self.settler = Settler(stores, clock, self.parking)
+        self._gone = Gone(Changes(stores, clock, settings))
+        self.settler = Settler(stores, clock, self.parking, self._gone)
         self._stores = stores
         self._worker = worker
         self._perform = perform
@@ -69,7 +69,6 @@ class Dispatcher:
         self._clock = clock
         self._settings = settings
         self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._changes = Changes(stores, clock, settings)
         self._held = Held()
         self._ready = Ready()
         self._recalled: list[Claimed] = []
@@ -97,7 +96,6 @@ class Dispatcher:
         await self._hand_back_recalled()
         await disclaim(self._stores, self._unheard)
         await self._call_back()
-        await self._pause_gone()
         if await self._make_way():
             return ALONE_REST
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
@@ -106,12 +104,6 @@ class Dispatcher:
         claims = await self._claim(room)
         await self._take(claims.rows)
         return self._rest(claims, room)
-
-    async def _pause_gone(self) -> None:
-        """A few at a time: claiming must not wait for long."""
-        for event_id, version in list(self.settler.gone)[:PAUSE]:
-            await pause_gone(self._changes, event_id, version)
-            self.settler.gone.discard((event_id, version))
 
     async def _call_back(self) -> None:
         """Make due again what was put off and has room now."""
@@ -313,6 +305,7 @@ class Dispatcher:
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)
         settled = await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
+        await self._gone.idle()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

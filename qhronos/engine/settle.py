@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.core.occurrence import Identity, Status
+from qhronos.engine.gone import Gone
 from qhronos.engine.parking import Parking
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
@@ -28,13 +28,11 @@ log = get_logger()
 
 
 class Settler:
-    def __init__(self, stores: Stores, clock: Clock, parking: Parking) -> None:
+    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone) -> None:
         self._stores = stores
         self._clock = clock
         self._parking = parking
-        self.gone: set[tuple[UUID, int]] = (
-            set()
-        )  # events whose endpoint is gone for good, and the version that says where
+        self._gone = gone
         self._waiting: list[Settlement] = []
         self._unsettled = 0
         self._put = asyncio.Event()
@@ -84,8 +82,7 @@ class Settler:
                 await self._clock.wait(self._never, OUTAGE_REST)
         self._count(group, settled)
         self._park(group, settled)
-        done = {Identity(s.event_id, s.due_at) for s in settled}
-        self.gone |= {(s.event_id, s.gone) for s in group if s.gone and Identity(s.event_id, s.due_at) in done}
+        self._pause_gone(group, settled)
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
             again += await self._next_in_lanes(group)
@@ -108,6 +105,12 @@ class Settler:
             place = places.get(Identity(one.event_id, one.due_at))
             if place and one.fire_at:
                 self._parking.add(place, Entry(one.event_id, one.due_at, one.fire_at))
+
+    def _pause_gone(self, group: list[Settlement], settled: list[Settled]) -> None:
+        gone = {Identity(s.event_id, s.due_at): s.gone for s in group if s.gone}
+        for one in settled if gone else ():
+            if version := gone.get(Identity(one.event_id, one.due_at)):
+                self._gone.add(one.event_id, version)
 
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
         own = [one for one in settled if one.status != OPENED]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qhronos.core.attempt import Refused
+from qhronos.core.attempt import Delivered, Refused
 from qhronos.core.occurrence import Identity
 from qhronos.engine.gone import REASON
 from qhronos.engine.stores import Stores
@@ -57,6 +57,7 @@ async def turns(dispatcher, count=2):
     for _ in range(count):
         await dispatcher.tick()
         await settled(dispatcher)
+        await dispatcher._gone.idle()
 
 
 async def test_an_event_whose_endpoint_is_gone_is_paused_and_says_why(engine, clock, dispatcher, noting):
@@ -87,14 +88,15 @@ async def test_an_event_that_was_edited_meanwhile_goes_on(engine, clock, dispatc
 
 async def test_an_event_that_was_deleted_meanwhile_stays_so(engine, clock, dispatcher, noting):
     await plant(engine, clock, 0)
+    noting.gate.clear()
     await dispatcher.tick()
-    await settled(dispatcher)
     async with engine.database.connection() as conn:
         await conn.execute("UPDATE events SET status = 'deleted', deleted_at = now()")
+    noting.gate.set()
     await turns(dispatcher)
 
     assert [("deleted",)] == await query(engine, "SELECT status FROM events")
-    assert not dispatcher.settler.gone
+    assert ("event.paused",) not in await query(engine, "SELECT action FROM audit")
 
 
 async def test_an_event_with_nothing_left_is_completed(engine, clock, dispatcher):
@@ -106,10 +108,23 @@ async def test_an_event_with_nothing_left_is_completed(engine, clock, dispatcher
 
 async def test_where_410_is_tried_again_it_pauses_nothing_before_the_last_attempt(engine, clock, dispatcher):
     await plant(engine, clock, 0, policies={"retry": {"max_attempts": 2, "backoff": [0], "retry_on": ["410"]}})
-    await dispatcher.tick()
-    await settled(dispatcher)
-    before = set(dispatcher.settler.gone)
+    await turns(dispatcher, 1)
+    before = await query(engine, "SELECT status FROM events")
     await turns(dispatcher)
 
-    assert not before
+    assert [("active",)] == before
     assert [("paused",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_an_event_that_cannot_be_paused_keeps_no_other_waiting(engine, clock, dispatcher, noting):
+    """Such as one that has followed to zone rules newer than this process has."""
+    await plant(engine, clock, 0)
+    async with engine.database.connection() as conn:
+        await conn.execute("UPDATE events SET tzdata = '9999z'")
+    await turns(dispatcher)
+    noting.answer = lambda _: Delivered(status_code=200)
+    healthy = await plant(engine, clock, 0)
+    await turns(dispatcher)
+
+    assert healthy.event_id == noting.deliveries[-1].event_id
+    assert [("active",), ("active",)] == await query(engine, "SELECT status FROM events")

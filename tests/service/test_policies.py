@@ -461,6 +461,19 @@ class TestPauses:
         assert {("skipped", "missed while paused")} == {(status, reason) for _, status, reason in await fleet.closed()}
         assert 5 == await resumer.tick()
 
+    async def test_one_that_cannot_be_resumed_keeps_no_other_waiting(self, api, clock):
+        """Such as one that has followed to zone rules newer than this process has."""
+        stuck, other = [await create(api, schedule="FREQ=DAILY") for _ in range(2)]
+        for event in (stuck, other):
+            await api.post(f"/events/{event['id']}/pause", {"until": clock.now() + MINUTE})
+        await query(api, "UPDATE events SET tzdata = '9999z' WHERE id = %s RETURNING 1", stuck["id"])
+        clock.advance(60)
+        resumer = Resumer(api.deps.changes, clock)
+        rests = [await resumer.tick() for _ in range(2)]
+
+        assert ["paused", "active"] == [(await event_of(api, event))["status"] for event in (stuck, other)]
+        assert [0, 5] == rests
+
     async def test_resuming_by_hand_ends_the_wait(self, api, clock):
         event = await create(api, schedule="FREQ=DAILY")
         await api.post(f"/events/{event['id']}/pause", {"until": clock.now() + MINUTE})
