@@ -11,7 +11,7 @@ from datetime import datetime
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.recurrence import tzdata_version
-from qhronos.engine.expand import expand_batch
+from qhronos.engine.expand import expand_due
 from qhronos.engine.follow import follow_batch
 from qhronos.engine.notify import announce, recall
 from qhronos.engine.stores import Stores
@@ -46,9 +46,7 @@ class Expander:
         if next_at is None or next_at > now:
             rest = CROWDED if apart.behind else longest
             return rest if next_at is None else min(rest, (next_at - now).total_seconds())
-        async with self._stores.database.transaction() as conn:
-            expanded = await expand_batch(conn, now, self._settings.look_ahead_duration, self._settings.max_open)
-        await announce(self._stores, expanded.opened, now)
+        expanded = await expand_due(self._stores, now, self._settings)
         if not expanded.taken:
             return CROWDED
         log.info("window.expanded", events=expanded.taken, opened=len(expanded.opened))

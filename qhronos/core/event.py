@@ -34,7 +34,7 @@ class Misfire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     policy: MisfirePolicy = MisfirePolicy.FIRE_ALL
     catchup_window: Annotated[float, Meta(ge=10, le=31_536_000)] = 86_400.0
-    max_catchup: Annotated[int, Meta(ge=1, le=10_000)] | None = None  # missed ones that fire, the latest; null: all
+    max_catchup: Annotated[int, Meta(ge=1, le=5_000)] | None = None  # missed ones that fire, the latest; null: all
 
 
 class Overlap(enum.StrEnum):
@@ -117,6 +117,17 @@ def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, later: int) -
             return f"missed: only the latest {misfire.max_catchup} are caught up"
         case _:
             return None
+
+
+def most_caught_up(misfire: Misfire) -> int | None:
+    """How many of those that were missed may fire, the latest; None: all."""
+    match misfire.policy:
+        case MisfirePolicy.SKIP:
+            return 0
+        case MisfirePolicy.FIRE_LATEST:
+            return 1
+        case MisfirePolicy.FIRE_ALL:
+            return misfire.max_catchup
 
 
 def in_catchup(misfire: Misfire, now: datetime) -> datetime:

@@ -7,11 +7,14 @@ budget of the recurrence, is simply resumed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from qhronos.core.recurrence import STEPS, Expansion, Instant, Recurrence, Steps, earliest, spend
 
+TOO_OLD = "older than the catch-up window"
+TOO_MANY = "more than are caught up"
 GAP_ROOM = 10_000  # instants counted for a gap in one pass
 LEAST_REST = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -23,6 +26,12 @@ class Gap(NamedTuple):
     since: datetime
     until: datetime
     instants: int
+    reason: str
+
+    def joined(self, after: Gap) -> Gap:
+        """Both as one; `after` begins where this one ends."""
+        reason = self.reason if after.reason == self.reason else f"{self.reason}; {after.reason}"
+        return Gap(self.since, after.until, self.instants + after.instants, reason)
 
 
 class Advance(NamedTuple):
@@ -58,21 +67,44 @@ def advance(
     look_ahead: timedelta,
     room: int,
     catchup: datetime | None = None,
+    most: int | None = None,
     steps: Steps | None = None,
 ) -> Advance:
     """One pass from `since`: at most `room` instants, none after `now + look_ahead`, for no more than `steps`.
 
-    What a rule gave before `catchup` is counted as a gap instead of made. The pass goes on behind it: the next would find
-    that time has moved on, and count again.
+    What a rule gave before `catchup` is counted as a gap instead of made, and so is what was missed, if that is more than
+    there is room for and only the latest `most` of it are to fire. The pass goes on behind it: the next would find that
+    time has moved on, and count again.
     """
     steps = steps or Steps(STEPS)
-    if catchup is None or since >= catchup or is_once(recurrence):
-        return _make(recurrence, since, now, look_ahead, room, steps)
-    passed = spend(steps, recurrence, since, catchup, GAP_ROOM)
-    gap = Gap(since, passed.covered, len(passed.instants)) if passed.instants else None
-    if not passed.complete:
-        return Advance((), passed.covered, None, now, gap)
-    return _make(recurrence, catchup, now, look_ahead, room, steps)._replace(gap=gap)
+    gap: Gap | None = None
+    for end, keep, reason in _passed_over(recurrence, now, room, catchup, most):
+        if since >= end:
+            continue
+        passed = spend(steps, recurrence, since, end, GAP_ROOM)
+        surplus = max(0, len(passed.instants) - keep)
+        if keep and not surplus:
+            continue
+        behind = passed.instants[surplus].at if keep else passed.covered
+        if surplus:
+            more = Gap(since, behind, surplus, reason)
+            gap = gap.joined(more) if gap else more
+        since = behind
+        if not passed.complete:
+            return Advance((), since, None, now, gap)
+    return _make(recurrence, since, now, look_ahead, room, steps)._replace(gap=gap)
+
+
+def _passed_over(
+    recurrence: Recurrence, now: datetime, room: int, catchup: datetime | None, most: int | None
+) -> Iterator[tuple[datetime, int, str]]:
+    """Until when instants are not made, but for the last so many, and why. A single one is always made."""
+    if is_once(recurrence):
+        return
+    if catchup is not None:
+        yield catchup, 0, TOO_OLD
+    if most is not None and room > 0:
+        yield now, max(most, room), TOO_MANY
 
 
 def _make(

@@ -18,14 +18,14 @@ import msgspec
 
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
-from qhronos.core.event import EventStatus, in_catchup
+from qhronos.core.event import EventStatus, in_catchup, most_caught_up
 from qhronos.core.occurrence import Identity, Status, occurrence_id
 from qhronos.core.recurrence import earliest, expand
 from qhronos.core.recurrence.model import Recurrence
 from qhronos.core.window import Advance, advance, is_once
 from qhronos.engine.actor import Actor
 from qhronos.engine.backlog import Backlog, pass_cursor
-from qhronos.engine.draft import EXPIRED, ROOM, Fields, merge, policies_of, reach, recurrence_of
+from qhronos.engine.draft import ROOM, Fields, merge, policies_of, reach, recurrence_of
 from qhronos.engine.expand import open_rows
 from qhronos.engine.follow import follow_one
 from qhronos.engine.notify import announce, recall
@@ -243,7 +243,7 @@ class Changes:
         event = change.event
         change.opened += await pending.insert(change.conn, _rows(event, recurrence, step))
         if step.gap:
-            await expansion.record_gaps(change.conn, [expansion.NewGap(event.id, *step.gap, EXPIRED)])
+            await expansion.record_gaps(change.conn, [expansion.NewGap(event.id, *step.gap)])
         cursor = {name: getattr(step, name) for name in ("expanded_until", "next_due_at", "next_expand_at")}
         change.event = msgspec.structs.replace(event, **cursor)
 
@@ -255,12 +255,13 @@ class Changes:
         """What the rule gave until now is recorded before another takes over, however late the expander is: made as far
         as there is room, counted beyond."""
         now, recurrence = change.now, recurrence_of(change.event)
-        catchup = in_catchup(policies_of(change.event).misfire, now)
+        misfire = policies_of(change.event).misfire
+        catchup, most = in_catchup(misfire, now), most_caught_up(misfire)
         room = self._scheduler.max_open - await self._count_open(change)
         while change.event.status == EventStatus.ACTIVE and is_behind(change) and room > 0:
             since = change.event.expanded_until
             step = await asyncio.to_thread(
-                advance, recurrence, since, now=now, look_ahead=NOTHING, room=room, catchup=catchup
+                advance, recurrence, since, now=now, look_ahead=NOTHING, room=room, catchup=catchup, most=most
             )
             await self._write(change, recurrence, step)
             room = room - len(step.instants) if step.expanded_until > since else 0

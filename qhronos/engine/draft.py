@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from qhronos.config import Scheduler
-from qhronos.core.event import EventStatus, Policies, check_policies, in_catchup
+from qhronos.core.event import EventStatus, Policies, check_policies, in_catchup, most_caught_up
 from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
 from qhronos.core.recurrence import (
     Business,
@@ -31,7 +31,7 @@ from qhronos.core.recurrence import (
     tzdata_version,
 )
 from qhronos.core.recurrence.counting import with_most
-from qhronos.core.window import Advance, Gap, advance, begin, is_once
+from qhronos.core.window import Advance, advance, begin, is_once
 from qhronos.engine.expand import open_rows
 from qhronos.engine.secrets import Given, Values
 from qhronos.errors import Invalid
@@ -44,7 +44,6 @@ T = TypeVar("T")
 ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
 COUNTING = 80  # passes at counting out a rule with COUNT; the highest COUNT of an ordinary rule takes 20
 PASSES = 3  # of an expansion inside a request, as long as they only pass over what is too old
-EXPIRED = "older than the catch-up window"
 APART = frozenset({"policies", "header_secrets"})  # fields whose own names nobody said
 
 
@@ -117,7 +116,7 @@ def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
     step = reach(recurrence, since, policies, ROOM, now, scheduler)
     identifier = time_ordered_id(now, os.urandom(RANDOM_BYTES))
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
-    gap = NewGap(identifier, *step.gap, EXPIRED) if step.gap else None
+    gap = NewGap(identifier, *step.gap) if step.gap else None
     rows = open_rows(identifier, event.version, recurrence, policies, step)
     return Prepared(event, fields.secrets, rows, gap)
 
@@ -126,13 +125,19 @@ def reach(
     recurrence: Recurrence, since: datetime, policies: Policies, room: int, now: datetime, scheduler: Scheduler
 ) -> Advance:
     """Make what is near, behind a gap if much was missed."""
-    ahead, catchup = scheduler.look_ahead_duration, in_catchup(policies.misfire, now)
-    step = advance(recurrence, since, now=now, look_ahead=ahead, room=room, catchup=catchup)
+
+    def passed(since: datetime) -> Advance:
+        catchup, most = in_catchup(policies.misfire, now), most_caught_up(policies.misfire)
+        ahead = scheduler.look_ahead_duration
+        return advance(recurrence, since, now=now, look_ahead=ahead, room=room, catchup=catchup, most=most)
+
+    step = passed(since)
     for _ in range(PASSES - 1):
         if step.instants or step.next_expand_at is None or step.next_expand_at > now:
             break
-        further = advance(recurrence, step.expanded_until, now=now, look_ahead=ahead, room=room, catchup=catchup)
-        step = further._replace(gap=_joined(step.gap, further.gap))
+        further = passed(step.expanded_until)
+        gap = step.gap.joined(further.gap) if step.gap and further.gap else step.gap or further.gap
+        step = further._replace(gap=gap)
     return step
 
 
@@ -299,12 +304,6 @@ def _schedule(schedule: object) -> msgspec.Raw | None:
 
 def encode(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
-
-
-def _joined(one: Gap | None, other: Gap | None) -> Gap | None:
-    if one is None or other is None:
-        return one or other
-    return Gap(one.since, other.until, one.instants + other.instants)
 
 
 def _given(value: T | UnsetType) -> T:

@@ -14,10 +14,13 @@ from uuid import UUID
 
 import msgspec
 
-from qhronos.core.event import Policies, in_catchup, shift
+from qhronos.config import Scheduler
+from qhronos.core.event import Policies, in_catchup, most_caught_up, shift
 from qhronos.core.occurrence import Origin
 from qhronos.core.recurrence import STEPS, Recurrence, Steps, tzdata_version
 from qhronos.core.window import Advance, advance, is_once
+from qhronos.engine.notify import announce
+from qhronos.engine.stores import Stores
 from qhronos.log import get_logger
 from qhronos.store import Connection, expansion, pending
 from qhronos.store.expansion import Expandable, NewGap
@@ -70,9 +73,17 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
         rows += open_rows(event.id, event.version, recurrence, policies, step)
         advanced.append((event.id, step))
         if step.gap:
-            gaps.append(NewGap(event.id, *step.gap, "older than the catch-up window"))
+            gaps.append(NewGap(event.id, *step.gap))
     opened = await _write(conn, rows, gaps, advanced, now)
     return Expanded(len(steps), opened)
+
+
+async def expand_due(stores: Stores, now: datetime, settings: Scheduler) -> Expanded:
+    """A batch in a transaction of its own; then the plan and the dispatchers are told."""
+    async with stores.database.transaction() as conn:
+        expanded = await expand_batch(conn, now, settings.look_ahead_duration, settings.max_open)
+    await announce(stores, expanded.opened, now)
+    return expanded
 
 
 async def _write(
@@ -108,9 +119,16 @@ def _advance_all(
 def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta, steps: Steps) -> Advance:
     recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
     policies = msgspec.json.decode(event.policies, type=Policies)
-    catchup, whole = in_catchup(policies.misfire, now), steps.left == STEPS
+    whole = steps.left == STEPS
     step = advance(
-        recurrence, event.expanded_until, now=now, look_ahead=look_ahead, room=room, catchup=catchup, steps=steps
+        recurrence,
+        event.expanded_until,
+        now=now,
+        look_ahead=look_ahead,
+        room=room,
+        catchup=in_catchup(policies.misfire, now),
+        most=most_caught_up(policies.misfire),
+        steps=steps,
     )
     if whole and room > 0 and not step.instants and step.gap is None and _stands_still(event, step, now):
         raise Stuck(f"{STEPS} steps lead it nowhere from {event.expanded_until:%Y-%m-%dT%H:%M:%SZ} on")

@@ -15,8 +15,7 @@ from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.recurrence import tzdata_version
-from qhronos.engine.expand import expand_batch
-from qhronos.engine.notify import announce
+from qhronos.engine.expand import expand_due
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import DEAD_AFTER
 from qhronos.errors import Unavailable
@@ -153,9 +152,7 @@ class Standby(Recovery):
             return STANDBY_REST
         if (left := next_at + self._patience - now) > timedelta():
             return min(STANDBY_REST, left.total_seconds())
-        async with self._stores.database.transaction() as conn:
-            expanded = await expand_batch(conn, now, self._settings.look_ahead_duration, self._settings.max_open)
-        await announce(self._stores, expanded.opened, now)
+        expanded = await expand_due(self._stores, now, self._settings)
         if not expanded.taken:
             return STANDBY_REST
         log.warning("expanders.missed", events=expanded.taken, opened=len(expanded.opened))

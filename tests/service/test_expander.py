@@ -251,3 +251,22 @@ async def test_a_rule_that_is_rare_is_expanded_for_weeks(engine, clock, expander
 
     assert [(began + n * 168 * HOUR,) for n in range(4)] == await query(engine, "SELECT due_at FROM pending ORDER BY 1")
     assert [] == await query(engine, "SELECT * FROM gaps")
+
+
+async def test_of_what_was_missed_no_more_is_made_than_there_is_room_for_if_only_the_latest_fire(engine, clock):
+    since = clock.now() - 10 * HOUR
+    await plant(
+        engine,
+        clock.now(),
+        rrule=["FREQ=SECONDLY"],
+        start=since,
+        expanded_until=since,
+        policies={"misfire": {"max_catchup": 3}},
+    )
+    expander = Expander(engine, clock, Scheduler(max_open=50))
+    for _ in range(6):
+        await expander.tick()
+
+    assert [(50, clock.now() - seconds(50))] == await query(engine, "SELECT count(*)::int, min(due_at) FROM pending")
+    ((count, reasons),) = await query(engine, "SELECT sum(count)::int, array_agg(DISTINCT reason) FROM gaps")
+    assert (36_000 - 50, ["more than are caught up"]) == (count, reasons)

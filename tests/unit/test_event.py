@@ -14,6 +14,7 @@ from qhronos.core.event import (
     expired,
     in_catchup,
     missed,
+    most_caught_up,
     shift,
 )
 from qhronos.errors import Invalid
@@ -105,3 +106,16 @@ def test_an_occurrence_expires_when_its_time_is_up():
     assert not expired(Policies(), NOW, NOW + timedelta(days=99))
     assert not expired(Policies(expires_after=60), NOW, NOW + timedelta(seconds=60))
     assert expired(Policies(expires_after=60), NOW, NOW + timedelta(seconds=61))
+
+
+@pytest.mark.parametrize(
+    ("misfire", "most"),
+    [
+        (Misfire(), None),
+        (Misfire(max_catchup=3), 3),
+        (Misfire(policy=MisfirePolicy.FIRE_LATEST), 1),
+        (Misfire(policy=MisfirePolicy.SKIP), 0),
+    ],
+)
+def test_as_many_are_caught_up_as_the_policy_says(misfire, most):
+    assert most == most_caught_up(misfire)

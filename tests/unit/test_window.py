@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -22,8 +23,8 @@ def recurrence(*rrule, dtstart=NOW, rdate=(), exdate=()):
     )
 
 
-def step(rule, since=NOW, *, now=NOW, room=1000, catchup=None):
-    return advance(rule, since, now=now, look_ahead=HOUR, room=room, catchup=catchup)
+def step(rule, since=NOW, *, now=NOW, room=1000, catchup=None, most=None):
+    return advance(rule, since, now=now, look_ahead=HOUR, room=room, catchup=catchup, most=most)
 
 
 def test_a_single_instant_is_begun_with_however_long_ago():
@@ -108,7 +109,7 @@ def test_what_is_older_than_the_catch_up_window_is_counted_and_not_made():
 
     pass_ = step(recurrence("FREQ=HOURLY", dtstart=since), since, catchup=catchup)
 
-    assert (since, catchup, 48) == pass_.gap
+    assert (since, catchup, 48, "older than the catch-up window") == pass_.gap
     assert [catchup + n * HOUR for n in range(25)] == [one.at for one in pass_.instants]
     assert NOW + HOUR == pass_.expanded_until
 
@@ -132,8 +133,49 @@ def test_a_gap_of_more_than_a_pass_counts_is_gone_on_with():
 
     pass_ = step(often, since, catchup=catchup)
 
-    assert (since, since + timedelta(seconds=10_000), 10_000) == pass_.gap
+    assert (since, since + timedelta(seconds=10_000), 10_000) == pass_.gap[:3]
     assert ((), pass_.gap.until, NOW) == (pass_.instants, pass_.expanded_until, pass_.next_expand_at)
+
+
+@pytest.mark.parametrize(("most", "room", "kept"), [(0, 10, 10), (1, 10, 10), (30, 10, 30)])
+def test_of_more_that_was_missed_than_there_is_room_for_only_what_may_fire_is_made(most, room, kept):
+    """Else each roomful would have a latest of its own."""
+    since = NOW - timedelta(hours=2)
+    pass_ = step(recurrence("FREQ=MINUTELY", dtstart=since), since, room=room, most=most)
+
+    until = NOW - kept * MINUTE
+    assert (since, until, 120 - kept, "more than are caught up") == pass_.gap
+    assert [until + n * MINUTE for n in range(room)] == [one.at for one in pass_.instants]
+
+
+def test_what_was_missed_is_made_whole_where_there_is_room_or_all_of_it_fires():
+    since = NOW - timedelta(hours=2)
+    rule = recurrence("FREQ=MINUTELY", dtstart=since)
+
+    for pass_ in (step(rule, since, room=120, most=1), step(rule, since, room=10)):
+        assert pass_.gap is None
+        assert since == pass_.instants[0].at
+
+
+def test_more_than_a_pass_counts_is_gone_on_with_and_the_latest_are_kept():
+    since, made, gaps = NOW - timedelta(hours=20), [], []
+    often = recurrence("FREQ=SECONDLY", dtstart=since)
+    while not made:
+        pass_ = step(often, since, room=10, most=1)
+        made, since = pass_.instants, pass_.expanded_until
+        gaps.append(pass_.gap)
+
+    assert [NOW - timedelta(seconds=10 - n) for n in range(10)] == [one.at for one in made]
+    assert 20 * 3600 - 10 == sum(gap.instants for gap in gaps)
+    assert all(before.until == after.since for before, after in pairwise(gaps))
+
+
+def test_what_is_too_old_and_what_is_too_much_are_one_gap():
+    since, catchup = NOW - timedelta(hours=4), NOW - timedelta(hours=2)
+    pass_ = step(recurrence("FREQ=MINUTELY", dtstart=since), since, catchup=catchup, room=10, most=1)
+
+    why = "older than the catch-up window; more than are caught up"
+    assert (since, NOW - 10 * MINUTE, 230, why) == pass_.gap
 
 
 def test_a_gap_in_which_nothing_was_due_is_none():
