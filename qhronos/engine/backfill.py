@@ -15,7 +15,7 @@ from qhronos.engine.change import Changes, IfMatch
 from qhronos.engine.draft import recurrence_of
 from qhronos.errors import Conflict, Gone, Invalid
 from qhronos.store import changes, events, pending
-from qhronos.store.pending import Open
+from qhronos.store.pending import Entry, Open
 
 
 class Range(NamedTuple):
@@ -47,10 +47,12 @@ async def backfill(machinery: Changes, actor: Actor, event_id: UUID, wanted: Ran
             raise Gone("the history of that day has been dropped: nobody knows what happened")
         found = await asyncio.to_thread(expand_far, recurrence_of(event), wanted.since, wanted.until, wanted.limit)
         missing = await changes.unknown(conn, event.id, [one.at for one in found.instants])
+        opened: list[Entry] = []
         if not wanted.dry_run and missing:
             walls = {one.at: one.wall for one in found.instants}
             rows = [Open(event.id, at, now, event.version, Origin.BACKFILL, walls[at]) for at in missing]
-            change.opened += await pending.insert(conn, rows)
+            opened = await pending.insert(conn, rows)
             await events.revive(conn, [event.id], now)
-            await change.record("event.backfilled", since=wanted.since, until=wanted.until, opened=len(change.opened))
-    return Backfilled([Identity(event_id, at) for at in missing], len(change.opened), found.covered)
+            await change.record("event.backfilled", since=wanted.since, until=wanted.until, opened=len(opened))
+        change.opened += opened
+    return Backfilled([Identity(event_id, at) for at in missing], len(opened), found.covered)

@@ -130,7 +130,8 @@ WHERE o.event_id = %(event_id)s AND o.due_at >= %(since)s
     AND NOT EXISTS (SELECT FROM occurrences AS l WHERE l.event_id = o.event_id AND l.due_at = o.due_at)
     AND NOT EXISTS (
         SELECT FROM pending AS p
-        WHERE p.event_id = o.event_id AND p.due_at = o.due_at AND (p.starts > 0 OR p.fire_at <= %(now)s)
+        WHERE p.event_id = o.event_id AND p.due_at = o.due_at
+            AND (p.starts > 0 OR p.fire_at <= %(now)s OR p.origin = 'callback')
     );
 
 -- name: list_done_ahead
@@ -158,7 +159,7 @@ WHERE event_id = ANY(%(event_ids)b::uuid[]) AND due_at >= %(since)s AND status I
 -- name: count_overridden
 -- What is open and changed by hand: each of them may wait for long.
 SELECT count(*) FROM occurrence_overrides AS o JOIN pending AS p USING (event_id, due_at)
-WHERE o.event_id = %(event_id)s AND p.origin <> 'manual';
+WHERE o.event_id = %(event_id)s AND p.origin NOT IN ('manual', 'callback');
 
 -- name: move
 -- Nothing comes back if its request has started meanwhile.
