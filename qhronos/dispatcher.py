@@ -78,6 +78,7 @@ class Dispatcher:
         self._lapses = 0  # of the worker, as far as they have been heeded
         self._in_flight: dict[asyncio.Task[None], Claimed] = {}
         self._landed = asyncio.Event()
+        self._is_hurried = False
         self._subscribed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -101,8 +102,9 @@ class Dispatcher:
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
         if room <= 0:
             return LONGEST_REST / 10
+        asked_at = self._clock.monotonic()
         claims = await self._claim(room)
-        await self._take(claims.rows)
+        await self._take(claims.rows, asked_at + self._settings.lease.total_seconds() - LEASE_MARGIN)
         return self._rest(claims, room)
 
     async def _call_back(self) -> None:
@@ -127,14 +129,13 @@ class Dispatcher:
     def _prefetch(self) -> timedelta:
         return self._settings.prefetch if self._subscribed.is_set() else timedelta()
 
-    async def _take(self, rows: list[Claimed]) -> None:
-        """Hold what is to fire; settle at once what is not to."""
+    async def _take(self, rows: list[Claimed], trusted_until: float) -> None:
+        """Hold what is to fire; settle at once what is not to. Leases run from when they were asked for."""
         try:
             skips = await self._judge_missed(rows)
         except Unavailable:
             await self._hand_back(rows)
             raise
-        trusted_until = self._clock.monotonic() + self._settings.lease.total_seconds() - LEASE_MARGIN
         for row in rows:
             if row.orphaned:
                 self.settler.put(dropped(row, Status.CANCELLED, "event deleted", self._clock.now()))
@@ -315,6 +316,11 @@ class Dispatcher:
             await self._retire()
         log.info("dispatcher.drained", handed_back=unfinished, settled=settled)
 
+    def hurry(self) -> None:
+        """Wait for nothing that is under way; hand it back."""
+        self._is_hurried = True
+        self._landed.set()
+
     async def _retire(self) -> None:
         try:
             await self._worker.retire()
@@ -323,7 +329,7 @@ class Dispatcher:
 
     async def _finish_in_flight(self, deadline: float) -> int:
         """Wait for what was started; cut off and hand back what takes too long. How many that were."""
-        while self._in_flight and (left := deadline - self._clock.monotonic()) > 0:
+        while self._in_flight and not self._is_hurried and (left := deadline - self._clock.monotonic()) > 0:
             self._landed.clear()
             await self._clock.wait(self._landed, left)
         unfinished = dict(self._in_flight)

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from collections import Counter
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
@@ -96,6 +97,38 @@ async def test_ctrl_c_ends_everything_in_good_order(tmp_path):
 
     assert 0 == code
     assert not [line for line in running.process.lines if "Traceback" in line]
+
+
+async def test_a_second_signal_ends_the_waiting_for_what_is_under_way(tmp_path):
+    async with silent_endpoint() as (url, asked), up(tmp_path / "data") as running:
+        await running.call("POST", "/events", {"name": "slow", "webhook": url})
+        await asyncio.wait_for(asked.wait(), 20)
+        running.process.kill(signal.SIGTERM)
+        await running.process.says("process.draining")
+        running.process.kill(signal.SIGTERM)
+        began = SystemClock().monotonic()
+        code = await running.process.ended()
+
+    assert 0 == code
+    assert SystemClock().monotonic() - began < 10  # of the 15 s that the request may take
+    assert any("handed_back" in line and "dispatcher.drained" in line for line in running.process.lines)
+
+
+@asynccontextmanager
+async def silent_endpoint():
+    """Takes a request and says nothing."""
+    asked = asyncio.Event()
+
+    async def listen(reader, writer):
+        await reader.readline()
+        asked.set()
+        await reader.read()  # until the other side goes
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", asked
 
 
 async def test_a_taken_port_ends_it_with_one_sentence(tmp_path, receiver):

@@ -285,6 +285,41 @@ async def test_draining_cuts_off_what_does_not_end_and_hands_it_back(engine, clo
     assert [(0, None)] == await query(engine, "SELECT attempt, lease_until FROM pending")
 
 
+async def test_who_is_in_a_hurry_hands_back_at_once_what_is_under_way(engine, noting):
+    clock = SystemClock()
+    dispatcher = make_dispatcher(engine, clock, noting)
+    await plan_one(engine, clock.now())
+    noting.gate.clear()
+    await dispatcher.tick()
+    await asyncio.sleep(0)  # noqa: TID251 - lets it start
+    draining = asyncio.create_task(dispatcher.drain())
+    await clock.wait(asyncio.Event(), 0.2)  # it has begun to wait, for 20 s
+    dispatcher.hurry()
+    async with asyncio.timeout(10):
+        await draining
+
+    assert [(0, None)] == await query(engine, "SELECT attempt, lease_until FROM pending")
+
+
+async def test_a_lease_is_trusted_from_before_it_was_asked_for(engine, clock, noting, monkeypatch):
+    """A claim that takes long brings leases that have run meanwhile."""
+    dispatcher = make_dispatcher(engine, clock, noting, lease=timedelta(seconds=18))
+    await plan_one(engine, clock.now())
+    claim = dispatcher._claim
+
+    async def slow(room):
+        claims = await claim(room)
+        clock.advance(4)
+        return claims
+
+    monkeypatch.setattr(dispatcher, "_claim", slow)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [] == noting.deliveries
+    await dispatcher.drain()
+
+
 async def test_while_postgres_is_away_nothing_is_popped(engine, clock, noting):
     dispatcher = make_dispatcher(engine, clock, noting)
     await dispatcher.tick()
