@@ -16,13 +16,14 @@ from qhronos import metrics
 from qhronos.broadcast import Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
-from qhronos.core.event import MisfirePolicy, expired, missed
-from qhronos.core.occurrence import Identity, Origin, Status
+from qhronos.core.event import expired
+from qhronos.core.occurrence import Status
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of, telling
 from qhronos.engine.gone import Gone
 from qhronos.engine.held import Held, Holding, Ready
+from qhronos.engine.missed import judge_missed
 from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
@@ -132,7 +133,7 @@ class Dispatcher:
     async def _take(self, rows: list[Claimed], trusted_until: float) -> None:
         """Hold what is to fire; settle at once what is not to. Leases run from when they were asked for."""
         try:
-            skips = await self._judge_missed(rows)
+            skips = await judge_missed(self._stores.database, rows, self._clock.now(), self._settings.grace_period)
         except Unavailable:
             await self._hand_back(rows)
             raise
@@ -151,26 +152,6 @@ class Dispatcher:
             else:
                 self._held.add(row, trusted_until)
         self._fire_due()
-
-    async def _judge_missed(self, rows: list[Claimed]) -> dict[Identity, str]:
-        now, grace = self._clock.now(), self._settings.grace_period
-        # By what it is meant for: a replay of what is long past is not late.
-        late = [
-            r for r in rows if now - r.meant_at > grace and not r.attempt and r.origin in (Origin.RULE, Origin.ONCE)
-        ]
-        if not late:
-            return {}
-        policies = {row.identity: policies_of(row).misfire for row in late}
-        lateness = {row.identity: now - row.meant_at for row in late}
-        asked = [
-            i for i, misfire in policies.items() if misfire.max_catchup or misfire.policy is MisfirePolicy.FIRE_LATEST
-        ]
-        later: dict[Identity, int] = {}
-        if asked:
-            async with self._stores.database.connection() as conn:
-                later = await pending.later_due(conn, asked, now)
-        reasons = {i: missed(misfire, lateness[i], grace, later=later.get(i, 0)) for i, misfire in policies.items()}
-        return {identity: reason for identity, reason in reasons.items() if reason}
 
     def _rest(self, claims: Claims, room: int) -> float:
         metrics.HELD.set(len(self._held))

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qhronos import actions
-from qhronos.core.event import EventStatus, LaneKey, Misfire, Overlap, Policies
+from qhronos.core.event import Delay, EventStatus, Expiry, LaneKey, LaneLimit, Misfire, Overlap, Policies, Priority
 from qhronos.core.recurrence.model import Dst, Roll, Subdaily
+from qhronos.core.recurrence.rule import MOST_COUNT
 from qhronos.core.retry import Retry
 from qhronos.core.signing import check_secret
 from qhronos.engine.calendars import Known, snapshot
@@ -60,31 +61,23 @@ Metadata = Annotated[Any, Meta(description="Any JSON; sent along with every deli
 Tag = Annotated[str, Meta(min_length=1, max_length=LONGEST_TAG)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=MOST_TAGS)]
 Secret = Annotated[str, Meta(min_length=1, max_length=512, description="Signs the deliveries. Never shown again.")]
-Priority = Annotated[
-    int, Meta(ge=0, le=10, description="What is due goes before what has less, where hands are short.")
+SecretOverlap = Annotated[
+    float,
+    Meta(ge=0, le=604_800, description="Seconds for which what signed before signs as well; a day if left out."),
 ]
-Expiry = Annotated[
-    float, Meta(gt=0, le=31_536_000, description="Seconds after which an occurrence is of no use: then it is skipped.")
-]
-Flex = Annotated[
-    float, Meta(ge=0, le=86_400, description="Seconds; each event acts always as much later, somewhere within them.")
-]
-Jitter = Annotated[
-    float, Meta(ge=0, le=86_400, description="Seconds; each occurrence acts as much later, somewhere within them.")
-]
-Most = Annotated[int, Meta(ge=1, le=100_000, description="COUNT of the rule; null: without one.")]
+Urgent = Annotated[Priority, Meta(description="What is due goes before what has less, where hands are short.")]
+Useful = Annotated[Expiry, Meta(description="Seconds after which an occurrence is of no use: then it is skipped.")]
+Flex = Annotated[Delay, Meta(description="Seconds; each event acts always as much later, somewhere within them.")]
+Jitter = Annotated[Delay, Meta(description="Seconds; each occurrence acts as much later, somewhere within them.")]
+Most = Annotated[int, Meta(ge=1, le=MOST_COUNT, description="COUNT of the rule; null: without one.")]
 ConcurrencyKey = Annotated[
     LaneKey, Meta(description="Of all events with this key, `concurrency_limit` occurrences are under way at once.")
 ]
 ConcurrencyLimit = Annotated[
-    int, Meta(ge=1, le=1000, description="Beside `concurrency_key`. Of several events' limits the smallest holds.")
+    LaneLimit, Meta(description="Beside `concurrency_key`. Of several events' limits the smallest holds.")
 ]
 OrderingKey = Annotated[
     LaneKey, Meta(description="Of all events with this key one occurrence after the other, in the order of instants.")
-]
-SecretOverlap = Annotated[
-    float,
-    Meta(ge=0, le=604_800, description="Seconds for which what signed before signs as well; a day if left out."),
 ]
 
 
@@ -109,8 +102,8 @@ class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retry: Retry | UnsetType | None = UNSET
     misfire: Misfire | UnsetType | None = UNSET
     overlap: Overlap | UnsetType | None = UNSET
-    priority: Priority | UnsetType | None = UNSET
-    expires_after: Expiry | UnsetType | None = UNSET
+    priority: Urgent | UnsetType | None = UNSET
+    expires_after: Useful | UnsetType | None = UNSET
     flex_window: Flex | UnsetType | None = UNSET
     jitter: Jitter | UnsetType | None = UNSET
     max_occurrences: Most | UnsetType | None = UNSET
@@ -164,16 +157,18 @@ def fields_of(body: Said, egress: Egress, known: Known) -> Fields:
         hmac_secret=body.hmac_secret,
         hmac_secret_overlap=body.hmac_secret_overlap,
         most=body.max_occurrences,
-        policies={name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET}
-        | {
-            name: _callback(raw, name, egress, header_secrets)
-            for name in CALLBACKS
-            if not isinstance(raw := getattr(body, name), UnsetType)
-        },
+        policies=_policies(body, egress, header_secrets),
     )
 
 
 POLICIES = [name for name in Policies.__struct_fields__ if name not in CALLBACKS]
+
+
+def _policies(body: Said, egress: Egress, secrets: Secrets) -> dict[str, object]:
+    """Those that were said, by name; the values of secret headers are kept apart, in `secrets`."""
+    said: dict[str, object] = {name: value for name in POLICIES if (value := getattr(body, name)) is not UNSET}
+    given = [name for name in CALLBACKS if getattr(body, name) is not UNSET]
+    return said | {name: _callback(getattr(body, name), name, egress, secrets) for name in given}
 
 
 def _callback(raw: msgspec.Raw, field: str, egress: Egress, secrets: Secrets) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from qhronos.api.access import needs
 from qhronos.api.auth import Access, Caller
 from qhronos.api.deps import Deps, Given
 from qhronos.api.event_body import Tag
-from qhronos.core.event import EventStatus, shift
+from qhronos.core.event import EventStatus, delay
 from qhronos.core.feed import Changed, Entry, calendar
 from qhronos.core.recurrence import restated, start
 from qhronos.core.recurrence.lines import to_event
@@ -95,7 +95,7 @@ def entry_of(event: Event, changed: Iterable[tuple[datetime, datetime | None]] =
 
 def _later(event: Event) -> Callable[[datetime], timedelta] | None:
     policies = policies_of(event)
-    return partial(shift, policies, event.id) if policies.flex_window or policies.jitter else None
+    return partial(delay, policies, event.id) if policies.flex_window or policies.jitter else None
 
 
 async def _bodies(deps: Deps, asked: Filter, scope: list[str] | None) -> AsyncIterator[bytes]:

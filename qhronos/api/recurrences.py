@@ -16,6 +16,7 @@ from qhronos.api.auth import Access
 from qhronos.api.deps import Deps, Given
 from qhronos.api.reading import Moment
 from qhronos.core import recurrence as rec
+from qhronos.core.event import Delay
 from qhronos.core.recurrence.model import ClockChange, Dst, Expansion, Instant, Mark, Recurrence, Roll, Subdaily
 from qhronos.engine.calendars import Known, named, snapshot
 from qhronos.engine.draft import rolling
@@ -43,8 +44,8 @@ class PreviewRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True
     since: Annotated[Moment, Meta(description="Inclusive; may be long past. `start_time` if left out.")] | None = None
     until: Annotated[Moment, Meta(description="Exclusive.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 10
-    flex_window: Annotated[float, Meta(ge=0, le=86_400, description="As in an event.")] = 0.0
-    jitter: Annotated[float, Meta(ge=0, le=86_400, description="As in an event.")] = 0.0
+    flex_window: Annotated[Delay, Meta(description="As in an event.")] = 0.0
+    jitter: Annotated[Delay, Meta(description="As in an event.")] = 0.0
 
 
 class ExplainRequest(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -46,7 +46,13 @@ class Overlap(enum.StrEnum):
     QUEUE_ALL = "queue_all"
 
 
+LONGEST_DELAY = 86_400  # seconds
+
 LaneKey = Annotated[str, Meta(min_length=1, max_length=255)]
+LaneLimit = Annotated[int, Meta(ge=1, le=1000)]
+Priority = Annotated[int, Meta(ge=0, le=10)]
+Expiry = Annotated[float, Meta(gt=0, le=31_536_000)]
+Delay = Annotated[float, Meta(ge=0, le=LONGEST_DELAY)]
 
 
 class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -55,19 +61,18 @@ class Policies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     retry: Retry | None = None
     misfire: Misfire = Misfire()
     overlap: Overlap = Overlap.ALLOW
-    priority: Annotated[int, Meta(ge=0, le=10)] = 0
-    expires_after: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
-    flex_window: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
-    jitter: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    priority: Priority = 0
+    expires_after: Expiry | None = None
+    flex_window: Delay = 0.0
+    jitter: Delay = 0.0
     concurrency_key: LaneKey | None = None
-    concurrency_limit: Annotated[int, Meta(ge=1, le=1000)] = 1
+    concurrency_limit: LaneLimit = 1
     ordering_key: LaneKey | None = None
     on_success: dict[str, Any] | None = None  # an action
     on_failure: dict[str, Any] | None = None
 
 
 LANES = ("overlap", "concurrency_key", "ordering_key")
-LONGEST_SHIFT = 86_400  # seconds
 
 
 def check_policies(policies: Policies) -> None:
@@ -77,11 +82,11 @@ def check_policies(policies: Policies) -> None:
         raise Invalid(f"{given[1]}: not beside {given[0]}; an event waits for one thing", field=given[1])
     if policies.concurrency_limit != 1 and policies.concurrency_key is None:
         raise Invalid("concurrency_limit: limits a concurrency_key; name one", field="concurrency_limit")
-    if policies.flex_window + policies.jitter > LONGEST_SHIFT:
-        raise Invalid(f"jitter: with flex_window at most {LONGEST_SHIFT} seconds", field="jitter")
+    if policies.flex_window + policies.jitter > LONGEST_DELAY:
+        raise Invalid(f"jitter: with flex_window at most {LONGEST_DELAY} seconds", field="jitter")
 
 
-def shift(policies: Policies, event_id: UUID, due_at: datetime) -> timedelta:
+def delay(policies: Policies, event_id: UUID, due_at: datetime) -> timedelta:
     """How much later than due it acts: within `flex_window` always the same for an event, within `jitter` for an
     occurrence. The same on every node."""
     if not policies.flex_window and not policies.jitter:
@@ -108,15 +113,16 @@ def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, later: int) -
         return None
     if late.total_seconds() > misfire.catchup_window:
         return "missed: older than the catch-up window"
+    most = most_caught_up(misfire)
+    if most is None or later < most:
+        return None
     match misfire.policy:
         case MisfirePolicy.SKIP:
             return "missed: misfire policy skip"
-        case MisfirePolicy.FIRE_LATEST if later:
+        case MisfirePolicy.FIRE_LATEST:
             return "missed: a later occurrence fires instead"
-        case MisfirePolicy.FIRE_ALL if misfire.max_catchup is not None and later >= misfire.max_catchup:
-            return f"missed: only the latest {misfire.max_catchup} are caught up"
-        case _:
-            return None
+        case MisfirePolicy.FIRE_ALL:
+            return f"missed: only the latest {most} are caught up"
 
 
 def most_caught_up(misfire: Misfire) -> int | None:

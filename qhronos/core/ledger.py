@@ -25,7 +25,7 @@ class Promise(NamedTuple):
     sure_from: datetime
     until: datetime | None
     ours: bool  # made by the zone rules that we have
-    shift: timedelta = timedelta()  # how much later than due it acts at most
+    delay: timedelta = timedelta()  # how much later than due it acts at most
 
 
 class Expected(NamedTuple):
@@ -117,7 +117,7 @@ def outlook(promises: Sequence[Promise], since: datetime, until: datetime, limit
 
 def _stays(promise: Promise, at: datetime) -> bool:
     """Whether a single instant had begun when its version ended: an edit says anew when it happens."""
-    return promise.until is None or at + promise.shift < promise.until
+    return promise.until is None or at + promise.delay < promise.until
 
 
 def _joined(promises: Sequence[Promise]) -> Iterator[Promise]:
@@ -125,7 +125,7 @@ def _joined(promises: Sequence[Promise]) -> Iterator[Promise]:
     held: Promise | None = None
     for promise in promises:
         if held is not None and (held.recurrence, held.ours) == (promise.recurrence, promise.ours):
-            held = held._replace(until=promise.until, shift=max(held.shift, promise.shift))
+            held = held._replace(until=promise.until, delay=max(held.delay, promise.delay))
             continue
         if held is not None:
             yield held

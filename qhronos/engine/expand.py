@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from qhronos.config import Scheduler
-from qhronos.core.event import Policies, in_catchup, most_caught_up, shift
+from qhronos.core.event import Policies, delay, in_catchup, most_caught_up
 from qhronos.core.occurrence import Origin
 from qhronos.core.recurrence import STEPS, Recurrence, Steps, tzdata_version
 from qhronos.core.window import Advance, advance, is_once
@@ -46,7 +46,7 @@ def open_rows(event_id: UUID, version: int, recurrence: Recurrence, policies: Po
     """The rows that a pass makes."""
     origin = Origin.ONCE if is_once(recurrence) else Origin.RULE
     return [
-        Open(event_id, one.at, one.at + shift(policies, event_id, one.at), version, origin, one.wall)
+        Open(event_id, one.at, one.at + delay(policies, event_id, one.at), version, origin, one.wall)
         for one in step.instants
     ]
 

@@ -125,10 +125,10 @@ async def _promise(conn: Connection, event_id: UUID, version: Version, grace: ti
         since, sure_from = version.valid_from, version.valid_from + MICROSECOND
     ours = version.tzdata == tzdata_version()
     policies = msgspec.json.decode(version.policies, type=Policies)
-    shift = timedelta(seconds=policies.flex_window + policies.jitter)
+    delay = timedelta(seconds=policies.flex_window + policies.jitter)
     if not ours and is_elapsed(recurrence):
         recurrence = await _as_it_ran(conn, event_id, version, recurrence)
-    return Promise(recurrence, since, sure_from, version.valid_until, ours, shift)
+    return Promise(recurrence, since, sure_from, version.valid_until, ours, delay)
 
 
 async def _as_it_ran(conn: Connection, event_id: UUID, version: Version, recurrence: Recurrence) -> Recurrence:

@@ -15,26 +15,7 @@ from qhronos.plan import Plan
 from qhronos.store import changes, pending
 from tests.fakes import CutDatabase
 from tests.rows import plant_event, plant_open, rows, seconds
-from tests.service.engine import Noting, make_dispatcher, open_stores, settled
-
-
-@pytest.fixture
-async def engine(database, redis_url, redis_prefix):
-    async with open_stores(database, redis_url, redis_prefix) as engine:
-        yield engine
-
-
-@pytest.fixture
-def noting():
-    return Noting()
-
-
-@pytest.fixture
-async def dispatcher(engine, clock, noting):
-    dispatcher = make_dispatcher(engine, clock, noting)
-    yield dispatcher
-    noting.gate.set()
-    await dispatcher.drain()
+from tests.service.engine import make_dispatcher, settled
 
 
 async def plan_one(engine, due_at, *, now=None, **event):

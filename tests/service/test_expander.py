@@ -15,15 +15,8 @@ from qhronos.plan import Plan
 from qhronos.redis_link import connect
 from tests import hostile
 from tests.rows import plant_event, rows, seconds
-from tests.service.engine import open_stores
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def engine(database, redis_url, redis_prefix):
-    async with open_stores(database, redis_url, redis_prefix) as stores:
-        yield stores
 
 
 @pytest.fixture

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from qhronos.core.attempt import Delivered, Refused
 from qhronos.core.occurrence import Identity
 from qhronos.engine.gone import REASON
-from qhronos.engine.stores import Stores
 from tests.rows import plant_event, plant_open, rows, seconds
-from tests.service.engine import Noting, make_dispatcher, open_stores, settled
+from tests.service.engine import Noting, settled
 
 GONE = Refused(reason="HTTP 410: the endpoint is gone for good", status_code=410, gone=True)
-
-
-@pytest.fixture
-async def engine(database, redis_url, redis_prefix) -> AsyncIterator[Stores]:
-    async with open_stores(database, redis_url, redis_prefix) as engine:
-        yield engine
 
 
 @pytest.fixture
@@ -27,13 +18,6 @@ def noting():
     noting = Noting()
     noting.answer = lambda _: GONE
     return noting
-
-
-@pytest.fixture
-async def dispatcher(engine, clock, noting):
-    dispatcher = make_dispatcher(engine, clock, noting)
-    yield dispatcher
-    await dispatcher.drain()
 
 
 async def plant(engine, clock, *offsets, **event) -> Identity:

@@ -14,15 +14,8 @@ from qhronos.janitor import Janitor
 from qhronos.store import events, pending
 from tests.fakes import FakeClock
 from tests.rows import plant_event, plant_open, rows, seconds
-from tests.service.engine import open_stores
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def engine(database, redis_url, redis_prefix):
-    async with open_stores(database, redis_url, redis_prefix) as stores:
-        yield stores
 
 
 @pytest.fixture

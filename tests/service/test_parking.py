@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import pytest
 
 from qhronos import actions
 from qhronos.clock import SystemClock
@@ -19,28 +16,10 @@ from qhronos.service import run
 from qhronos.store import changes
 from tests.contract.servers import Endpoint, is_silent
 from tests.rows import plant_event, plant_open, rows
-from tests.service.engine import DEFAULTS, Dispatcher, Noting, Scheduler, make_dispatcher, open_stores, settled
+from tests.service.engine import DEFAULTS, Dispatcher, Scheduler, settled
 
 PLACE = "https://example.com"
 FULL = Parked(cause="full", place=PLACE)
-
-
-@pytest.fixture
-async def engine(database, redis_url, redis_prefix) -> AsyncIterator[Stores]:
-    async with open_stores(database, redis_url, redis_prefix) as engine:
-        yield engine
-
-
-@pytest.fixture
-def noting():
-    return Noting()
-
-
-@pytest.fixture
-async def dispatcher(engine, clock, noting):
-    dispatcher = make_dispatcher(engine, clock, noting)
-    yield dispatcher
-    await dispatcher.drain()
 
 
 async def plan(engine: Stores, url: str, due_ats: list, now, **event) -> list[Identity]:

@@ -9,13 +9,6 @@ from qhronos.engine.recover import GRACE, Reaper, Rebuilder, Standby, Sweeper
 from qhronos.errors import Unavailable
 from qhronos.store import pending
 from tests.rows import plant_event, plant_open, rows, seconds
-from tests.service.engine import open_stores
-
-
-@pytest.fixture
-async def engine(database, redis_url, redis_prefix):
-    async with open_stores(database, redis_url, redis_prefix) as engine:
-        yield engine
 
 
 async def open_one(engine, due_at):

@@ -11,11 +11,11 @@ from qhronos.core.event import (
     Overlap,
     Policies,
     check_policies,
+    delay,
     expired,
     in_catchup,
     missed,
     most_caught_up,
-    shift,
 )
 from qhronos.errors import Invalid
 
@@ -86,9 +86,9 @@ def test_what_can_be_together_is_taken(policies):
 @given(event_id=st.uuids(), flex=st.floats(0, 1000), jitter=st.floats(0, 1000), days=st.integers(0, 1000))
 def test_what_an_occurrence_is_moved_by_is_the_same_each_time_and_lies_within(event_id, flex, jitter, days):
     policies, due_at = Policies(flex_window=flex, jitter=jitter), NOW + timedelta(days=days)
-    moved = shift(policies, event_id, due_at)
+    moved = delay(policies, event_id, due_at)
 
-    assert moved == shift(policies, event_id, due_at)
+    assert moved == delay(policies, event_id, due_at)
     assert 0 <= moved.total_seconds() <= flex + jitter + 0.001
 
 
@@ -96,10 +96,10 @@ def test_a_window_moves_all_occurrences_alike_and_jitter_each_by_itself():
     event_id = UUID(int=7)
     dues = [NOW + timedelta(hours=hours) for hours in range(50)]
 
-    assert 1 == len({shift(Policies(flex_window=3600), event_id, due) for due in dues})
-    assert 45 < len({shift(Policies(jitter=3600), event_id, due) for due in dues})
-    assert 45 < len({shift(Policies(flex_window=3600), UUID(int=number), NOW) for number in range(50)})
-    assert timedelta() == shift(Policies(), event_id, NOW)
+    assert 1 == len({delay(Policies(flex_window=3600), event_id, due) for due in dues})
+    assert 45 < len({delay(Policies(jitter=3600), event_id, due) for due in dues})
+    assert 45 < len({delay(Policies(flex_window=3600), UUID(int=number), NOW) for number in range(50)})
+    assert timedelta() == delay(Policies(), event_id, NOW)
 
 
 def test_an_occurrence_expires_when_its_time_is_up():

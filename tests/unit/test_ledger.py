@@ -75,11 +75,11 @@ def test_a_single_instant_is_promised_also_if_it_was_over():
 
 
 def test_a_single_instant_that_had_not_begun_when_its_version_ended_is_expected_only_if_it_was_made():
-    waits = promise(rule(None, NOON), NOON - HOUR, NOON + HOUR)._replace(shift=HOUR)
+    waits = promise(rule(None, NOON), NOON - HOUR, NOON + HOUR)._replace(delay=HOUR)
 
     assert [] == lines([waits])
     assert [Line(NOON, True, Fate.RECORDED, Row(NOON))] == lines([waits], [Row(NOON)])
-    assert [NOON] == [line.at for line in lines([waits._replace(shift=HOUR / 2)])]
+    assert [NOON] == [line.at for line in lines([waits._replace(delay=HOUR / 2)])]
 
 
 def test_what_two_versions_promise_is_promised_once():
