@@ -109,24 +109,24 @@ class Sweeper(Recovery):
 
     async def tick(self) -> float:
         """A page of what is overdue; the next tick goes on from there, so a long backlog is not swept over and over."""
-        async with self._stores.database.connection() as conn:
-            now = self._clock.now()
-            page = await pending.overdue(conn, now - OVERDUE_AFTER, self._after, PAGE)
+        now = self._clock.now()
+        async with self._stores.database.connection() as conn, conn.pipeline():  # idle, it is one round trip
+            page, waited_in = await asyncio.gather(
+                pending.overdue(conn, now - OVERDUE_AFTER, self._after, PAGE), lanes.waited_in(conn, MOST_LANES)
+            )
         if self._after is START:
             metrics.OVERDUE_SECONDS_MAX.set((now - page[0].fire_at).total_seconds() if page else 0)
         self._after = page[-1] if len(page) == PAGE else START
-        found = page + await self._in_lanes()
+        found = page + await self._in_lanes(waited_in)
         added = await self._stores.plan.add_missing((entry.identity, entry.fire_at) for entry in found)
         if added:
             metrics.SWEEP_RECOVERED.inc(added)
             log.warning("plan.swept", count=added)
         return 0.0 if len(page) == PAGE else REST
 
-    async def _in_lanes(self) -> list[Entry]:
+    async def _in_lanes(self, waited_in: list[str | None]) -> list[Entry]:
         """What waits for a turn that has come: whoever was before it may have died before it could say so, or was
         cancelled or deleted."""
-        async with self._stores.database.connection() as conn:
-            waited_in = await lanes.waited_in(conn, MOST_LANES)
         if not waited_in:
             return []
         async with self._stores.database.transaction() as conn:
