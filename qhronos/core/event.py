@@ -116,24 +116,20 @@ def missed(misfire: Misfire, late: timedelta, grace: timedelta, *, later: int) -
     most = most_caught_up(misfire)
     if most is None or later < most:
         return None
-    match misfire.policy:
-        case MisfirePolicy.SKIP:
-            return "missed: misfire policy skip"
-        case MisfirePolicy.FIRE_LATEST:
-            return "missed: a later occurrence fires instead"
-        case MisfirePolicy.FIRE_ALL:
-            return f"missed: only the latest {most} are caught up"
+    if misfire.policy is MisfirePolicy.SKIP:
+        return "missed: misfire policy skip"
+    if misfire.policy is MisfirePolicy.FIRE_LATEST:
+        return "missed: a later occurrence fires instead"
+    return f"missed: only the latest {most} are caught up"
 
 
 def most_caught_up(misfire: Misfire) -> int | None:
     """How many of those that were missed may fire, the latest; None: all."""
-    match misfire.policy:
-        case MisfirePolicy.SKIP:
-            return 0
-        case MisfirePolicy.FIRE_LATEST:
-            return 1
-        case MisfirePolicy.FIRE_ALL:
-            return misfire.max_catchup
+    if misfire.policy is MisfirePolicy.SKIP:
+        return 0
+    if misfire.policy is MisfirePolicy.FIRE_LATEST:
+        return 1
+    return misfire.max_catchup
 
 
 def in_catchup(misfire: Misfire, now: datetime) -> datetime:
