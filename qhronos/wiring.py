@@ -209,8 +209,8 @@ class Program:
         if "dispatcher" in self._roles:
             worker = Worker(f"{platform.node()}:{os.getpid()}", stores.database, clock)
             client = self._client(stack)
-            perform = actions.performer(client, Breakers(stores.plan.redis, stores.plan.prefix, clock))
-            dispatcher = Dispatcher(stores, worker, perform, _defaults(config, stores.vault), clock, config.scheduler)
+            acts = actions.Performer(client, Breakers(stores.plan.redis, stores.plan.prefix, clock))
+            dispatcher = Dispatcher(stores, worker, acts, _defaults(config, stores.vault), clock, config.scheduler)
             client.on_room = dispatcher.parking.room
             self._hurries.append(dispatcher.hurry)
             yield dispatcher

@@ -12,7 +12,7 @@ from qhronos.actions import endpoint, hidden
 from qhronos.actions.base import Means
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request, headers
+from qhronos.http import Egress, Request, headers, url
 from qhronos.http.guard import vet_url
 
 LONGEST_BODY = 256 * 1024
@@ -37,6 +37,10 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
     @classmethod
     def example(cls, url: str) -> Self:
         return cls(Params(method="POST", url=url, body=msgspec.Raw(b'"ping"')))
+
+    @property
+    def place(self) -> str:
+        return url.parse(self.params.url).origin
 
     @property
     def legacy(self) -> None:

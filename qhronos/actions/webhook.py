@@ -12,7 +12,7 @@ from qhronos.actions.base import Means
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request
+from qhronos.http import Egress, Request, url
 from qhronos.http.guard import vet_url
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
@@ -46,6 +46,10 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
     @classmethod
     def example(cls, url: str) -> Self:
         return cls(Params(url=url))
+
+    @property
+    def place(self) -> str:
+        return url.parse(self.params.url).origin
 
     @property
     def legacy(self) -> str:
