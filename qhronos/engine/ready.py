@@ -16,7 +16,7 @@ from qhronos.engine.held import Holding
 from qhronos.store.pending import Claimed
 
 LOOK = 1.0  # seconds between two looks at how a destination does
-KEEP = 10.0  # seconds within which it has to take what waits for it
+KEEP = 30.0  # seconds within which it has to take what waits for it: a lease, less the longest request
 
 
 class Turn(NamedTuple):
