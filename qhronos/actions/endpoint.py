@@ -9,8 +9,8 @@ from qhronos import __version__
 from qhronos.actions.base import Means
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.scrub import scrub
-from qhronos.errors import Unreachable
-from qhronos.http import Busy, Client, Request, Response, headers, url
+from qhronos.errors import Invalid, Unreachable
+from qhronos.http import Busy, Request, Response, headers, url
 from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
@@ -45,35 +45,59 @@ def merge(own: Headers, given: Mapping[str, str]) -> Headers:
     return (*(header for header in own if header[0] not in names), *given.items())
 
 
-async def deliver(means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
-    """Send, unless the endpoint is given a rest, and judge by the status whether it was taken. Raises Invalid for what must
-    not be sent."""
-    if means.breakers is None:
-        return await _send(means.http, request, delivery, takes)
-    target = url.parse(request.url)
-    endpoint = target.origin + target.target.partition("?")[0]
-    admission = await means.breakers.admit(endpoint)
-    if admission.pause is not None:
-        return Parked(cause="breaker", place=target.origin, pause=admission.pause)
-    failed = None
-    try:
-        performed = await _send(means.http, request, delivery, takes)
-        failed = _has_failed(performed)
-    finally:
-        await means.breakers.tell(endpoint, target.origin, admission, failed=failed)
-    return performed
+class Letter:
+    """A request that is ready to go, but for what depends on the instant at which it goes."""
 
+    __slots__ = ("_delivery", "_endpoint", "_means", "_takes", "_write", "place", "type")
 
-async def _send(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
-    try:
-        response = await http.send(request)
-    except Busy as error:
-        pause = None if error.pause is None else timedelta(seconds=error.pause)
-        return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
-    except Unreachable as error:
-        reason = scrub(str(error), delivery.confidential)
-        return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
-    return judge(response, delivery, takes, follows=request.redirects > 0)
+    def __init__(
+        self,
+        kind: str,
+        means: Means,
+        delivery: Delivery,
+        address: str,
+        write: Callable[[datetime], Request],
+        takes: Callable[[int], bool],
+    ) -> None:
+        """Raises Invalid for an address that is none."""
+        target = url.parse(address)
+        self.type = kind
+        self.place = target.origin
+        self._endpoint = target.origin + target.target.partition("?")[0]
+        self._means = means
+        self._delivery = delivery
+        self._write = write
+        self._takes = takes
+
+    async def perform(self, now: datetime) -> Performed:
+        """Send, unless the endpoint is given a rest, and judge by the status whether it was taken."""
+        breakers = self._means.breakers
+        if breakers is None:
+            return await self._send(now)
+        admission = await breakers.admit(self._endpoint)
+        if admission.pause is not None:
+            return Parked(cause="breaker", place=self.place, pause=admission.pause)
+        failed = None
+        try:
+            performed = await self._send(now)
+            failed = _has_failed(performed)
+        finally:
+            await breakers.tell(self._endpoint, self.place, admission, failed=failed)
+        return performed
+
+    async def _send(self, now: datetime) -> Performed:
+        request = self._write(now)
+        try:
+            response = await self._means.http.send(request)
+        except Busy as error:
+            pause = None if error.pause is None else timedelta(seconds=error.pause)
+            return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
+        except Unreachable as error:
+            reason = scrub(str(error), self._delivery.confidential)
+            return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
+        except Invalid as error:
+            return Refused(reason=str(error))
+        return judge(response, self._delivery, self._takes, now, follows=request.redirects > 0)
 
 
 def _has_failed(performed: Performed) -> bool | None:
@@ -83,13 +107,15 @@ def _has_failed(performed: Performed) -> bool | None:
     return None if isinstance(performed, Parked) or performed.status_code is None else False
 
 
-def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool], *, follows: bool = False) -> Outcome:
+def judge(
+    response: Response, delivery: Delivery, takes: Callable[[int], bool], now: datetime, *, follows: bool = False
+) -> Outcome:
     status = response.status
     text = excerpt(response.body, delivery.confidential, cut=response.truncated)
     if takes(status):
         return Delivered(status_code=status, excerpt=text)
     if status in LATER or status >= 500:
-        asked = headers.retry_after(response.header("retry-after"), delivery.now)
+        asked = headers.retry_after(response.header("retry-after"), now)
         return Failed(reason=f"HTTP {status}", status_code=status, excerpt=text, retry_after=asked)
     return Refused(reason=_reason(status, follows=follows), status_code=status, excerpt=text, gone=status == GONE)
 

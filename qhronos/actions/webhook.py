@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
-from qhronos.actions.base import Means
-from qhronos.core.attempt import Delivery, Performed
+from qhronos.actions.base import Act, Means
+from qhronos.core.attempt import Delivery
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request, url
+from qhronos.http import Egress, Request
 from qhronos.http.guard import vet_url
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
@@ -48,10 +49,6 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         return cls(Params(url=url))
 
     @property
-    def place(self) -> str:
-        return url.parse(self.params.url).origin
-
-    @property
     def legacy(self) -> str:
         return self.params.url
 
@@ -63,21 +60,20 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         if self.params.envelope == "callback":
             callback.check(self.params.headers, f"{field}.headers")
 
-    async def perform(self, delivery: Delivery, means: Means) -> Performed:
-        is_callback = self.params.envelope == "callback"
-        body = callback.body_of(delivery) if is_callback else _encode(_payload(delivery))
-        own = OWN + endpoint.identity(delivery)
-        signed = sign(delivery.secrets, delivery.occurrence_id, delivery.now, body)
-        if is_callback:
-            signed += sign_callback(delivery.secrets, delivery.occurrence_id, delivery.now, body)
-        request = Request(
-            method="POST",
-            url=self.params.url,
-            headers=endpoint.merge(own, hidden.reveal(self.params.headers, delivery.header_secrets)) + signed,
-            body=body,
-            timeout=delivery.timeout.total_seconds(),
-        )
-        return await endpoint.deliver(means, request, delivery, takes)
+    def prepare(self, delivery: Delivery, means: Means) -> Act:
+        given = hidden.reveal(self.params.headers, delivery.header_secrets)
+        headers = endpoint.merge(OWN + endpoint.identity(delivery), given)
+        body = _encode(_payload(delivery)) if self.params.envelope == "event" else None
+        timeout = delivery.timeout.total_seconds()
+
+        def write(now: datetime) -> Request:
+            sent = callback.body_of(delivery, now) if body is None else body
+            signed = sign(delivery.secrets, delivery.occurrence_id, now, sent)
+            if body is None:
+                signed += sign_callback(delivery.secrets, delivery.occurrence_id, now, sent)
+            return Request(method="POST", url=self.params.url, headers=headers + signed, body=sent, timeout=timeout)
+
+        return endpoint.Letter("webhook", means, delivery, self.params.url, write, takes)
 
 
 def takes(status: int) -> bool:
