@@ -42,11 +42,10 @@ _read: dict[str, msgspec.json.Decoder[Action]] = {name: msgspec.json.Decoder(eac
 def parse(raw: object, egress: Egress, field: str = "action") -> Action:
     """Read and vet what a user gave, in JSON (bytes, Raw) or decoded. Raises Invalid with the path under `field`."""
     data = raw if isinstance(raw, bytes | msgspec.Raw) else msgspec.json.encode(raw)
-    name = _type_of(data, field)
     try:
-        action = _read[name].decode(data)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise _refusal(str(error), name, field) from error
+        action = _stored.decode(data)
+    except (msgspec.DecodeError, UnicodeError):
+        action = _read_slowly(data, field)
     action.vet(egress, f"{field}.params")
     return action
 
@@ -106,6 +105,15 @@ class Performer:
             return action.prepare(delivery, self._means)
         except Invalid as error:
             return Done(str(action.__struct_config__.tag), Refused(reason=str(error)))
+
+
+def _read_slowly(data: bytes | msgspec.Raw, field: str) -> Action:
+    """What cannot be read at once, to say why. Raises Invalid."""
+    name = _type_of(data, field)
+    try:
+        return _read[name].decode(data)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise _refusal(str(error), name, field) from error
 
 
 def _type_of(data: bytes | msgspec.Raw, field: str) -> str:

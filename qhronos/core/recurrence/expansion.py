@@ -168,7 +168,10 @@ def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: 
     """A recurrence that is one instant, to the microsecond."""
     covered = until or instant(_window(compiled, since, until)[1])
     fraction = recurrence.dtstart.microsecond * MICROSECOND
-    moments, origins = _moments(recurrence, compiled, FIRST, LAST, Steps(0))
+    moments: Iterable[Moment] = compiled.singles
+    origins: dict[int, date] = {}
+    if recurrence.business or recurrence.exdate:
+        moments, origins = _moments(recurrence, compiled, FIRST, LAST, Steps(0))
     everything = [
         Instant(instant(at) + fraction, wall_time(wall) + fraction, mark, origins.get(at))
         for at, wall, mark in moments
