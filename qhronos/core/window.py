@@ -92,7 +92,8 @@ def advance(
         since = behind
         if not passed.complete:
             return Advance((), since, None, now, gap)
-    return _make(recurrence, since, now, look_ahead, room, steps)._replace(gap=gap)
+    step = _make(recurrence, since, now, look_ahead, room, steps)
+    return step._replace(gap=gap) if gap else step
 
 
 def _passed_over(
