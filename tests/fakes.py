@@ -130,6 +130,7 @@ class CutDatabase:
         self._database = database
         self.away = False
         self.heard = True
+        self.unheard_once = False  # the next is not heard, those after it are
         self.asked = 0
 
     @asynccontextmanager
@@ -139,5 +140,11 @@ class CutDatabase:
             raise Unavailable("postgres", "away")
         async with self._database.connection() as conn:
             yield conn
-        if not self.heard:
+        if not self.heard or self.unheard_once:
+            self.unheard_once = False
             raise Unavailable("postgres", "the reply was lost")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as conn, conn.transaction():
+            yield conn

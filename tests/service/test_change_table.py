@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import uuid
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
@@ -18,14 +17,14 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from qhronos.broadcast import Broadcast, Revoke
+from qhronos.broadcast import Broadcast
 from qhronos.core.attempt import Delivered, Failed
 from qhronos.core.occurrence import Identity, parse_occurrence_id
 from qhronos.engine.change import Changes
 from qhronos.engine.recover import Sweeper
 from qhronos.redis_link import connect
 from tests.service.api import open_api
-from tests.service.engine import make_dispatcher, settled
+from tests.service.engine import Heeding, make_dispatcher, settled
 from tests.service.events import audit_of, create, query
 
 LATER = timedelta(seconds=60)
@@ -155,29 +154,6 @@ def cell_of(edit: Edit, place: Place, news: News) -> Cell:
     return untold.get(place, TABLE[edit][place])
 
 
-class Heeding(Broadcast):
-    """Also says what its follower has heeded."""
-
-    def __init__(self, broadcast: Broadcast) -> None:
-        super().__init__(broadcast._redis, broadcast._channel.removesuffix(":broadcast"))
-        self.heeded: asyncio.Queue[object] = asyncio.Queue()
-
-    async def follow(self, clock, subscribed, heed):
-        def both(notice):
-            heed(notice)
-            self.heeded.put_nowait(notice)
-
-        await super().follow(clock, subscribed, both)
-
-    async def caught_up(self) -> None:
-        """Until everything sent before has been heeded."""
-        mark = Revoke((uuid.uuid4(),))
-        await self.revoke(mark.event_ids)
-        async with asyncio.timeout(15):
-            while await self.heeded.get() != mark:
-                pass
-
-
 class Scene:
     """One row of one event, a dispatcher that knows of it, and somebody who changes the event."""
 
@@ -296,7 +272,7 @@ class Scene:
             case _:
                 answer = await self.api.post(f"{path}/resume", {"backlog": edit.removeprefix("resume, ")})
         assert answer.is_success, answer.text
-        if self.news is not News.DOWN:
+        if self.news in (News.HEARD, News.LOST):
             await self.broadcast.caught_up()
 
     async def _occupy(self) -> None:
