@@ -11,7 +11,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -182,6 +182,7 @@ def test_nothing_is_lost_whatever_happens_in_whatever_order(machine):
             database=None,
             derandomize="QHRONOS_TEST_EXAMPLES" not in os.environ,
             report_multiple_bugs=False,
+            phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         ),
     )
