@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from qhronos import __version__
+from qhronos import __version__, http
 from qhronos.actions.base import Means
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused, Withdrawn
 from qhronos.core.scrub import scrub
 from qhronos.errors import Invalid, Unreachable
 from qhronos.http import Busy, Request, Response, headers, url
@@ -92,6 +92,8 @@ class Letter:
         except Busy as error:
             pause = None if error.pause is None else timedelta(seconds=error.pause)
             return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
+        except http.Withdrawn:
+            return Withdrawn()
         except Unreachable as error:
             reason = scrub(str(error), self._delivery.confidential)
             return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
@@ -104,7 +106,7 @@ def _has_failed(performed: Performed) -> bool | None:
     """None: it says nothing of the endpoint, which was not asked. One that refuses is well."""
     if isinstance(performed, Failed):
         return True
-    return None if isinstance(performed, Parked) or performed.status_code is None else False
+    return None if isinstance(performed, Parked | Withdrawn) or performed.status_code is None else False
 
 
 def judge(

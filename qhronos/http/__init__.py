@@ -7,6 +7,6 @@ rest opens, keeps and shares connections.
 from qhronos.http.client import Client
 from qhronos.http.guard import Egress
 from qhronos.http.limits import Limits
-from qhronos.http.message import Busy, Request, Response
+from qhronos.http.message import Busy, Request, Response, Withdrawn
 
-__all__ = ["Busy", "Client", "Egress", "Limits", "Request", "Response"]
+__all__ = ["Busy", "Client", "Egress", "Limits", "Request", "Response", "Withdrawn"]
