@@ -17,6 +17,7 @@ class FakeClock:
     """Moves when it is told to, and when somebody waits."""
 
     def __init__(self, instant: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)) -> None:
+        self.skew = 0.0
         self._start = instant
         self._passed = 0.0
 

@@ -65,6 +65,21 @@ async def test_what_is_due_is_delivered_once_and_recorded(engine, clock, dispatc
     assert [("completed",)] == await query(engine, "SELECT status FROM events")
 
 
+async def test_while_the_clock_is_disputed_nothing_is_claimed(engine, clock, dispatcher, noting):
+    identity = await plan_one(engine, clock.now())
+
+    clock.skew = 5.1
+    await dispatcher.tick()
+    await settled(dispatcher)
+    before = (list(noting.deliveries), await engine.plan.planned([identity]))
+    clock.skew = 5.0
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert ([], [identity.due_at]) == before
+    assert 1 == len(noting.deliveries)
+
+
 async def test_a_secret_of_the_event_signs_in_place_of_the_default(engine, clock, dispatcher, noting):
     await plan_one(engine, clock.now(), hmac_secret="its own")
 
