@@ -44,7 +44,7 @@ async def postgres_clock_jumps(trial: Trial) -> Row:
     await fleet.start_all()
     asked = await trial.ask()
     for number, jump in enumerate(JUMPS):
-        await trial.reach(asked, trial.size.seconds * (0.1 + 0.5 * number))
+        await trial.reach(asked, trial.size.seconds * (0.1 + 0.6 * number))
         await fleet.command("UPDATE bent.by SET ahead = make_interval(secs => %s)", jump)
         await fleet.rest(ASTRAY)
         if number == 0:
