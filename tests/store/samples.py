@@ -60,6 +60,7 @@ def singles(now: datetime) -> dict[str, Any]:
         "object",
         "created_by",
         "before",
+        "begun",
     )
     unsaid += ("before_due_at", "before_event_id", "older_than", "only", "spare", "token_id", "blocked_on", "etag")
     return {
