@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, Self
 
+from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.http import Client, Egress
 from qhronos.plan.breakers import Breakers
@@ -13,6 +14,7 @@ class Means(NamedTuple):
     """What actions act with."""
 
     http: Client
+    tokens: Tokens
     breakers: Breakers | None = None  # None: no endpoint is ever given a rest
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from qhronos import __version__
 from qhronos.actions.base import Means
+from qhronos.actions.oauth2 import OAuth2
+from qhronos.actions.tokens import NoToken
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.scrub import scrub
 from qhronos.errors import Unreachable
@@ -18,6 +22,7 @@ LONGEST_EXCERPT = 4096  # bytes
 LONGEST_LOOKED_AT = 4 * LONGEST_EXCERPT  # of a body, for secrets; many take time, and masks are shorter
 # Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
 LATER = frozenset({408, 425, 429})
+UNAUTHENTICATED = 401
 GONE = 410
 FINAL = frozenset({"egress", "redirect"})  # what makes an endpoint unreachable for good
 
@@ -45,11 +50,13 @@ def merge(own: Headers, given: Mapping[str, str]) -> Headers:
     return (*(header for header in own if header[0] not in names), *given.items())
 
 
-async def deliver(means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
+async def deliver(
+    means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool], auth: OAuth2 | None = None
+) -> Performed:
     """Send, unless the endpoint is given a rest, and judge by the status whether it was taken. Raises Invalid for what must
     not be sent."""
     if means.breakers is None:
-        return await _send(means.http, request, delivery, takes)
+        return (await _ask(means, request, delivery, takes, auth))[0]
     target = url.parse(request.url)
     endpoint = target.origin + target.target.partition("?")[0]
     admission = await means.breakers.admit(endpoint)
@@ -57,10 +64,49 @@ async def deliver(means: Means, request: Request, delivery: Delivery, takes: Cal
         return Parked(cause="breaker", place=target.origin, pause=admission.pause)
     failed = None
     try:
-        performed = await _send(means.http, request, delivery, takes)
-        failed = _has_failed(performed)
+        performed, failed = await _ask(means, request, delivery, takes, auth)
     finally:
         await means.breakers.tell(endpoint, target.origin, admission, failed=failed)
+    return performed
+
+
+async def _ask(
+    means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool], auth: OAuth2 | None
+) -> tuple[Performed, bool | None]:
+    """What came of it, and whether the endpoint has failed; None: that says nothing of it, as it was not asked."""
+    try:
+        if auth:
+            performed = await _authorised(means, request, delivery, takes, auth)
+        else:
+            performed = await _send(means.http, request, delivery, takes)
+    except Busy as error:
+        return _parked(error), None
+    except NoToken as error:
+        asked = headers.retry_after(error.retry_after, delivery.now)
+        return _unreached(error, delivery, asked), None
+    return performed, _has_failed(performed)
+
+
+async def _authorised(
+    means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool], auth: OAuth2
+) -> Performed:
+    """With a token, and once more with another one if the endpoint does not take it. Raises NoToken and Busy for want of
+    one."""
+    grant, deadline = auth.grant(delivery.header_secrets), means.http.clock.monotonic() + request.timeout
+
+    def left() -> float:
+        return max(0.0, round(deadline - means.http.clock.monotonic(), 3))
+
+    async def send(token: str) -> Performed:
+        header = ("authorization", f"Bearer {token}")
+        with_token = replace(request, headers=(*request.headers, header), timeout=left())
+        confidential = replace(delivery, other_secrets=(*delivery.other_secrets, token))
+        return await _send(means.http, with_token, confidential, takes)
+
+    token = await means.tokens.get(grant, left())
+    performed = await send(token)
+    if isinstance(performed, Refused) and performed.status_code == UNAUTHENTICATED:
+        return await send(await means.tokens.renew(grant, token, left()))
     return performed
 
 
@@ -68,12 +114,20 @@ async def _send(http: Client, request: Request, delivery: Delivery, takes: Calla
     try:
         response = await http.send(request)
     except Busy as error:
-        pause = None if error.pause is None else timedelta(seconds=error.pause)
-        return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
+        return _parked(error)
     except Unreachable as error:
-        reason = scrub(str(error), delivery.confidential)
-        return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
+        return _unreached(error, delivery)
     return judge(response, delivery, takes, follows=request.redirects > 0)
+
+
+def _parked(error: Busy) -> Parked:
+    pause = None if error.pause is None else timedelta(seconds=error.pause)
+    return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
+
+
+def _unreached(error: Unreachable, delivery: Delivery, retry_after: timedelta | None = None) -> Failed | Refused:
+    reason = scrub(str(error), delivery.confidential)
+    return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason, retry_after=retry_after)
 
 
 def _has_failed(performed: Performed) -> bool | None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
 from qhronos.actions.base import Means
+from qhronos.actions.oauth2 import OAuth2, check
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
@@ -21,6 +22,7 @@ OWN = (endpoint.AGENT, ("content-type", "application/json"))
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     url: str
     headers: hidden.Given = {}
+    auth: OAuth2 | None = None
     envelope: Literal["event", "callback"] = "event"  # what the body looks like, and which further headers sign it
 
 
@@ -56,6 +58,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             raise Invalid("URL is required for webhook action params", field=f"{field}.url")
         vet_url(self.params.url, egress, f"{field}.url")
         hidden.check(self.params.headers, f"{field}.headers")
+        check(self.params.auth, self.params.headers, egress, field)
         if self.params.envelope == "callback":
             callback.check(self.params.headers, f"{field}.headers")
 
@@ -73,7 +76,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             body=body,
             timeout=delivery.timeout.total_seconds(),
         )
-        return await endpoint.deliver(means, request, delivery, takes)
+        return await endpoint.deliver(means, request, delivery, takes, self.params.auth)
 
 
 def takes(status: int) -> bool:

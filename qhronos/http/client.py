@@ -57,6 +57,10 @@ class Client:
         self._closed = False
         self.on_room: OnRoom = lambda _place, _count: None
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
     async def send(self, request: Request) -> Response:
         """Whatever status comes is a Response. Raises Busy, at once or nearly so, if there is no room at the origin.
 

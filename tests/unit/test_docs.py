@@ -218,7 +218,13 @@ def test_every_field_and_parameter_is_described_and_no_other():
 
 
 @pytest.mark.parametrize(
-    ("marker", "content"), [(marker, content) for marker, content in blocks(ROOT / "docs/api.md", "json") if marker]
+    ("marker", "content"),
+    [
+        (marker, content)
+        for page in ("docs/api.md", "docs/howto/oauth2-client-credentials.md")
+        for marker, content in blocks(ROOT / page, "json")
+        if marker
+    ],
 )
 def test_every_example_of_the_api_is_one(marker, content):
     kind, _, name = marker.partition(": ")
