@@ -13,18 +13,21 @@ from random import Random
 from uuid import UUID
 
 from qhronos import metrics
+from qhronos.actions.base import Acts
 from qhronos.broadcast import Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
+from qhronos.core.attempt import Parked
 from qhronos.core.event import expired
 from qhronos.core.occurrence import Status
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
-from qhronos.engine.deliver import Defaults, Perform, attempt, dropped, policies_of, telling
+from qhronos.engine.deliver import Defaults, attempt, dropped, prepare, telling
 from qhronos.engine.gone import Gone
-from qhronos.engine.held import Held, Holding, Ready
+from qhronos.engine.held import Held, Holding
 from qhronos.engine.missed import judge_missed
 from qhronos.engine.parking import Parking
+from qhronos.engine.ready import Ready
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
@@ -38,6 +41,7 @@ CLAIM = 1_000  # rows a claim
 FIRE = 256  # deliveries started before the loop gets a turn to send them
 DRAIN_SECONDS = 20.0
 LEASE_MARGIN = 2.0
+CALLED_BACK = 2  # of those put off, for each that ends where there is room; they may have gone elsewhere
 SUSPECT = 2  # losses from which on it is acted on alone; with one more, which was alone, it has failed
 ALONE_REST = 0.1
 EXPIRED = "expired: no longer of use, as its event has it"
@@ -54,7 +58,7 @@ class Dispatcher:
         self,
         stores: Stores,
         worker: Worker,
-        perform: Perform,
+        acts: Acts,
         defaults: Defaults,
         clock: Clock,
         settings: Scheduler,
@@ -65,19 +69,19 @@ class Dispatcher:
         self.settler = Settler(stores, clock, self.parking, self._gone)
         self._stores = stores
         self._worker = worker
-        self._perform = perform
+        self._acts = acts
         self._defaults = defaults
         self._clock = clock
         self._settings = settings
         self._random = Random()  # noqa: S311 - jitter, not a secret
         self._held = Held()
-        self._ready = Ready()
+        self._ready = Ready(acts.capacity)
         self._recalled: list[Claimed] = []
         self._unheard: list[Unheard] = []
         self._suspects: deque[Holding] = deque()
         self._is_alone = False  # what is in flight, if anything, is a suspect
         self._lapses = 0  # of the worker, as far as they have been heeded
-        self._in_flight: dict[asyncio.Task[None], Claimed] = {}
+        self._in_flight: dict[asyncio.Task[None], Holding] = {}
         self._landed = asyncio.Event()
         self._is_hurried = False
         self._subscribed = asyncio.Event()
@@ -97,6 +101,8 @@ class Dispatcher:
             self._recall_all()
         await self._hand_back_recalled()
         await disclaim(self._stores, self._unheard)
+        for holding in self._ready.give_up(self._clock.monotonic()):
+            self._put_off(holding)
         await self._call_back()
         if await self._make_way():
             return ALONE_REST
@@ -132,25 +138,27 @@ class Dispatcher:
 
     async def _take(self, rows: list[Claimed], trusted_until: float) -> None:
         """Hold what is to fire; settle at once what is not to. Leases run from when they were asked for."""
+        works = [prepare(row, self._acts, self._defaults) for row in rows]
         try:
-            skips = await judge_missed(self._stores.database, rows, self._clock.now(), self._settings.grace_period)
+            skips = await judge_missed(self._stores.database, works, self._clock.now(), self._settings.grace_period)
         except Unavailable:
             await self._hand_back(rows)
             raise
-        for row in rows:
+        for work in works:
+            row = work.row
             if row.orphaned:
                 self.settler.put(dropped(row, Status.CANCELLED, "event deleted", self._clock.now()))
             elif row.losses > SUSPECT:
                 end = dropped(row, Status.FAILED, WORKER_LOST, self._clock.now())
-                self.settler.put(telling(row, policies_of(row), end))
+                self.settler.put(telling(row, work.policies, end))
             elif row.overlapping:
                 self.settler.put(dropped(row, Status.SKIPPED, OVERLAPS, self._clock.now()))
             elif reason := skips.get(row.identity):
                 self.settler.put(dropped(row, Status.SKIPPED, reason, self._clock.now()))
             elif row.losses == SUSPECT:
-                self._suspects.append(Holding(row.fire_at, 0, row, trusted_until))
+                self._suspects.append(Holding(row.fire_at, 0, work, trusted_until))
             else:
-                self._held.add(row, trusted_until)
+                self._held.add(work, trusted_until)
         self._fire_due()
 
     def _rest(self, claims: Claims, room: int) -> float:
@@ -172,7 +180,8 @@ class Dispatcher:
             self._timer = None
         now = self._clock.now()
         for holding in self._held.pop_due(now, FIRE):
-            self._ready.add(holding, policies_of(holding.row).priority)
+            if not self._ready.add(holding):
+                self._put_off(holding)
         self._start_ready()
         next_at = self._held.next_at()
         if next_at is not None:
@@ -180,35 +189,45 @@ class Dispatcher:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._fire_due)
 
     def _start_ready(self) -> None:
-        while self._ready and len(self._in_flight) < self._settings.dispatch_worker_count:
-            self._start(self._ready.pop())
+        now = self._clock.monotonic()
+        while len(self._in_flight) < self._settings.dispatch_worker_count:
+            holding = self._ready.take(now)
+            if holding is None:
+                break
+            self._start(holding)
 
     def _start(self, holding: Holding) -> None:
         task = asyncio.create_task(self._act(holding))
-        self._in_flight[task] = holding.row
+        self._in_flight[task] = holding
         task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[None]) -> None:
-        del self._in_flight[task]
+        holding = self._in_flight.pop(task)
+        place = holding.work.place
+        if self._ready.ended(holding) and place and self.parking.is_waited_for(place):
+            self.parking.room(place, CALLED_BACK)
         self._start_ready()
         self._landed.set()
         if self._suspects:
             self.wake.set()  # the next of them has waited for this
 
+    def _put_off(self, holding: Holding) -> None:
+        parked = Parked(cause="full", place=holding.work.place or "")
+        self.settler.put(self.parking.put_off(holding.work.row, parked, self._clock.now(), self._random))
+
     async def _act(self, holding: Holding) -> None:
-        row = holding.row
+        work, row = holding.work, holding.work.row
         if not self._is_ours(holding):
             await self._hand_back([row])
             return
         if row.losses and not await self._charge(row):
             return
         now = self._clock.now()
-        policies = policies_of(row)
-        if row.callback is None and expired(policies, row.meant_at, now):
+        if row.callback is None and expired(work.policies, row.meant_at, now):
             end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
-            self.settler.put(telling(row, policies, end))
+            self.settler.put(telling(row, work.policies, end))
             return
-        self.settler.put(await attempt(row, self._perform, self._defaults, self._clock, self._random, self.parking))
+        self.settler.put(await attempt(work, self._defaults, self._clock, self._random, self.parking))
 
     async def _make_way(self) -> bool:
         """Whether this dispatcher is for a suspect alone now: the others are handed back, what is under way is waited for."""
@@ -236,9 +255,8 @@ class Dispatcher:
         """Surely, and until a request would have ended: neither will the lease end before, nor do others take this
         worker for dead, nor did they since it was claimed."""
         now = self._clock.monotonic()
-        retry = policies_of(holding.row).retry or self._defaults.retry
         alive = now <= self._worker.trusted_until() and self._worker.lapses == self._lapses
-        return alive and now + retry.timeout <= holding.trusted_until
+        return alive and now + holding.work.retry.timeout <= holding.trusted_until
 
     # recall
 
@@ -281,7 +299,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         self._recall_all()
-        self._recalled += [holding.row for holding in self._suspects]
+        self._recalled += [holding.work.row for holding in self._suspects]
         self._suspects.clear()
         await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
@@ -317,7 +335,7 @@ class Dispatcher:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
-        cut_off = [row for task, row in unfinished.items() if task.cancelled()]
+        cut_off = [holding.work.row for task, holding in unfinished.items() if task.cancelled()]
         if cut_off:
             await self._hand_back(cut_off)
         return len(cut_off)

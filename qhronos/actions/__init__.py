@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
 
 from qhronos.actions import apicall, hidden, webhook
-from qhronos.actions.base import Means, Performs
+from qhronos.actions.base import Act, Means
 from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Failed, Performed, Refused
 from qhronos.errors import Invalid
@@ -23,8 +22,6 @@ Action: TypeAlias = apicall.ApiCall | webhook.Webhook
 TYPES: dict[str, type[Action]] = {each.__struct_config__.tag: each for each in get_args(Action)}
 # Known by name, so that asking for one is told apart from a slip of the pen.
 NOT_YET = frozenset({"websocket"})
-
-Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Performed]]
 
 PLACED = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
@@ -98,21 +95,54 @@ def reach_of(stored: bytes | msgspec.Raw, name: str) -> tuple[str, ...]:
     return tuple(url.parse(each).origin for each in urls)
 
 
-def performer(http: Client, breakers: Breakers | None = None) -> Perform:
-    """How the dispatcher acts on what is stored. What an endpoint does is an outcome, never an exception."""
-    means = Means(http, Tokens(http), breakers)
+class Ours:
+    """An action of one of the types, and what it is done with."""
 
-    async def perform(stored: msgspec.Raw, delivery: Delivery) -> Performed:
+    __slots__ = ("_action", "_means", "place", "type")
+
+    def __init__(self, action: Action, means: Means) -> None:
+        self._action = action
+        self._means = means
+        self.type = str(action.__struct_config__.tag)
+        self.place = _place_of(action)
+
+    async def perform(self, delivery: Delivery) -> Performed:
         try:
-            action: Performs = decode(stored)
-        except Invalid as error:
-            return Failed(reason=str(error))  # a newer version of us wrote it, and will do it
-        try:
-            return await action.perform(delivery, means)
+            return await self._action.perform(delivery, self._means)
         except Invalid as error:
             return Refused(reason=str(error))
 
-    return perform
+
+def _place_of(action: Action) -> str | None:
+    try:
+        return action.place
+    except Invalid:
+        return None  # it is refused when it is done
+
+
+class Unreadable(Struct, frozen=True):
+    """A newer version of us wrote it, and will do it."""
+
+    reason: str
+    type: str = "unknown"
+    place: str | None = None
+
+    async def perform(self, _delivery: Delivery) -> Performed:
+        return Failed(reason=self.reason)
+
+
+class Performer:
+    """Acts on what is stored, over one client."""
+
+    def __init__(self, http: Client, breakers: Breakers | None = None) -> None:
+        self._means = Means(http, Tokens(http), breakers)
+        self.capacity = http.capacity
+
+    def read(self, stored: msgspec.Raw) -> Act:
+        try:
+            return Ours(decode(stored), self._means)
+        except Invalid as error:
+            return Unreadable(str(error))
 
 
 def _type_of(data: bytes | msgspec.Raw, field: str) -> str:

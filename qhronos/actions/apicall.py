@@ -13,7 +13,7 @@ from qhronos.actions.base import Means
 from qhronos.actions.oauth2 import OAuth2, check
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request, headers
+from qhronos.http import Egress, Request, headers, url
 from qhronos.http.guard import vet_url
 
 LONGEST_BODY = 256 * 1024
@@ -39,6 +39,10 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
     @classmethod
     def example(cls, url: str) -> Self:
         return cls(Params(method="POST", url=url, body=msgspec.Raw(b'"ping"')))
+
+    @property
+    def place(self) -> str:
+        return url.parse(self.params.url).origin
 
     @property
     def legacy(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, Self
 
+import msgspec
+
 from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.http import Client, Egress
@@ -18,12 +20,45 @@ class Means(NamedTuple):
     breakers: Breakers | None = None  # None: no endpoint is ever given a rest
 
 
+class Act(Protocol):
+    """An action that was read, and can be done."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def place(self) -> str | None:
+        """Where it goes, if that takes only so many at once: see `Acts.capacity`."""
+        ...
+
+    async def perform(self, delivery: Delivery) -> Performed:
+        """Once. What an endpoint does is an outcome, never an exception."""
+        ...
+
+
+class Acts(Protocol):
+    """How the dispatcher acts on what is stored."""
+
+    def read(self, stored: msgspec.Raw) -> Act:
+        """Never raises: what cannot be read fails when it is done."""
+        ...
+
+    def capacity(self, place: str) -> int:
+        """How many a place takes at once just now."""
+        ...
+
+
 class Performs(Protocol):
     """A type of action: a Struct with `type` as its tag and its arguments in `params`."""
 
     @classmethod
     def example(cls, url: str) -> Self:
         """One that succeeds if `url` answers 200. The contract suite holds every listed type to it."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """The origin that it goes to. Raises Invalid."""
         ...
 
     @property

@@ -13,7 +13,7 @@ from qhronos.actions.oauth2 import OAuth2, check
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request
+from qhronos.http import Egress, Request, url
 from qhronos.http.guard import vet_url
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
@@ -48,6 +48,10 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
     @classmethod
     def example(cls, url: str) -> Self:
         return cls(Params(url=url))
+
+    @property
+    def place(self) -> str:
+        return url.parse(self.params.url).origin
 
     @property
     def legacy(self) -> str:

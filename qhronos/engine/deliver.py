@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from random import Random
 from traceback import format_exc
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from qhronos import metrics
+from qhronos.actions.base import Act, Acts
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.event import Policies
@@ -25,18 +25,9 @@ from qhronos.errors import Locked
 from qhronos.log import get_logger
 from qhronos.store.pending import Claimed, Settlement
 
-Perform: TypeAlias = Callable[[msgspec.Raw, Delivery], Awaitable[Performed]]
 OUTCOMES: dict[type, str] = {Delivered: "delivered", Failed: "failed", Refused: "refused"}
 
-
-class Typed(Struct):
-    """All that the engine itself reads of an action."""
-
-    type: str
-
-
 log = get_logger()
-_typed = msgspec.json.Decoder(Typed).decode
 _policies = msgspec.json.Decoder(Policies).decode
 
 
@@ -48,46 +39,55 @@ class Defaults(NamedTuple):
     vault: Vault = Vault()
 
 
-def policies_of(row: Claimed) -> Policies:
-    return _policies(row.policies)
+class Work(Struct, frozen=True):
+    """What is claimed, read ahead of its instant."""
+
+    row: Claimed
+    policies: Policies
+    retry: Retry
+    act: Act | None  # None: the callback that it is was removed from its event
+
+    @property
+    def place(self) -> str | None:
+        """Where it goes, if that has a limit."""
+        return self.act.place if self.act else None
 
 
-async def attempt(
-    row: Claimed, perform: Perform, defaults: Defaults, clock: Clock, random: Random, parking: Parking
-) -> Settlement:
+def prepare(row: Claimed, acts: Acts, defaults: Defaults) -> Work:
+    policies = _policies(row.policies)
+    stored = row.action if row.callback is None else _callback(row.callback, policies)
+    return Work(row, policies, policies.retry or defaults.retry, acts.read(stored) if stored else None)
+
+
+def _callback(name: str, policies: Policies) -> msgspec.Raw | None:
+    action = getattr(policies, name)
+    return None if action is None else msgspec.Raw(msgspec.json.encode(action))
+
+
+async def attempt(work: Work, defaults: Defaults, clock: Clock, random: Random, parking: Parking) -> Settlement:
     """Act once on what is held. Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
-    policies = policies_of(row)
-    retry = policies.retry or defaults.retry
-    action = action_of(row, policies)
-    if action is None:
+    row = work.row
+    if work.act is None:
         return dropped(row, Status.CANCELLED, f"{row.callback} was removed", clock.now())
     started_at = clock.now()
     outcome: Performed
     try:
-        delivery = _delivery(row, retry, defaults, started_at)
+        delivery = _delivery(row, work.retry, defaults, started_at)
     except Locked as error:
         log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
         outcome = Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
     else:
-        outcome = await _perform(perform, action, delivery)
+        outcome = await _perform(work.act, delivery)
     finished_at = clock.now()
     if isinstance(outcome, Parked):
         return parking.put_off(row, outcome, finished_at, random)
     if not row.attempt:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.meant_at).total_seconds()))
-    labels = (_typed(action).type, OUTCOMES[type(outcome)])
+    labels = (work.act.type, OUTCOMES[type(outcome)])
     metrics.ATTEMPTS.labels(*labels).inc()
     metrics.DELIVERY_DURATION_SECONDS.labels(*labels).observe(max(0.0, (finished_at - started_at).total_seconds()))
-    settled = settlement(row, outcome, retry, started_at, finished_at, random.uniform(-1, 1))
-    return telling(row, policies, settled)
-
-
-def action_of(row: Claimed, policies: Policies) -> msgspec.Raw | None:
-    """What it does: what its event does, or one of its callbacks; None: there is none any more."""
-    if row.callback is None:
-        return row.action
-    callback = getattr(policies, row.callback)
-    return None if callback is None else msgspec.Raw(msgspec.json.encode(callback))
+    settled = settlement(row, outcome, work.retry, started_at, finished_at, random.uniform(-1, 1))
+    return telling(row, work.policies, settled)
 
 
 ENDS = {Status.COMPLETED: "on_success", Status.FAILED: "on_failure"}
@@ -114,9 +114,9 @@ def telling(row: Claimed, policies: Policies, settled: Settlement) -> Settlement
     return msgspec.structs.replace(settled, callback=name, payload=msgspec.json.encode(told).decode())
 
 
-async def _perform(perform: Perform, action: msgspec.Raw, delivery: Delivery) -> Performed:
+async def _perform(act: Act, delivery: Delivery) -> Performed:
     try:
-        return await perform(action, delivery)
+        return await act.perform(delivery)
     except Exception as error:  # noqa: BLE001 - the guard around a plug-in; logged here once, with its traceback
         told = scrub(format_exc(), delivery.confidential)
         log.error("action.crashed", occurrence_id=delivery.occurrence_id, exception=told)  # noqa: TRY400 - but scrubbed

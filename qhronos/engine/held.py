@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from qhronos.engine.deliver import Work
 from qhronos.store.pending import Claimed
 
 
@@ -15,37 +16,8 @@ class Holding(NamedTuple):
 
     fire_at: datetime
     number: int
-    row: Claimed
+    work: Work
     trusted_until: float  # the monotonic second up to which the lease is surely ours
-
-
-class Ready:
-    """What is due and waits for a free hand: the highest priority first, then the order of instants."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, datetime, int, Holding]] = []
-
-    def __len__(self) -> int:
-        return len(self._heap)
-
-    def add(self, holding: Holding, priority: int) -> None:
-        heapq.heappush(self._heap, (-priority, holding.fire_at, holding.number, holding))
-
-    def pop(self) -> Holding:
-        return heapq.heappop(self._heap)[-1]
-
-    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
-        """Let go of what is of these events."""
-        gone = [entry[-1].row for entry in self._heap if entry[-1].row.event_id in event_ids]
-        if gone:
-            self._heap = [entry for entry in self._heap if entry[-1].row.event_id not in event_ids]
-            heapq.heapify(self._heap)
-        return gone
-
-    def clear(self) -> list[Claimed]:
-        rows = [entry[-1].row for entry in self._heap]
-        self._heap = []
-        return rows
 
 
 class Held:
@@ -56,9 +28,9 @@ class Held:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def add(self, row: Claimed, trusted_until: float) -> None:
+    def add(self, work: Work, trusted_until: float) -> None:
         self._number += 1
-        heapq.heappush(self._heap, Holding(row.fire_at, self._number, row, trusted_until))
+        heapq.heappush(self._heap, Holding(work.row.fire_at, self._number, work, trusted_until))
 
     def next_at(self) -> datetime | None:
         return self._heap[0].fire_at if self._heap else None
@@ -71,13 +43,13 @@ class Held:
 
     def remove(self, event_ids: set[UUID]) -> list[Claimed]:
         """Let go of what is held of these events."""
-        gone = [holding.row for holding in self._heap if holding.row.event_id in event_ids]
+        gone = [holding.work.row for holding in self._heap if holding.work.row.event_id in event_ids]
         if gone:
-            self._heap = [holding for holding in self._heap if holding.row.event_id not in event_ids]
+            self._heap = [holding for holding in self._heap if holding.work.row.event_id not in event_ids]
             heapq.heapify(self._heap)
         return gone
 
     def clear(self) -> list[Claimed]:
-        rows = [holding.row for holding in self._heap]
+        rows = [holding.work.row for holding in self._heap]
         self._heap = []
         return rows

@@ -7,31 +7,30 @@ from datetime import datetime, timedelta
 
 from qhronos.core.event import missed, most_caught_up
 from qhronos.core.occurrence import Identity, Origin
-from qhronos.engine.deliver import policies_of
+from qhronos.engine.deliver import Work
 from qhronos.store import Database, pending
-from qhronos.store.pending import Claimed
 
 
 async def judge_missed(
-    database: Database, rows: Sequence[Claimed], now: datetime, grace: timedelta
+    database: Database, works: Sequence[Work], now: datetime, grace: timedelta
 ) -> dict[Identity, str]:
-    """Why some of these rows are skipped instead of acted on. By what they are meant for: a replay of what is long past
+    """Why some of these are skipped instead of acted on. By what they are meant for: a replay of what is long past
     is not late."""
-    late = [
-        row
-        for row in rows
-        if now - row.meant_at > grace and not row.attempt and row.origin in (Origin.RULE, Origin.ONCE)
-    ]
-    if not late:
+    misfires = {
+        work.row.identity: work.policies.misfire
+        for work in works
+        if now - work.row.meant_at > grace and not work.row.attempt and work.row.origin in (Origin.RULE, Origin.ONCE)
+    }
+    if not misfires:
         return {}
-    misfires = {row.identity: policies_of(row).misfire for row in late}
     asked = [identity for identity, misfire in misfires.items() if most_caught_up(misfire)]
+    meant_at = {work.row.identity: work.row.meant_at for work in works}
     later: dict[Identity, int] = {}
     if asked:
         async with database.connection() as conn:
             later = await pending.later_due(conn, asked, now)
     reasons = {
-        row.identity: missed(misfires[row.identity], now - row.meant_at, grace, later=later.get(row.identity, 0))
-        for row in late
+        identity: missed(misfire, now - meant_at[identity], grace, later=later.get(identity, 0))
+        for identity, misfire in misfires.items()
     }
     return {identity: reason for identity, reason in reasons.items() if reason}

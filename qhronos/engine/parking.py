@@ -65,6 +65,9 @@ class Parking:
             self._waiting[place] = waiting
         self._leave_room(place, self._room.get(place, 0) + count - len(first))
 
+    def is_waited_for(self, place: str) -> bool:
+        return place in self._waiting
+
     def take_called(self) -> list[Entry]:
         called, self._called = self._called, []
         return called

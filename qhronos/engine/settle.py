@@ -1,5 +1,8 @@
 """Settlements in groups: whatever was put while the last group was being committed makes the next.
 
+Events that may have nothing left are looked at when nothing waits to be settled, or after a while: a burst of one-time
+events is not held up by ending them. Whoever dies before leaves that to the janitor.
+
 Nothing is lost while Postgres is away: the group waits in memory, bounded by what may be in flight, and its leases decide
 what becomes of it. After the commit the plan is told of what is to be tried again.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
@@ -23,6 +27,7 @@ from qhronos.store.pending import OPENED, Entry, Settled, Settlement
 LINGER = 0.005  # seconds; what ends within it shares a commit
 GROUP = 1_000
 OUTAGE_REST = 0.2
+ENDING = 1.0  # seconds for which events that may have ended wait, at most
 
 log = get_logger()
 
@@ -35,6 +40,8 @@ class Settler:
         self._gone = gone
         self._waiting: list[Settlement] = []
         self._unsettled = 0
+        self._ending: set[UUID] = set()
+        self._ended_at = clock.monotonic()
         self._put = asyncio.Event()
         self._never = asyncio.Event()
         self.idle = asyncio.Event()
@@ -55,6 +62,8 @@ class Settler:
             if not self._waiting:
                 self._put.clear()
             await self._commit_each(group)
+            if not self._waiting or self._clock.monotonic() - self._ended_at >= ENDING:
+                await self._end_events()
             self._unsettled -= len(group)
             if not self._unsettled:
                 self.idle.set()
@@ -80,6 +89,7 @@ class Settler:
             except Unavailable as error:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
+        self._ending |= {s.event_id for s in group if s.status is not Status.SCHEDULED}
         self._count(group, settled)
         self._park(group, settled)
         self._pause_gone(group, settled)
@@ -90,6 +100,17 @@ class Settler:
         except Unavailable as error:
             # Committed all the same: the sweep finds them when they are overdue.
             log.warning("plan.unavailable", count=len(again), error=str(error))
+
+    async def _end_events(self) -> None:
+        """Complete those that have nothing left."""
+        self._ended_at = self._clock.monotonic()
+        ending, self._ending = self._ending, set()
+        try:
+            async with self._stores.database.connection() as conn:
+                await pending.complete_events(conn, list(ending), self._clock.now())
+        except Unavailable as error:
+            self._ending |= ending
+            log.warning("events.unended", count=len(ending), error=str(error))
 
     async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:
         """Whose turn it is where something has ended."""

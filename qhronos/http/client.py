@@ -51,7 +51,7 @@ class Client:
         self._connector = Connector(egress, limits, tls or Tls(public_tls()), tunnels)
         self._resolver = Resolver(egress, clock, limits, lookup)
         self._deadlines = Deadlines(clock)
-        self._origins: dict[tuple[str, str, int], Origin] = {}
+        self._origins: dict[str, Origin] = {}
         self._connections: set[Connection] = set()
         self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
@@ -60,6 +60,11 @@ class Client:
     @property
     def clock(self) -> Clock:
         return self._clock
+
+    def capacity(self, place: str) -> int:
+        """How many requests may be under way to an origin (`Url.origin`) just now."""
+        origin = self._origins.get(place)
+        return origin.cap if origin else min(self._limits.least_per_origin, self._limits.connections_per_origin)
 
     async def send(self, request: Request) -> Response:
         """Whatever status comes is a Response. Raises Busy, at once or nearly so, if there is no room at the origin.
@@ -191,10 +196,9 @@ class Client:
             self._connections.add(connection)
 
     def _origin(self, target: Url) -> Origin:
-        key = (target.scheme, target.host, target.port)
-        origin = self._origins.get(key)
+        origin = self._origins.get(target.origin)
         if origin is None:
-            origin = self._origins[key] = Origin(self._limits)
+            origin = self._origins[target.origin] = Origin(self._limits)
         if self._tidying is None:
             self._tidying = asyncio.get_running_loop().call_later(self._limits.tidy_seconds, self._tidy)
         return origin
@@ -203,7 +207,7 @@ class Client:
         """Close what is idle and too old, forget origins that have nothing; rest when nothing is left."""
         for origin in self._origins.values():
             origin.close_old(self._clock.monotonic())
-        self._origins = {key: origin for key, origin in self._origins.items() if not origin.is_unused}
+        self._origins = {place: origin for place, origin in self._origins.items() if not origin.is_unused}
         self._tidying = (
             asyncio.get_running_loop().call_later(self._limits.tidy_seconds, self._tidy) if self._origins else None
         )

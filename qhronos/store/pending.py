@@ -161,8 +161,7 @@ async def left(conn: Connection, identities: Sequence[Identity], horizon: dateti
 async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -> list[Settled]:
     """Settle what is still held under the given fences; the rest was lost to somebody else and is left out.
 
-    One transaction and one round trip; events that have nothing left become completed in it.
-    """
+    One statement, in one round trip. Whether their events have anything left is to be asked when it is committed."""
     columns = {
         "event_ids": [s.event_id for s in batch],
         "due_ats": [s.due_at for s in batch],
@@ -179,21 +178,16 @@ async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -
         "payloads": [s.payload for s in batch],
         "now": now,
     }
-    closing = {"event_ids": list({s.event_id for s in batch if s.status is not Status.SCHEDULED}), "now": now}
     try:
-        return await _settle(conn, columns, closing)
+        return await _settle(conn, columns)
     except psycopg.errors.CheckViolation:
         # No partition for one of the days: whoever inserts makes it.
         await make_days(conn, (s.due_at for s in batch))
-        return await _settle(conn, columns, closing)
+        return await _settle(conn, columns)
 
 
-async def _settle(conn: Connection, columns: dict[str, Any], closing: dict[str, Any]) -> list[Settled]:
-    async with conn.pipeline(), conn.transaction(), conn.cursor() as cursor:
-        await conn.execute(SQL["lock_ending"], closing)
-        await cursor.execute(SQL["settle"], columns)
-        await conn.execute(SQL["complete_events"], closing)
-        return [Settled(*row) for row in await cursor.fetchall()]
+async def _settle(conn: Connection, columns: dict[str, Any]) -> list[Settled]:
+    return [Settled(*row) for row in await (await conn.execute(SQL["settle"], columns)).fetchall()]
 
 
 async def complete_events(conn: Connection, event_ids: Sequence[UUID], now: datetime) -> None:

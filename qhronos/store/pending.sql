@@ -71,16 +71,11 @@ WHERE p.lease_until IS NULL AND p.blocked_on IS NULL
     AND (p.fire_at > %(horizon)s OR (e.lane IS NOT NULL AND p.callback IS NULL))
     AND e.status IN ('active', 'completed', 'deleted');
 
--- name: lock_ending
--- Settlements of one event take turns if it has nothing left to expand, so that one of them sees the last row gone.
-SELECT id FROM events
-WHERE id = ANY(%(event_ids)b::uuid[]) AND next_expand_at IS NULL AND status = 'active'
-ORDER BY id
-FOR UPDATE;
-
 -- name: settle
--- Fenced: only the claim that still holds a row can settle it. What is closed leaves `pending` for the ledger, what is to
--- be tried again gets its next instant, and either way the attempt is recorded, in one statement.
+-- Fenced: only the claim that still holds a row can settle it, and only once: whatever frees a row moves its fence on. What
+-- is closed leaves `pending` for the ledger, what is to be tried again gets its next instant, and either way the attempt is
+-- recorded, in one statement. It does not ask for the lease: the planner, who guesses how many are held from statistics that
+-- a burst outruns, would then compare each held row with each given one.
 WITH given AS (
     SELECT *
     FROM unnest(
@@ -94,18 +89,17 @@ WITH given AS (
     )
 ), closed AS (
     DELETE FROM pending AS p USING given AS g
-    WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
-        AND g.status <> 'scheduled'
+    WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND g.status <> 'scheduled'
     RETURNING p.event_id, p.due_at, p.fence, p.origin, p.version, p.wall, p.parent, p.callback AS told,
         p.attempt + (g.outcome IS NOT NULL)::int AS attempt, g.status, g.reason, g.finished_at, g.callback, g.payload
 ), again AS (
     UPDATE pending AS p
     SET meant_at = coalesce(p.meant_at, p.fire_at), fire_at = g.fire_at, lease_until = NULL, worker = NULL, losses = 0,
+        fence = nextval('fences'),
         attempt = p.attempt + (g.outcome IS NOT NULL)::int, starts = p.starts + (g.outcome IS NOT NULL)::int
     FROM given AS g
-    WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND p.lease_until IS NOT NULL
-        AND g.status = 'scheduled'
-    RETURNING p.event_id, p.due_at, p.fence, p.version, p.attempt, p.fire_at, g.outcome IS NULL AS put_off
+    WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND g.status = 'scheduled'
+    RETURNING p.event_id, p.due_at, g.fence, p.version, p.attempt, p.fire_at, g.outcome IS NULL AS put_off
 ), settled AS (
     SELECT event_id, due_at, fence, version, attempt, status, NULL::timestamptz AS fire_at, false AS put_off FROM closed
     UNION ALL
@@ -158,7 +152,8 @@ UNION ALL
 SELECT event_id, due_at, 'opened', finished_at FROM telling;
 
 -- name: complete_events
--- An event is completed when nothing is open and nothing is left to expand.
+-- An event is completed when nothing is open and nothing is left to expand. Asked after what was settled last is committed:
+-- of several who settle at the same time the last one sees that nothing is left.
 UPDATE events AS e
 SET status = 'completed', updated_at = %(now)s
 WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL

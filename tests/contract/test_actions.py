@@ -61,11 +61,11 @@ Perform = Callable[[dict[str, object]], Awaitable[Outcome]]
 async def perform() -> AsyncIterator[Callable[..., Awaitable[Outcome]]]:
     """Read an action as the API does, store it, and act as the dispatcher does."""
     client = Client(LOOPBACK, SystemClock())
-    do = actions.performer(client)
+    acts = actions.Performer(client)
 
     async def perform(kind: str, params: dict[str, object], **changed: object) -> Outcome:
         stored = actions.encode(actions.parse({"type": kind, "params": params}, LOOPBACK))
-        return await do(msgspec.Raw(stored), msgspec.structs.replace(DELIVERY, **changed))
+        return await acts.read(msgspec.Raw(stored)).perform(msgspec.structs.replace(DELIVERY, **changed))
 
     yield perform
     await client.close()
@@ -167,7 +167,7 @@ async def test_an_endpoint_that_talks_nonsense_has_failed(perform, kind):
 async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, params, receiver):
     client = Client(LOOPBACK, SystemClock())
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | params})
-    outcome = await actions.performer(client)(msgspec.Raw(stored), DELIVERY)
+    outcome = await actions.Performer(client).read(msgspec.Raw(stored)).perform(DELIVERY)
 
     assert isinstance(outcome, Refused)
     assert receiver.connections == 0
@@ -176,7 +176,9 @@ async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, para
 
 async def test_an_action_of_another_version_has_failed_here():
     client = Client(LOOPBACK, SystemClock())
-    outcome = await actions.performer(client)(msgspec.Raw(b'{"type": "telepathy", "params": {}}'), DELIVERY)
+    outcome = (
+        await actions.Performer(client).read(msgspec.Raw(b'{"type": "telepathy", "params": {}}')).perform(DELIVERY)
+    )
 
     assert isinstance(outcome, Failed)
     await client.close()
@@ -192,9 +194,9 @@ async def test_an_excerpt_is_kept_and_holds_no_secret(perform, kind, receiver):
 
 async def test_what_comes_too_fast_for_its_origin_is_parked_for_a_while(kind, receiver):
     client = Client(LOOPBACK, SystemClock(), limits=Limits(rate_per_origin=0.01))
-    do = actions.performer(client)
+    acts = actions.Performer(client)
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url)})
-    outcomes = [await do(msgspec.Raw(stored), DELIVERY) for _ in range(2)]
+    outcomes = [await acts.read(msgspec.Raw(stored)).perform(DELIVERY) for _ in range(2)]
 
     assert Delivered(status_code=200) == outcomes[0]
     assert ("rate", 60.0) == (outcomes[1].cause, outcomes[1].pause.total_seconds())
@@ -205,12 +207,12 @@ async def test_what_comes_too_fast_for_its_origin_is_parked_for_a_while(kind, re
 async def test_an_endpoint_that_fails_and_fails_is_given_a_rest(kind, status, rests, receiver, redis_url, redis_prefix):
     clock, redis = FakeClock(), connect(redis_url)
     client = Client(LOOPBACK, SystemClock())
-    do = actions.performer(client, Breakers(redis, redis_prefix, clock))
+    acts = actions.Performer(client, Breakers(redis, redis_prefix, clock))
     receiver.answer = lambda _: Answer(status)
 
     async def perform(path: str) -> Performed:
         stored = actions.parse({"type": kind, "params": example(kind, receiver.url + path)}, LOOPBACK)
-        return await do(msgspec.Raw(actions.encode(stored)), DELIVERY)
+        return await acts.read(msgspec.Raw(actions.encode(stored))).perform(DELIVERY)
 
     for number in range(10):
         await perform(f"/in?{number}")  # the query makes no other endpoint
@@ -248,9 +250,9 @@ async def test_a_user_may_name_headers_and_replace_ours(perform, kind, receiver)
 
 async def test_many_deliveries_at_once_share_their_connections(kind, receiver):
     client = Client(LOOPBACK, SystemClock(), limits=Limits(patience_seconds=10))
-    do = actions.performer(client)
+    acts = actions.Performer(client)
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url)})
-    outcomes = await asyncio.gather(*(do(msgspec.Raw(stored), DELIVERY) for _ in range(100)))
+    outcomes = await asyncio.gather(*(acts.read(msgspec.Raw(stored)).perform(DELIVERY) for _ in range(100)))
 
     assert [Delivered(status_code=200)] * 100 == outcomes
     assert receiver.connections < 100
@@ -367,7 +369,11 @@ async def perform_hidden(receiver) -> AsyncIterator[Callable[..., Awaitable[Outc
 
     async def perform(kind: str, **changed: object) -> Outcome:
         stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | {"headers": HIDDEN}})
-        return await actions.performer(client)(msgspec.Raw(stored), msgspec.structs.replace(DELIVERY, **changed))
+        return (
+            await actions.Performer(client)
+            .read(msgspec.Raw(stored))
+            .perform(msgspec.structs.replace(DELIVERY, **changed))
+        )
 
     yield perform
     await client.close()
@@ -476,7 +482,7 @@ async def test_a_secret_header_does_not_go_to_another_origin(receiver):
     params = {"method": "GET", "url": receiver.url + "/here", "headers": {"X-Key": {"secret": True}, "X-Note": "n"}}
     stored = msgspec.json.encode({"type": "apicall", "params": params | {"follow_redirects": 1}})
     delivery = msgspec.structs.replace(DELIVERY, header_secrets={"x-key": "t0ken-t0ken"})
-    await actions.performer(client)(msgspec.Raw(stored), delivery)
+    await actions.Performer(client).read(msgspec.Raw(stored)).perform(delivery)
 
     assert [("t0ken-t0ken", "n"), (None, "n")] == [
         (request.headers.get("x-key"), request.headers["x-note"]) for request in receiver.requests

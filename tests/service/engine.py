@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from qhronos.actions.base import Act, Acts
 from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
@@ -15,7 +16,7 @@ from qhronos.core.attempt import Delivered, Delivery, Outcome
 from qhronos.core.retry import Backoff, Retry
 from qhronos.core.vault import Vault
 from qhronos.dispatcher import Dispatcher
-from qhronos.engine.deliver import Defaults, Perform
+from qhronos.engine.deliver import Defaults
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
 from qhronos.plan import Plan
@@ -29,14 +30,24 @@ DEFAULTS = Defaults(Retry(max_attempts=3, backoff=Backoff(base=10, factor=2, jit
 class Noting:
     """An action that notes what it is given and ends as `answer` says."""
 
+    type = "noting"
+    place: str | None = None
+
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.answer: Callable[[Delivery], Outcome] = lambda _: Delivered(status_code=200)
+        self.room = 10
         self.gate = asyncio.Event()
         self.gate.set()
         self._called = asyncio.Condition()
 
-    async def __call__(self, _action: msgspec.Raw, delivery: Delivery) -> Outcome:
+    def read(self, _stored: msgspec.Raw) -> Act:
+        return self
+
+    def capacity(self, _place: str) -> int:
+        return self.room
+
+    async def perform(self, delivery: Delivery) -> Outcome:
         self.deliveries.append(delivery)
         async with self._called:
             self._called.notify_all()
@@ -62,10 +73,10 @@ async def open_stores(database_url: str, redis_url: str, prefix: str) -> AsyncIt
 
 
 def make_dispatcher(
-    stores: Stores, clock: Clock, perform: Perform, defaults: Defaults = DEFAULTS, **settings: object
+    stores: Stores, clock: Clock, acts: Acts, defaults: Defaults = DEFAULTS, **settings: object
 ) -> Dispatcher:
     worker = Worker("test", stores.database, clock)
-    return Dispatcher(stores, worker, perform, defaults, clock, Scheduler(**settings))
+    return Dispatcher(stores, worker, acts, defaults, clock, Scheduler(**settings))
 
 
 async def settled(dispatcher: Dispatcher) -> None:

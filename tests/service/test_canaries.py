@@ -16,9 +16,10 @@ from psycopg import sql
 from structlog.testing import capture_logs
 
 from qhronos import actions
+from qhronos.actions.base import Act, Acts
 from qhronos.clock import SystemClock
 from qhronos.config import Archival, AtRest, Hmac, Http, Retention
-from qhronos.core.attempt import Outcome
+from qhronos.core.attempt import Delivery, Performed
 from qhronos.core.vault import Vault
 from qhronos.http import Client, Egress
 from qhronos.janitor import Janitor
@@ -78,19 +79,35 @@ async def api(database, redis_url, redis_prefix, clock) -> AsyncIterator[Api]:
         yield api
 
 
-@asynccontextmanager
-async def performing() -> AsyncIterator[actions.Perform]:
+class Crashing:
     """As the dispatcher performs; what is asked to crash does so with all it knows."""
-    client = Client(Egress(["127.0.0.0/8"]), SystemClock())
-    perform = actions.performer(client)
 
-    async def crashing(stored: msgspec.Raw, delivery: actions.Delivery) -> Outcome:
-        outcome = await perform(stored, delivery)
+    type = "crashing"
+    place = None
+
+    def __init__(self, act: Act) -> None:
+        self._act = act
+
+    async def perform(self, delivery: Delivery) -> Performed:
+        outcome = await self._act.perform(delivery)
         if delivery.name == "crash":
             raise RuntimeError(f"{delivery} {delivery.secrets} {dict(delivery.header_secrets)}")
         return outcome
 
-    yield crashing
+
+class CrashingActs:
+    def __init__(self, acts: Acts) -> None:
+        self._acts = acts
+        self.capacity = acts.capacity
+
+    def read(self, stored: msgspec.Raw) -> Act:
+        return Crashing(self._acts.read(stored))
+
+
+@asynccontextmanager
+async def performing() -> AsyncIterator[Acts]:
+    client = Client(Egress(["127.0.0.0/8"]), SystemClock())
+    yield CrashingActs(actions.Performer(client))
     await client.close()
 
 
@@ -135,9 +152,9 @@ async def plant(api: Api, name: str, url: str, **more: object) -> None:
 async def deliver(api: Api, clock) -> None:
     stores = api.deps.changes.stores
     await stores.plan.mark_whole(range(stores.plan.shards), "test")
-    async with performing() as perform:
+    async with performing() as acts:
         for _ in range(2):  # the second time finds what the first left to be tried again
-            dispatcher = make_dispatcher(stores, clock, perform, DEFAULTS._replace(secret=DEFAULT, vault=stores.vault))
+            dispatcher = make_dispatcher(stores, clock, acts, DEFAULTS._replace(secret=DEFAULT, vault=stores.vault))
             await dispatcher.tick()
             await settled(dispatcher)
             await dispatcher.drain()

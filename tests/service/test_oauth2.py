@@ -115,11 +115,11 @@ async def test_without_a_key_it_is_refused_with_the_remedy(database, redis_url, 
     assert "the operator sets secrets.keys" in answer.json()["detail"]
 
 
-async def deliver(api: Api, clock, perform: actions.Perform) -> None:
+async def deliver(api: Api, clock, acts: actions.Performer) -> None:
     """As a dispatcher does."""
     stores = api.deps.changes.stores
     await stores.plan.mark_whole(range(stores.plan.shards), "test")
-    dispatcher = make_dispatcher(stores, clock, perform, DEFAULTS._replace(vault=stores.vault))
+    dispatcher = make_dispatcher(stores, clock, acts, DEFAULTS._replace(vault=stores.vault))
     await dispatcher.tick()
     await settled(dispatcher)
     await dispatcher.drain()
@@ -130,21 +130,21 @@ async def test_a_dispatcher_fetches_a_token_and_replaces_one_that_is_not_taken(a
     login = {"token_url": f"{issuer.url}/token", "client_id": issuer.ID, "client_secret": issuer.SECRET}
     event = await later(api, action=calling(receiver.url, **login), retry={"max_attempts": 3})
     client = Client(Egress(["127.0.0.0/8"]), clock)
-    perform = actions.performer(client)
+    acts = actions.Performer(client)
     for _ in range(2):
         await api.post(f"/events/{event['id']}/run")
-        await deliver(api, clock, perform)
+        await deliver(api, clock, acts)
     issuer.taken.clear()
     issuer.answer = lambda _: Answer(503)
     await api.post(f"/events/{event['id']}/run")
-    await deliver(api, clock, perform)
+    await deliver(api, clock, acts)
     [waiting] = [
         row for row in await occurrences_of(api, event) if row["origin"] == "manual" and row["status"] == "scheduled"
     ]
     [attempt] = (await api.get(f"/occurrences/{waiting['id']}/attempts")).json()["data"]
     issuer.answer = issuer.issue
     clock.advance(60)
-    await deliver(api, clock, perform)
+    await deliver(api, clock, acts)
     await client.close()
 
     done = [row for row in await occurrences_of(api, event) if row["status"] == "completed"]

@@ -152,7 +152,7 @@ async def test_an_origin_that_never_answers_delays_no_other(engine, receiver):
     client = Client(Egress(["127.0.0.0/8"]), clock)
     worker = Worker("test", engine.database, clock)
     settings = Scheduler(dispatch_worker_count=50)
-    dispatcher = Dispatcher(engine, worker, actions.performer(client), DEFAULTS, clock, settings)
+    dispatcher = Dispatcher(engine, worker, actions.Performer(client), DEFAULTS, clock, settings)
     client.on_room = dispatcher.parking.room
     stop = asyncio.Event()
     async with Endpoint(is_silent) as silent:

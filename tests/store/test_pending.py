@@ -130,7 +130,7 @@ async def test_settling_moves_a_row_into_the_ledger_with_its_attempt(conn, event
     )
 
 
-async def test_an_event_with_nothing_left_is_completed_by_its_last_settlement(conn, event, worker):
+async def test_an_event_with_nothing_left_is_completed_after_its_last_settlement(conn, event, worker):
     for due_at in (NOW, NOW - seconds(1)):
         await plant_open(conn, event, due_at)
     claimed = await claim(conn, worker, Identity(event, NOW), Identity(event, NOW - seconds(1)))
@@ -138,6 +138,7 @@ async def test_an_event_with_nothing_left_is_completed_by_its_last_settlement(co
     statuses = []
     for row in claimed:
         await pending.settle(conn, [settlement(row)], NOW)
+        await pending.complete_events(conn, [event], NOW)
         statuses += await rows(conn, "SELECT status FROM events")
 
     assert [("active",), ("completed",)] == statuses
@@ -152,10 +153,22 @@ async def test_two_last_settlements_at_once_still_complete_the_event(store, conn
     async def settle(row):
         async with store.connection() as own:
             await pending.settle(own, [settlement(row)], NOW)
+            await pending.complete_events(own, [event], NOW)
 
     await asyncio.gather(*[settle(row) for row in claimed])
 
     assert [("completed",)] == await rows(conn, "SELECT status FROM events")
+
+
+async def test_a_settlement_that_comes_twice_counts_once(conn, event, worker):
+    """Its reply was lost, and it is sent again."""
+    await plant_open(conn, event, NOW)
+    (row,) = await claim(conn, worker, Identity(event, NOW))
+    again = settlement(row, Status.SCHEDULED, outcome="failed", fire_at=NOW + seconds(9))
+    await pending.settle(conn, [again], NOW)
+
+    assert [] == await pending.settle(conn, [again], NOW)
+    assert [(1, 1)] == await rows(conn, "SELECT attempt, starts FROM pending")
 
 
 async def test_a_stale_fence_changes_nothing(conn, event, worker):

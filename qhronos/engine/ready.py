@@ -1,0 +1,128 @@
+"""What is due and cannot start yet: it waits for a free hand, and for room at its destination.
+
+Whoever has no room at its destination stands aside, without a hand, and delays no other. Each destination keeps as many
+waiting as it takes within a while, judged by how many ended there lately; those beyond are given up, to be put off.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from qhronos.engine.held import Holding
+from qhronos.store.pending import Claimed
+
+LOOK = 1.0  # seconds between two looks at how a destination does
+KEEP = 30.0  # seconds within which it has to take what waits for it: a lease, less the longest request
+
+
+class Turn(NamedTuple):
+    """Sorts by priority, the highest first, then by instant."""
+
+    rank: int
+    fire_at: datetime
+    number: int
+    holding: Holding
+
+
+class Place:
+    """One destination."""
+
+    __slots__ = ("ended", "looked_at", "most", "under_way", "waiting")
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.waiting: list[Turn] = []
+        self.most: int | None = None  # that may wait; None: not known yet
+        self.looked_at = 0.0
+        self.ended = 0  # since then
+
+
+class Ready:
+    """`capacity` says how many requests a destination takes at once just now."""
+
+    def __init__(self, capacity: Callable[[str], int]) -> None:
+        self._capacity = capacity
+        self._turns: list[Turn] = []
+        self._places: dict[str, Place] = {}
+        self._aside = 0
+
+    def __len__(self) -> int:
+        return len(self._turns) + self._aside
+
+    def add(self, holding: Holding) -> bool:
+        """False: as many wait for its destination as make sense."""
+        place = self._places.get(holding.work.place) if holding.work.place else None
+        if place and place.most is not None and len(place.waiting) >= place.most:
+            return False
+        heapq.heappush(self._turns, Turn(-holding.work.policies.priority, holding.fire_at, holding.number, holding))
+        return True
+
+    def take(self, now: float) -> Holding | None:
+        """The next that there is room for; `ended` gives the room back."""
+        while self._turns:
+            turn = heapq.heappop(self._turns)
+            name = turn.holding.work.place
+            if name is None:
+                return turn.holding
+            place = self._places.get(name) or self._places.setdefault(name, Place())
+            if place.under_way < self._capacity(name):
+                place.under_way += 1
+                return turn.holding
+            if not place.waiting:
+                place.looked_at, place.ended = now, 0
+            heapq.heappush(place.waiting, turn)
+            self._aside += 1
+        return None
+
+    def ended(self, holding: Holding) -> bool:
+        """What was taken has ended; whether there is room for more than waits here."""
+        name = holding.work.place
+        if name is None:
+            return False
+        place = self._places[name]
+        place.under_way -= 1
+        place.ended += 1
+        room = self._capacity(name) - place.under_way
+        while place.waiting and room > 0:
+            heapq.heappush(self._turns, heapq.heappop(place.waiting))
+            self._aside -= 1
+            room -= 1
+        if not place.under_way and not place.waiting:
+            del self._places[name]
+        return room > 0
+
+    def give_up(self, now: float) -> list[Holding]:
+        """Those that wait where it would take too long."""
+        given_up: list[Turn] = []
+        for place in self._places.values():
+            if (place.waiting or place.most is not None) and now - place.looked_at >= LOOK:
+                place.most = int(place.ended / (now - place.looked_at) * KEEP)
+                place.looked_at, place.ended = now, 0
+                if len(place.waiting) > place.most:
+                    place.waiting.sort()
+                    given_up += place.waiting[place.most :]
+                    del place.waiting[place.most :]
+        self._aside -= len(given_up)
+        return [turn.holding for turn in given_up]
+
+    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
+        """Let go of what is of these events."""
+        return self._drop(lambda row: row.event_id in event_ids)
+
+    def clear(self) -> list[Claimed]:
+        return self._drop(lambda _row: True)
+
+    def _drop(self, goes: Callable[[Claimed], bool]) -> list[Claimed]:
+        gone: list[Claimed] = []
+        for heap in (self._turns, *(place.waiting for place in self._places.values())):
+            rows = [turn.holding.work.row for turn in heap if goes(turn.holding.work.row)]
+            if rows:
+                heap[:] = [turn for turn in heap if not goes(turn.holding.work.row)]
+                heapq.heapify(heap)
+                gone += rows
+        self._aside = sum(len(place.waiting) for place in self._places.values())
+        return gone
