@@ -56,8 +56,8 @@ corpora: setup ## compare recurrences with what others make of them, where CORPO
 	@if test -d "$(CORPORA)"; then QHRONOS_CORPORA="$(CORPORA)" $(BIN)/pytest tests/corpora $(ARGS); \
 		else echo "There is no $(CORPORA): the corpora are skipped."; fi
 
-properties: setup ## try what must hold for every recurrence on EXAMPLES of each
-	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py tests/unit/test_recurrence_fuzz.py tests/unit/test_recurrence_changes.py $(ARGS)
+properties: setup ## try what must hold for every recurrence and every endpoint on EXAMPLES of each
+	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py tests/unit/test_recurrence_fuzz.py tests/unit/test_recurrence_changes.py tests/contract/test_http_fuzz.py $(ARGS)
 
 agreement: setup ## compare RULES random rules with python-dateutil, from SEED, each in 40 zones
 	@QHRONOS_TEST_RULES=$(RULES) QHRONOS_TEST_SEED=$(SEED) $(BIN)/pytest -s tests/unit/test_recurrence_dateutil.py $(ARGS)

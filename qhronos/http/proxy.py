@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import re
 import socket
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ from qhronos.http.url import Address, Url
 FORM = "write http://host:port, or http://user:password@host:port with both percent-encoded"
 STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r]")
 END = b"\r\n\r\n"
-UNAUTHENTICATED = 407
+UNAUTHENTICATED = (b"401", b"407")  # the second is the one that is meant; some say the first
 
 
 class NoTunnel(Unreachable):
@@ -108,7 +109,6 @@ class Tunnels:
         port = proxy.place.port
         self._egress = Egress([f"0.0.0.0/0:{port}", f"[::]/0:{port}"])
         self._resolver = Resolver(self._egress, clock, limits, lookup)
-        self._clock = clock
         self._limits = limits
 
     async def open(self, address: Address, port: int) -> socket.socket:
@@ -116,10 +116,11 @@ class Tunnels:
         sock = await self._reach()
         try:
             await self._ask(sock, self.proxy.request(address, port))
-        except BaseException as error:
+        except OSError as error:
             sock.close()
-            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-                raise NoTunnel(self.proxy.place, "connection closed before an answer") from error
+            raise NoTunnel(self.proxy.place, "connection closed before an answer") from error
+        except BaseException:
+            sock.close()
             raise
         return sock
 
@@ -127,15 +128,13 @@ class Tunnels:
         place = self.proxy.place
         try:
             known = self._resolver.known(place)
-            addresses = known or await self._resolver.addresses(place, self._clock.monotonic() + 60)
+            addresses = known or await self._resolver.addresses(place, math.inf)
         except Unreachable as error:
             raise NoTunnel(place, str(error)) from error
         failure = "connect failed"
         for address in addresses:
             try:
                 return await dial(address, place.port, self._egress)
-            except TimeoutError:
-                raise
             except OSError as error:
                 failure = reason(error)
         self._resolver.forget(place)
@@ -161,8 +160,8 @@ def _complaint(answer: bytes) -> str | None:
     status = STATUS.match(answer)
     if status is None:
         return "its answer is not valid HTTP"
-    if int(status[1]) == UNAUTHENTICATED:
-        return "HTTP 407; it takes other credentials than those of http.proxy"
+    if status[1] in UNAUTHENTICATED:
+        return f"HTTP {status[1].decode()}; it takes other credentials than those of http.proxy"
     if not status[1].startswith(b"2"):
         return f"HTTP {status[1].decode()} to a request for a tunnel"
     # Whoever is asked speaks after us, in TLS as in HTTP: this would be put before the endpoint's own words.

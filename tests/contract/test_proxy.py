@@ -151,6 +151,7 @@ async def test_what_is_spared_is_reached_without_the_proxy(proxy, spared, host, 
     ("answer", "complaint"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "HTTP 407; it takes other credentials"),
+        (b"HTTP/1.0 401 Unauthorized\r\n\r\n", "HTTP 401; it takes other credentials"),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "HTTP 403 to a request for a tunnel"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP 502 to a request for a tunnel"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "HTTP 100 to a request for a tunnel"),
