@@ -138,9 +138,10 @@ class Dispatcher:
 
     async def _take(self, rows: list[Claimed], trusted_until: float) -> None:
         """Hold what is to fire; settle at once what is not to. Leases run from when they were asked for."""
-        works = [prepare(row, self._acts, self._defaults) for row in rows]
+        now = self._clock.now()
+        works = [prepare(row, self._acts, self._defaults, now) for row in rows]
         try:
-            skips = await judge_missed(self._stores.database, works, self._clock.now(), self._settings.grace_period)
+            skips = await judge_missed(self._stores.database, works, now, self._settings.grace_period)
         except Unavailable:
             await self._hand_back(rows)
             raise
@@ -227,7 +228,7 @@ class Dispatcher:
             end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, work.policies, end))
             return
-        self.settler.put(await attempt(work, self._defaults, self._clock, self._random, self.parking))
+        self.settler.put(await attempt(work, self._clock, self._random, self.parking))
 
     async def _make_way(self) -> bool:
         """Whether this dispatcher is for a suspect alone now: the others are handed back, what is under way is waited for."""

@@ -65,6 +65,7 @@ KEYLESS = (
     "events have secrets, and secrets.keys is not set; set it to the keys that they were sealed with, "
     f"or after an upgrade, when none is sealed yet, to a new one ({MAKE_ONE})"
 )
+COLLECT_AFTER = 20_000  # objects more than were freed
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 logger = log.get_logger()
@@ -172,6 +173,7 @@ class Program:
             server = self._server(stack, stores, readiness)
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
+            _calm_collector()
             logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
             await self._serve(services, server, readiness)
             logger.info("process.stopped")
@@ -369,6 +371,14 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
             f"cannot listen on {host}:{port} ({error.strerror}); choose another with {setting}"
         ) from error
     return listener
+
+
+def _calm_collector() -> None:
+    """What is there now stays, so the garbage collector need not look at it again; and what a batch makes and drops holds
+    no cycles, so it need not look so often: by its own measure that takes a seventh of the time of a busy process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 10, 10)
 
 
 def _run_loop(main: Any) -> None:

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from qhronos.actions import apicall, hidden, webhook
-from qhronos.actions.base import Act, Means
+from qhronos.actions.base import Act, Done, Means
 from qhronos.actions.tokens import Tokens
-from qhronos.core.attempt import Delivery, Failed, Performed, Refused
+from qhronos.core.attempt import Delivery, Failed, Refused
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress, url
 from qhronos.http.guard import vet_url
@@ -43,11 +43,10 @@ _read: dict[str, msgspec.json.Decoder[Action]] = {name: msgspec.json.Decoder(eac
 def parse(raw: object, egress: Egress, field: str = "action") -> Action:
     """Read and vet what a user gave, in JSON (bytes, Raw) or decoded. Raises Invalid with the path under `field`."""
     data = raw if isinstance(raw, bytes | msgspec.Raw) else msgspec.json.encode(raw)
-    name = _type_of(data, field)
     try:
-        action = _read[name].decode(data)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise _refusal(str(error), name, field) from error
+        action = _stored.decode(data)
+    except (msgspec.DecodeError, UnicodeError):
+        action = _read_slowly(data, field)
     action.vet(egress, f"{field}.params")
     return action
 
@@ -95,42 +94,6 @@ def reach_of(stored: bytes | msgspec.Raw, name: str) -> tuple[str, ...]:
     return tuple(url.parse(each).origin for each in urls)
 
 
-class Ours:
-    """An action of one of the types, and what it is done with."""
-
-    __slots__ = ("_action", "_means", "place", "type")
-
-    def __init__(self, action: Action, means: Means) -> None:
-        self._action = action
-        self._means = means
-        self.type = str(action.__struct_config__.tag)
-        self.place = _place_of(action)
-
-    async def perform(self, delivery: Delivery) -> Performed:
-        try:
-            return await self._action.perform(delivery, self._means)
-        except Invalid as error:
-            return Refused(reason=str(error))
-
-
-def _place_of(action: Action) -> str | None:
-    try:
-        return action.place
-    except Invalid:
-        return None  # it is refused when it is done
-
-
-class Unreadable(Struct, frozen=True):
-    """A newer version of us wrote it, and will do it."""
-
-    reason: str
-    type: str = "unknown"
-    place: str | None = None
-
-    async def perform(self, _delivery: Delivery) -> Performed:
-        return Failed(reason=self.reason)
-
-
 class Performer:
     """Acts on what is stored, over one client."""
 
@@ -138,11 +101,25 @@ class Performer:
         self._means = Means(http, Tokens(http), breakers)
         self.capacity = http.capacity
 
-    def read(self, stored: msgspec.Raw) -> Act:
+    def prepare(self, stored: msgspec.Raw, delivery: Delivery) -> Act:
+        """Never raises Invalid: what cannot be read or must not be done ends so when it is."""
         try:
-            return Ours(decode(stored), self._means)
+            action = decode(stored)
         except Invalid as error:
-            return Unreadable(str(error))
+            return Done("unknown", Failed(reason=str(error)))  # a newer version of us wrote it, and will do it
+        try:
+            return action.prepare(delivery, self._means)
+        except Invalid as error:
+            return Done(str(action.__struct_config__.tag), Refused(reason=str(error)))
+
+
+def _read_slowly(data: bytes | msgspec.Raw, field: str) -> Action:
+    """What cannot be read at once, to say why. Raises Invalid."""
+    name = _type_of(data, field)
+    try:
+        return _read[name].decode(data)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise _refusal(str(error), name, field) from error
 
 
 def _type_of(data: bytes | msgspec.Raw, field: str) -> str:

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qhronos.actions import endpoint, hidden
-from qhronos.actions.base import Means
+from qhronos.actions.base import Act, Means
 from qhronos.actions.oauth2 import OAuth2, check
-from qhronos.core.attempt import Delivery, Performed
+from qhronos.core.attempt import Delivery
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request, headers, url
+from qhronos.http import Egress, Request, headers
 from qhronos.http.guard import vet_url
 
 LONGEST_BODY = 256 * 1024
@@ -41,10 +41,6 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
         return cls(Params(method="POST", url=url, body=msgspec.Raw(b'"ping"')))
 
     @property
-    def place(self) -> str:
-        return url.parse(self.params.url).origin
-
-    @property
     def legacy(self) -> None:
         return None
 
@@ -59,7 +55,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
         for index, code in enumerate(self.params.success):
             _vet_success(code, f"{field}.success[{index}]")
 
-    async def perform(self, delivery: Delivery, means: Means) -> Performed:
+    def prepare(self, delivery: Delivery, means: Means) -> Act:
         body, content_type = content(self.params.body)
         own = (endpoint.AGENT, *content_type, ("webhook-id", delivery.occurrence_id), *endpoint.identity(delivery))
         request = Request(
@@ -71,7 +67,8 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
             redirects=self.params.follow_redirects,
             credentials=hidden.names(self.params.headers),
         )
-        return await endpoint.deliver(means, request, delivery, self.takes, self.params.auth)
+        grant = self.params.auth.grant(delivery.header_secrets) if self.params.auth else None
+        return endpoint.Letter("apicall", means, delivery, self.params.url, lambda _now: request, self.takes, grant)
 
     def takes(self, status: int) -> bool:
         return any(code in (status, f"{status // 100}xx") for code in self.params.success)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -21,7 +22,7 @@ class Means(NamedTuple):
 
 
 class Act(Protocol):
-    """An action that was read, and can be done."""
+    """One attempt that is ready to be made."""
 
     @property
     def type(self) -> str: ...
@@ -31,16 +32,27 @@ class Act(Protocol):
         """Where it goes, if that takes only so many at once: see `Acts.capacity`."""
         ...
 
-    async def perform(self, delivery: Delivery) -> Performed:
-        """Once. What an endpoint does is an outcome, never an exception."""
+    async def perform(self, now: datetime) -> Performed:
+        """Make it, once. What an endpoint does is an outcome, never an exception."""
         ...
+
+
+class Done(NamedTuple):
+    """There is nothing to be done, for the outcome is known."""
+
+    type: str
+    outcome: Performed
+    place: None = None
+
+    async def perform(self, _now: datetime) -> Performed:
+        return self.outcome
 
 
 class Acts(Protocol):
     """How the dispatcher acts on what is stored."""
 
-    def read(self, stored: msgspec.Raw) -> Act:
-        """Never raises: what cannot be read fails when it is done."""
+    def prepare(self, stored: msgspec.Raw, delivery: Delivery) -> Act:
+        """All that can be done ahead of the instant."""
         ...
 
     def capacity(self, place: str) -> int:
@@ -57,11 +69,6 @@ class Performs(Protocol):
         ...
 
     @property
-    def place(self) -> str:
-        """The origin that it goes to. Raises Invalid."""
-        ...
-
-    @property
     def legacy(self) -> str | None:
         """What the first Qhronos' `webhook` field would say, if it could."""
         ...
@@ -70,6 +77,6 @@ class Performs(Protocol):
         """Refuse params that cannot work, by their path under `field`. Pure: no name is looked up."""
         ...
 
-    async def perform(self, delivery: Delivery, means: Means) -> Performed:
-        """Act once. What an endpoint does is an outcome; Invalid is raised only for what must not be done at all."""
+    def prepare(self, delivery: Delivery, means: Means) -> Act:
+        """All that can be done ahead of the instant. Raises Invalid for what must not be done at all."""
         ...

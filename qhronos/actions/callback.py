@@ -6,6 +6,8 @@ in no time, and its status can only be `completed`.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from msgspec import Struct
 
@@ -40,8 +42,8 @@ def check(given: hidden.Given, field: str) -> None:
             raise Invalid(f"header `{name}` is set by Qhronos in a callback", field=f"{field}.{name}")
 
 
-def body_of(delivery: Delivery) -> bytes:
-    now = endpoint.rfc3339(delivery.now)
+def body_of(delivery: Delivery, at: datetime) -> bytes:
+    now = endpoint.rfc3339(at)
     metadata = Metadata(
         scheduled_at=endpoint.rfc3339(delivery.due_at),
         executed_at=now,

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from qhronos import __version__
 from qhronos.actions.base import Means
-from qhronos.actions.oauth2 import OAuth2
+from qhronos.actions.oauth2 import Grant
 from qhronos.actions.tokens import NoToken
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.scrub import scrub
-from qhronos.errors import Unreachable
-from qhronos.http import Busy, Client, Request, Response, headers, url
+from qhronos.errors import Invalid, Unreachable
+from qhronos.http import Busy, Request, Response, headers, url
 from qhronos.http.headers import Headers
 
 AGENT = ("user-agent", f"Qhronos/{__version__}")
@@ -50,74 +50,90 @@ def merge(own: Headers, given: Mapping[str, str]) -> Headers:
     return (*(header for header in own if header[0] not in names), *given.items())
 
 
-async def deliver(
-    means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool], auth: OAuth2 | None = None
-) -> Performed:
-    """Send, unless the endpoint is given a rest, and judge by the status whether it was taken. Raises Invalid for what must
-    not be sent."""
-    if means.breakers is None:
-        return (await _ask(means, request, delivery, takes, auth))[0]
-    target = url.parse(request.url)
-    endpoint = target.origin + target.target.partition("?")[0]
-    admission = await means.breakers.admit(endpoint)
-    if admission.pause is not None:
-        return Parked(cause="breaker", place=target.origin, pause=admission.pause)
-    failed = None
-    try:
-        performed, failed = await _ask(means, request, delivery, takes, auth)
-    finally:
-        await means.breakers.tell(endpoint, target.origin, admission, failed=failed)
-    return performed
+class Letter:
+    """A request that is ready to go, but for what depends on the instant at which it goes."""
 
+    __slots__ = ("_delivery", "_endpoint", "_grant", "_means", "_takes", "_write", "place", "type")
 
-async def _ask(
-    means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool], auth: OAuth2 | None
-) -> tuple[Performed, bool | None]:
-    """What came of it, and whether the endpoint has failed; None: that says nothing of it, as it was not asked."""
-    try:
-        if auth:
-            performed = await _authorised(means, request, delivery, takes, auth)
-        else:
-            performed = await _send(means.http, request, delivery, takes)
-    except Busy as error:
-        return _parked(error), None
-    except NoToken as error:
-        asked = headers.retry_after(error.retry_after, delivery.now)
-        return _unreached(error, delivery, asked), None
-    return performed, _has_failed(performed)
+    def __init__(
+        self,
+        kind: str,
+        means: Means,
+        delivery: Delivery,
+        address: str,
+        write: Callable[[datetime], Request],
+        takes: Callable[[int], bool],
+        grant: Grant | None = None,
+    ) -> None:
+        """`grant`: for the token that it wants. Raises Invalid for an address that is none."""
+        target = url.parse(address)
+        self.type = kind
+        self.place = target.origin
+        self._endpoint = target.origin + target.target.partition("?")[0]
+        self._means = means
+        self._delivery = delivery
+        self._write = write
+        self._takes = takes
+        self._grant = grant
 
+    async def perform(self, now: datetime) -> Performed:
+        """Send, unless the endpoint is given a rest, and judge by the status whether it was taken."""
+        breakers = self._means.breakers
+        if breakers is None:
+            return (await self._try(now))[0]
+        admission = await breakers.admit(self._endpoint)
+        if admission.pause is not None:
+            return Parked(cause="breaker", place=self.place, pause=admission.pause)
+        failed = None
+        try:
+            performed, failed = await self._try(now)
+        finally:
+            await breakers.tell(self._endpoint, self.place, admission, failed=failed)
+        return performed
 
-async def _authorised(
-    means: Means, request: Request, delivery: Delivery, takes: Callable[[int], bool], auth: OAuth2
-) -> Performed:
-    """With a token, and once more with another one if the endpoint does not take it. Raises NoToken and Busy for want of
-    one."""
-    grant, deadline = auth.grant(delivery.header_secrets), means.http.clock.monotonic() + request.timeout
+    async def _try(self, now: datetime) -> tuple[Performed, bool | None]:
+        """What came of it, and whether the endpoint has failed; None: that says nothing of it, as it was not asked."""
+        try:
+            if self._grant is None:
+                performed = await self._send(self._write(now), now, self._delivery)
+            else:
+                performed = await self._send_with_token(self._grant, now)
+        except Busy as error:
+            return _parked(error), None
+        except NoToken as error:
+            return _unreached(error, self._delivery, headers.retry_after(error.retry_after, now)), None
+        return performed, _has_failed(performed)
 
-    def left() -> float:
-        return max(0.0, round(deadline - means.http.clock.monotonic(), 3))
+    async def _send_with_token(self, grant: Grant, now: datetime) -> Performed:
+        """And once more with another one if the endpoint does not take it. Raises NoToken and Busy for want of one."""
+        clock, tokens = self._means.http.clock, self._means.tokens
+        request = self._write(now)
+        deadline = clock.monotonic() + request.timeout
 
-    async def send(token: str) -> Performed:
-        header = ("authorization", f"Bearer {token}")
-        with_token = replace(request, headers=(*request.headers, header), timeout=left())
-        confidential = replace(delivery, other_secrets=(*delivery.other_secrets, token))
-        return await _send(means.http, with_token, confidential, takes)
+        def left() -> float:
+            return max(0.0, round(deadline - clock.monotonic(), 3))
 
-    token = await means.tokens.get(grant, left())
-    performed = await send(token)
-    if isinstance(performed, Refused) and performed.status_code == UNAUTHENTICATED:
-        return await send(await means.tokens.renew(grant, token, left()))
-    return performed
+        async def send(token: str) -> Performed:
+            authorised = (*request.headers, ("authorization", f"Bearer {token}"))
+            confidential = replace(self._delivery, other_secrets=(*self._delivery.other_secrets, token))
+            return await self._send(replace(request, headers=authorised, timeout=left()), now, confidential)
 
+        token = await tokens.get(grant, left())
+        performed = await send(token)
+        if isinstance(performed, Refused) and performed.status_code == UNAUTHENTICATED:
+            return await send(await tokens.renew(grant, token, left()))
+        return performed
 
-async def _send(http: Client, request: Request, delivery: Delivery, takes: Callable[[int], bool]) -> Performed:
-    try:
-        response = await http.send(request)
-    except Busy as error:
-        return _parked(error)
-    except Unreachable as error:
-        return _unreached(error, delivery)
-    return judge(response, delivery, takes, follows=request.redirects > 0)
+    async def _send(self, request: Request, now: datetime, delivery: Delivery) -> Performed:
+        try:
+            response = await self._means.http.send(request)
+        except Busy as error:
+            return _parked(error)
+        except Unreachable as error:
+            return _unreached(error, delivery)
+        except Invalid as error:
+            return Refused(reason=str(error))
+        return judge(response, delivery, self._takes, now, follows=request.redirects > 0)
 
 
 def _parked(error: Busy) -> Parked:
@@ -137,13 +153,15 @@ def _has_failed(performed: Performed) -> bool | None:
     return None if isinstance(performed, Parked) or performed.status_code is None else False
 
 
-def judge(response: Response, delivery: Delivery, takes: Callable[[int], bool], *, follows: bool = False) -> Outcome:
+def judge(
+    response: Response, delivery: Delivery, takes: Callable[[int], bool], now: datetime, *, follows: bool = False
+) -> Outcome:
     status = response.status
     text = excerpt(response.body, delivery.confidential, cut=response.truncated)
     if takes(status):
         return Delivered(status_code=status, excerpt=text)
     if status in LATER or status >= 500:
-        asked = headers.retry_after(response.header("retry-after"), delivery.now)
+        asked = headers.retry_after(response.header("retry-after"), now)
         return Failed(reason=f"HTTP {status}", status_code=status, excerpt=text, retry_after=asked)
     return Refused(reason=_reason(status, follows=follows), status_code=status, excerpt=text, gone=status == GONE)
 

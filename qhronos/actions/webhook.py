@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
-from qhronos.actions.base import Means
+from qhronos.actions.base import Act, Means
 from qhronos.actions.oauth2 import OAuth2, check
-from qhronos.core.attempt import Delivery, Performed
+from qhronos.core.attempt import Delivery
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request, url
+from qhronos.http import Egress, Request
 from qhronos.http.guard import vet_url
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
@@ -50,10 +51,6 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         return cls(Params(url=url))
 
     @property
-    def place(self) -> str:
-        return url.parse(self.params.url).origin
-
-    @property
     def legacy(self) -> str:
         return self.params.url
 
@@ -66,21 +63,21 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         if self.params.envelope == "callback":
             callback.check(self.params.headers, f"{field}.headers")
 
-    async def perform(self, delivery: Delivery, means: Means) -> Performed:
-        is_callback = self.params.envelope == "callback"
-        body = callback.body_of(delivery) if is_callback else _encode(_payload(delivery))
-        own = OWN + endpoint.identity(delivery)
-        signed = sign(delivery.secrets, delivery.occurrence_id, delivery.now, body)
-        if is_callback:
-            signed += sign_callback(delivery.secrets, delivery.occurrence_id, delivery.now, body)
-        request = Request(
-            method="POST",
-            url=self.params.url,
-            headers=endpoint.merge(own, hidden.reveal(self.params.headers, delivery.header_secrets)) + signed,
-            body=body,
-            timeout=delivery.timeout.total_seconds(),
-        )
-        return await endpoint.deliver(means, request, delivery, takes, self.params.auth)
+    def prepare(self, delivery: Delivery, means: Means) -> Act:
+        given = hidden.reveal(self.params.headers, delivery.header_secrets)
+        headers = endpoint.merge(OWN + endpoint.identity(delivery), given)
+        body = _encode(_payload(delivery)) if self.params.envelope == "event" else None
+        timeout = delivery.timeout.total_seconds()
+        grant = self.params.auth.grant(delivery.header_secrets) if self.params.auth else None
+
+        def write(now: datetime) -> Request:
+            sent = callback.body_of(delivery, now) if body is None else body
+            signed = sign(delivery.secrets, delivery.occurrence_id, now, sent)
+            if body is None:
+                signed += sign_callback(delivery.secrets, delivery.occurrence_id, now, sent)
+            return Request(method="POST", url=self.params.url, headers=headers + signed, body=sent, timeout=timeout)
+
+        return endpoint.Letter("webhook", means, delivery, self.params.url, write, takes, grant)
 
 
 def takes(status: int) -> bool:

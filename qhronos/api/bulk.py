@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import Annotated, NamedTuple
 
@@ -19,6 +20,7 @@ from qhronos.api.events import EXAMPLE, creation_of, edited, writes
 from qhronos.api.problems import status_of
 from qhronos.api.reading import Request, decode
 from qhronos.api.requests import IDEMPOTENCY_KEY, actor_of, require_sight
+from qhronos.core.ids import RANDOM_BYTES
 from qhronos.engine.actor import Actor
 from qhronos.engine.bulk import create_together
 from qhronos.engine.calendars import Known, every
@@ -147,14 +149,18 @@ def prepare_all(
     deps: Deps, caller: Caller, actor: Actor, some: Sequence[msgspec.Raw], known: Known
 ) -> list[Item | Refusal]:
     """In a thread: this is all computation, and others are waiting."""
-    return [_prepare(deps, caller, actor, raw, known) for raw in some]
+    randomness = os.urandom(RANDOM_BYTES * len(some))  # asking for it costs more than what one asks for
+    shares = (randomness[begin : begin + RANDOM_BYTES] for begin in range(0, len(randomness), RANDOM_BYTES))
+    return [_prepare(deps, caller, actor, raw, known, share) for raw, share in zip(some, shares, strict=True)]
 
 
-def _prepare(deps: Deps, caller: Caller, actor: Actor, raw: msgspec.Raw, known: Known) -> Item | Refusal:
+def _prepare(
+    deps: Deps, caller: Caller, actor: Actor, raw: msgspec.Raw, known: Known, randomness: bytes
+) -> Item | Refusal:
     try:
         fields = new_fields_of(decode(bytes(raw), NewEvent), deps.egress, known)
         require_sight(caller, () if isinstance(fields.tags, UnsetType) else fields.tags)
-        prepared = prepare(fields, deps.clock.now(), deps.config.scheduler)
+        prepared = prepare(fields, deps.clock.now(), deps.config.scheduler, randomness)
     except Refusal as error:
         return error
     return Item(fields, creation_of(prepared, actor, None))

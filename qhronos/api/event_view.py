@@ -14,14 +14,14 @@ from msgspec import Meta, Struct
 from qhronos import actions
 from qhronos.api.event_body import Action
 from qhronos.api.recurrences import RecurrenceView, canonical
-from qhronos.core.event import EventStatus, Misfire, Overlap
+from qhronos.core.event import EventStatus, Misfire, Overlap, Policies
 from qhronos.core.occurrence import Identity, occurrence_id
 from qhronos.core.recurrence import describe
 from qhronos.core.recurrence.counting import most_of
-from qhronos.core.recurrence.model import Dst, Roll, Subdaily
+from qhronos.core.recurrence.model import Dst, Recurrence, Roll, Subdaily
 from qhronos.core.retry import Retry
 from qhronos.engine.change import etag
-from qhronos.engine.draft import policies_of, recurrence_of
+from qhronos.engine.draft import Prepared, policies_of, recurrence_of
 from qhronos.store.events import Event
 from qhronos.store.idempotency import Answer
 
@@ -73,11 +73,14 @@ class RunView(EventView, frozen=True, kw_only=True):
 
 
 NULL = msgspec.Raw(b"null")
+_encode = msgspec.json.Encoder().encode
 
 
 def view_of(event: Event) -> EventView:
-    recurrence = recurrence_of(event)
-    policies = policies_of(event)
+    return _view(event, recurrence_of(event), policies_of(event))
+
+
+def _view(event: Event, recurrence: Recurrence, policies: Policies) -> EventView:
     return EventView(
         id=event.id,
         key=event.key,
@@ -116,11 +119,13 @@ def run_view_of(event: Event, identity: Identity) -> RunView:
 
 def answer_of(view: EventView, status: int, event: Event, headers: Mapping[str, str] | None = None) -> Answer:
     """The answer as bytes: what is kept for a repeat of the request is what was sent."""
-    return Answer(status, {"ETag": f'"{etag(event)}"', **(headers or {})}, msgspec.json.encode(view))
+    return Answer(status, {"ETag": f'"{etag(event)}"', **(headers or {})}, _encode(view))
 
 
-def created(event: Event) -> Answer:
-    return answer_of(view_of(event), 201, event, {"Location": f"/events/{event.id}"})
+def created(prepared: Prepared) -> Answer:
+    event = prepared.event
+    view = _view(event, prepared.recurrence, prepared.policies)
+    return answer_of(view, 201, event, {"Location": f"/events/{event.id}"})
 
 
 def respond(answer: Answer) -> Response[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -30,6 +31,7 @@ from qhronos.api.paging import Page, Paging, decode_cursor, page_of
 from qhronos.api.reading import Moment, Request, decode
 from qhronos.api.requests import TAKES_KEY, TAKES_MATCH, actor_of, event_id_of, if_match, keyed, require_sight
 from qhronos.core.event import EventStatus
+from qhronos.core.ids import RANDOM_BYTES
 from qhronos.core.occurrence import Identity
 from qhronos.engine.actor import Actor
 from qhronos.engine.backlog import Backlog
@@ -252,17 +254,15 @@ async def skip_occurrence(
 
 async def prepare_apart(fields: Fields, deps: Deps) -> Prepared:
     """A hostile rule may use up its whole budget of steps, and others are waiting."""
-    now = deps.clock.now()
-    if is_quick(fields):
-        return prepare(fields, now, deps.config.scheduler)
-    return await asyncio.to_thread(prepare, fields, now, deps.config.scheduler)
+    given = fields, deps.clock.now(), deps.config.scheduler, os.urandom(RANDOM_BYTES)
+    return prepare(*given) if is_quick(fields) else await asyncio.to_thread(prepare, *given)
 
 
 def creation_of(prepared: Prepared, actor: Actor, asked: Keyed | None) -> Creation:
     event = prepared.event
     details = {"name": event.name, "key": event.key, "tags": list(event.tags)}
     change = actor.did("event.created", event.id, event.created_at, details)
-    return Creation(prepared, change, asked, created(event))
+    return Creation(prepared, change, asked, created(prepared))
 
 
 def edited(event: Event) -> Answer:

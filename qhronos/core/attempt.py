@@ -28,7 +28,6 @@ class Delivery(Struct, frozen=True, kw_only=True):
     ] = {}  # values of headers, by their names in lower case, and what else of the action is secret
     other_secrets: tuple[str, ...] = ()  # that a receiver may know from other deliveries
     timeout: timedelta  # everything, from name lookup to the last byte, ends within it
-    now: datetime  # stamps the signature
 
     @property
     def confidential(self) -> tuple[str, ...]:

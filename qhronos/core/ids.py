@@ -8,11 +8,11 @@ from uuid import UUID
 from qhronos.core.occurrence import microseconds
 
 RANDOM_BYTES = 10
+MARKED = 0xF << 76 | 0x3 << 62  # the bits that say which version and variant a UUID is
+VERSION_7 = 0x7 << 76 | 0x2 << 62
 
 
 def time_ordered_id(now: datetime, randomness: bytes) -> UUID:
     """`randomness` is RANDOM_BYTES fresh ones."""
-    raw = bytearray((microseconds(now) // 1000).to_bytes(6, "big") + randomness)
-    raw[6] = 0x70 | raw[6] & 0x0F
-    raw[8] = 0x80 | raw[8] & 0x3F
-    return UUID(bytes=bytes(raw))
+    whole = (microseconds(now) // 1000) << 80 | int.from_bytes(randomness, "big")
+    return UUID(int=whole & ~MARKED | VERSION_7)

@@ -92,7 +92,8 @@ def advance(
         since = behind
         if not passed.complete:
             return Advance((), since, None, now, gap)
-    return _make(recurrence, since, now, look_ahead, room, steps)._replace(gap=gap)
+    step = _make(recurrence, since, now, look_ahead, room, steps)
+    return step._replace(gap=gap) if gap else step
 
 
 def _passed_over(
@@ -113,12 +114,25 @@ def _make(
     until = now + look_ahead
     if room <= 0:
         return Advance((), since, None, now + LEAST_REST + look_ahead / 100)
+    if is_once(recurrence) and not recurrence.exrule:
+        return _make_once(recurrence, since, max(until, since), look_ahead, steps)
     made = spend(steps, recurrence, since, max(until, since), room)
     if not made.complete:
         # Cut short. With instants in hand, come back when half of them are done; without any, go on at once.
         half = (made.covered - now) / 2 if made.instants else timedelta()
         return Advance(made.instants, made.covered, None, now + max(half, LEAST_REST if made.instants else half))
     return _look_beyond(recurrence, made, now, look_ahead, steps)
+
+
+def _make_once(
+    recurrence: Recurrence, since: datetime, until: datetime, look_ahead: timedelta, steps: Steps
+) -> Advance:
+    """One search instead of two finds an instant that is alone."""
+    found = spend(steps, recurrence, since, None, 1)
+    if not found.instants:
+        return Advance((), until, None, None)
+    due = found.instants[0].at
+    return Advance(found.instants, until, None, None) if due < until else Advance((), until, due, due - look_ahead / 2)
 
 
 def _look_beyond(

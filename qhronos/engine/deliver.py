@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from random import Random
 from traceback import format_exc
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+from prometheus_client import Counter, Histogram
 
 from qhronos import metrics
-from qhronos.actions.base import Act, Acts
+from qhronos.actions.base import Act, Acts, Done
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
 from qhronos.core.event import Policies
@@ -27,7 +29,15 @@ from qhronos.store.pending import Claimed, Settlement
 
 OUTCOMES: dict[type, str] = {Delivered: "delivered", Failed: "failed", Refused: "refused"}
 
+
+class Typed(Struct):
+    """All that the engine itself reads of an action."""
+
+    type: str
+
+
 log = get_logger()
+_typed = msgspec.json.Decoder(Typed).decode
 _policies = msgspec.json.Decoder(Policies).decode
 
 
@@ -40,7 +50,7 @@ class Defaults(NamedTuple):
 
 
 class Work(Struct, frozen=True):
-    """What is claimed, read ahead of its instant."""
+    """What is claimed, made ready ahead of its instant."""
 
     row: Claimed
     policies: Policies
@@ -53,10 +63,12 @@ class Work(Struct, frozen=True):
         return self.act.place if self.act else None
 
 
-def prepare(row: Claimed, acts: Acts, defaults: Defaults) -> Work:
+def prepare(row: Claimed, acts: Acts, defaults: Defaults, now: datetime) -> Work:
+    """Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
     policies = _policies(row.policies)
+    retry = policies.retry or defaults.retry
     stored = row.action if row.callback is None else _callback(row.callback, policies)
-    return Work(row, policies, policies.retry or defaults.retry, acts.read(stored) if stored else None)
+    return Work(row, policies, retry, _act(row, stored, retry, acts, defaults, now) if stored else None)
 
 
 def _callback(name: str, policies: Policies) -> msgspec.Raw | None:
@@ -64,30 +76,69 @@ def _callback(name: str, policies: Policies) -> msgspec.Raw | None:
     return None if action is None else msgspec.Raw(msgspec.json.encode(action))
 
 
-async def attempt(work: Work, defaults: Defaults, clock: Clock, random: Random, parking: Parking) -> Settlement:
-    """Act once on what is held. Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
+def _act(row: Claimed, stored: msgspec.Raw, retry: Retry, acts: Acts, defaults: Defaults, now: datetime) -> Act:
+    try:
+        delivery = _delivery(row, retry, defaults, now)
+    except Locked as error:
+        log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
+        return Done(
+            _typed(stored).type, Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
+        )
+    try:
+        return Guarded(acts.prepare(stored, delivery), delivery)
+    except Exception as error:  # noqa: BLE001 - the guard around a plug-in
+        return Done(_typed(stored).type, _crashed(error, delivery))
+
+
+class Guarded:
+    """An act of a plug-in, whose bugs are failed attempts."""
+
+    __slots__ = ("_act", "_delivery", "place", "type")
+
+    def __init__(self, act: Act, delivery: Delivery) -> None:
+        self._act = act
+        self._delivery = delivery
+        self.type = act.type
+        self.place = act.place
+
+    async def perform(self, now: datetime) -> Performed:
+        try:
+            return await self._act.perform(now)
+        except Exception as error:  # noqa: BLE001 - the guard
+            return _crashed(error, self._delivery)
+
+
+def _crashed(error: Exception, delivery: Delivery) -> Failed:
+    """Logged here once, with its traceback."""
+    told = scrub(format_exc(), delivery.confidential)
+    log.error("action.crashed", occurrence_id=delivery.occurrence_id, exception=told)
+    return Failed(reason=f"internal error: {type(error).__name__}")
+
+
+async def attempt(work: Work, clock: Clock, random: Random, parking: Parking) -> Settlement:
+    """Act once on what is held. Never raises."""
     row = work.row
     if work.act is None:
         return dropped(row, Status.CANCELLED, f"{row.callback} was removed", clock.now())
     started_at = clock.now()
-    outcome: Performed
-    try:
-        delivery = _delivery(row, work.retry, defaults, started_at)
-    except Locked as error:
-        log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
-        outcome = Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
-    else:
-        outcome = await _perform(work.act, delivery)
+    outcome = await work.act.perform(started_at)
     finished_at = clock.now()
     if isinstance(outcome, Parked):
         return parking.put_off(row, outcome, finished_at, random)
     if not row.attempt:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.meant_at).total_seconds()))
-    labels = (work.act.type, OUTCOMES[type(outcome)])
-    metrics.ATTEMPTS.labels(*labels).inc()
-    metrics.DELIVERY_DURATION_SECONDS.labels(*labels).observe(max(0.0, (finished_at - started_at).total_seconds()))
+    attempts, duration = _counters(work.act.type, OUTCOMES[type(outcome)])
+    attempts.inc()
+    duration.observe(max(0.0, (finished_at - started_at).total_seconds()))
     settled = settlement(row, outcome, work.retry, started_at, finished_at, random.uniform(-1, 1))
     return telling(row, work.policies, settled)
+
+
+@cache
+def _counters(action: str, outcome: str) -> tuple[Counter, Histogram]:
+    """Looking a label up takes longer than counting."""
+    labels = (action, outcome)
+    return metrics.ATTEMPTS.labels(*labels), metrics.DELIVERY_DURATION_SECONDS.labels(*labels)
 
 
 ENDS = {Status.COMPLETED: "on_success", Status.FAILED: "on_failure"}
@@ -112,15 +163,6 @@ def telling(row: Claimed, policies: Policies, settled: Settlement) -> Settlement
         "metadata": row.metadata,
     }
     return msgspec.structs.replace(settled, callback=name, payload=msgspec.json.encode(told).decode())
-
-
-async def _perform(act: Act, delivery: Delivery) -> Performed:
-    try:
-        return await act.perform(delivery)
-    except Exception as error:  # noqa: BLE001 - the guard around a plug-in; logged here once, with its traceback
-        told = scrub(format_exc(), delivery.confidential)
-        log.error("action.crashed", occurrence_id=delivery.occurrence_id, exception=told)  # noqa: TRY400 - but scrubbed
-        return Failed(reason=f"internal error: {type(error).__name__}")
 
 
 def settlement(
@@ -184,5 +226,4 @@ def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> 
         header_secrets=header_secrets,
         other_secrets=(defaults.secret, *others),
         timeout=timedelta(seconds=retry.timeout),
-        now=now,
     )

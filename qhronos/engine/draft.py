@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
@@ -13,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from qhronos.config import Scheduler
 from qhronos.core.event import EventStatus, Policies, check_policies, in_catchup, most_caught_up
-from qhronos.core.ids import RANDOM_BYTES, time_ordered_id
+from qhronos.core.ids import time_ordered_id
 from qhronos.core.recurrence import (
     Business,
     Dst,
@@ -44,7 +43,12 @@ T = TypeVar("T")
 ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
 COUNTING = 80  # passes at counting out a rule with COUNT; the highest COUNT of an ordinary rule takes 20
 PASSES = 3  # of an expansion inside a request, as long as they only pass over what is too old
+USUAL = Policies()
 APART = frozenset({"policies", "header_secrets"})  # fields whose own names nobody said
+
+_encode = msgspec.json.Encoder().encode
+_recurrences = msgspec.json.Decoder(Recurrence)
+_policies_json = msgspec.json.Decoder(Policies)
 
 
 class Fields(Struct, frozen=True, kw_only=True):
@@ -99,26 +103,28 @@ class Prepared(NamedTuple):
     """A new event with all the rows that come with it."""
 
     event: Event
+    recurrence: Recurrence  # that of the event, as it was before it was encoded
+    policies: Policies
     secrets: Given
     rows: list[Open]
     gap: NewGap | None
 
 
-def prepare(fields: Fields, now: datetime, scheduler: Scheduler) -> Prepared:
-    """The event to create; `name` and `action` are given. Raises Invalid.
+def prepare(fields: Fields, now: datetime, scheduler: Scheduler, randomness: bytes) -> Prepared:
+    """The event to create; `name` and `action` are given, and RANDOM_BYTES that are fresh. Raises Invalid.
 
     May take as long as the recurrence's budget of steps: see `is_quick`.
     """
     recurrence = _recurrence(fields, now, scheduler.min_period)
-    policies = _policies(Policies(), fields)
+    policies = _policies(USUAL, fields)
     began = start(recurrence)
     since = begin(recurrence, now, scheduler.grace_period)
     step = reach(recurrence, since, policies, ROOM, now, scheduler)
-    identifier = time_ordered_id(now, os.urandom(RANDOM_BYTES))
+    identifier = time_ordered_id(now, randomness)
     event = _new_event(identifier, fields, recurrence, began, policies, step, now)
     gap = NewGap(identifier, *step.gap) if step.gap else None
     rows = open_rows(identifier, event.version, recurrence, policies, step)
-    return Prepared(event, fields.secrets, rows, gap)
+    return Prepared(event, recurrence, policies, fields.secrets, rows, gap)
 
 
 def reach(
@@ -180,11 +186,11 @@ PLAIN = ("name", "description", "key", "action", "metadata", "tags")
 
 
 def recurrence_of(event: Event) -> Recurrence:
-    return msgspec.json.decode(event.recurrence, type=Recurrence)
+    return _recurrences.decode(event.recurrence)
 
 
 def policies_of(event: Event) -> Policies:
-    return msgspec.json.decode(event.policies, type=Policies)
+    return _policies_json.decode(event.policies)
 
 
 def or_none(value: T | UnsetType | None) -> T | None:
@@ -291,8 +297,9 @@ def _next_recurrence(
 
 def _policies(before: Policies, fields: Fields) -> Policies:
     """What was said in place of what was; null is the default. Raises Invalid for what cannot be together."""
-    usual = Policies()
-    said = {name: getattr(usual, name) if value is None else value for name, value in fields.policies.items()}
+    if not fields.policies:
+        return before
+    said = {name: getattr(USUAL, name) if value is None else value for name, value in fields.policies.items()}
     after = msgspec.structs.replace(before, **said)
     check_policies(after)
     return after
@@ -303,7 +310,7 @@ def _schedule(schedule: object) -> msgspec.Raw | None:
 
 
 def encode(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
+    return msgspec.Raw(_encode(value))
 
 
 def _given(value: T | UnsetType) -> T:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import NamedTuple, TypeAlias
 
@@ -77,10 +78,13 @@ class Egress:
         self._holes = tuple(_hole(entry.strip(), "http.egress_allow") for entry in allow)
         self._ours = tuple(_own(entry.strip()) for entry in deny)
         self._https_only = https_only
+        self._judge = lru_cache(maxsize=4096)(self._refusal)
 
     def refusal(self, address: Address, port: int) -> str | None:
         """Why a connection there is refused, or None."""
-        address = plain(address)
+        return self._judge(plain(address), port)
+
+    def _refusal(self, address: Address, port: int) -> str | None:
         ports = {hole.port for hole in self._holes if address in hole.network}
         if port in ports:
             return None

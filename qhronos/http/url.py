@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import idna
@@ -56,12 +56,25 @@ def parse(text: str) -> Url:
         raise Invalid("URL must start with http:// or https://")
     if shape[4] is not None:
         raise Invalid("URL must not have a fragment (#…); it would not be sent")
-    host, port = _authority(shape[2], DEFAULT_PORTS[scheme])
+    server = _server(shape[2], DEFAULT_PORTS[scheme])
+    return Url(scheme, server.host, server.port, _target(shape[3]), server.authority, server.address)
+
+
+class Server(NamedTuple):
+    host: str
+    port: int
+    authority: str
+    address: Address | None
+
+
+@lru_cache(maxsize=4096)
+def _server(text: str, default_port: int) -> Server:
+    """Remembered apart, as many URLs are of few servers."""
+    host, port = _authority(text, default_port)
     address = _literal(host)
     host = str(address) if address else host
     name = f"[{host}]" if isinstance(address, IPv6Address) else host
-    authority = name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
-    return Url(scheme, host, port, _target(shape[3]), authority, address)
+    return Server(host, port, name if port == default_port else f"{name}:{port}", address)
 
 
 def _authority(text: str, default_port: int) -> tuple[str, int]:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from datetime import datetime, timedelta
+from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -68,10 +69,11 @@ class Breakers:
         if self._clock.monotonic() >= self._fresh_until:
             self._reading = self._reading or asyncio.create_task(self._exchange())
             await asyncio.shield(self._reading)
-        name, now = _name(endpoint), self._clock.now()
+        name = _name(endpoint)
         until = self._open.get(name)
         if until is None:
             return GO
+        now = self._clock.now()
         return Admission(until - now) if until > now else await self._ask_to_probe(name, now)
 
     async def tell(self, endpoint: str, place: str, admission: Admission, *, failed: bool | None) -> None:
@@ -146,6 +148,7 @@ def _script(name: str) -> str:
     return files("qhronos.plan").joinpath(f"{name}.lua").read_text()
 
 
+@lru_cache(maxsize=4096)
 def _name(endpoint: str) -> str:
     return hashlib.blake2b(endpoint.encode(), digest_size=16).hexdigest()
 

@@ -44,8 +44,12 @@ DELIVERY = Delivery(
     tags=("billing", "urgent"),
     secrets=(SECRET, OLD_SECRET),
     timeout=timedelta(seconds=2),
-    now=NOW,
 )
+
+
+async def act(acts: actions.Performer, stored: bytes, delivery: Delivery = DELIVERY, now: datetime = NOW) -> Performed:
+    """As the dispatcher does with what is stored."""
+    return await acts.prepare(msgspec.Raw(stored), delivery).perform(now)
 
 
 def example(kind: str, url: str) -> dict[str, object]:
@@ -63,9 +67,9 @@ async def perform() -> AsyncIterator[Callable[..., Awaitable[Outcome]]]:
     client = Client(LOOPBACK, SystemClock())
     acts = actions.Performer(client)
 
-    async def perform(kind: str, params: dict[str, object], **changed: object) -> Outcome:
+    async def perform(kind: str, params: dict[str, object], *, now: datetime = NOW, **changed: object) -> Outcome:
         stored = actions.encode(actions.parse({"type": kind, "params": params}, LOOPBACK))
-        return await acts.read(msgspec.Raw(stored)).perform(msgspec.structs.replace(DELIVERY, **changed))
+        return await act(acts, stored, msgspec.structs.replace(DELIVERY, **changed), now)
 
     yield perform
     await client.close()
@@ -167,7 +171,7 @@ async def test_an_endpoint_that_talks_nonsense_has_failed(perform, kind):
 async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, params, receiver):
     client = Client(LOOPBACK, SystemClock())
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | params})
-    outcome = await actions.Performer(client).read(msgspec.Raw(stored)).perform(DELIVERY)
+    outcome = await act(actions.Performer(client), stored)
 
     assert isinstance(outcome, Refused)
     assert receiver.connections == 0
@@ -176,9 +180,7 @@ async def test_what_must_not_be_sent_is_refused_even_if_it_was_stored(kind, para
 
 async def test_an_action_of_another_version_has_failed_here():
     client = Client(LOOPBACK, SystemClock())
-    outcome = (
-        await actions.Performer(client).read(msgspec.Raw(b'{"type": "telepathy", "params": {}}')).perform(DELIVERY)
-    )
+    outcome = await act(actions.Performer(client), b'{"type": "telepathy", "params": {}}')
 
     assert isinstance(outcome, Failed)
     await client.close()
@@ -196,7 +198,7 @@ async def test_what_comes_too_fast_for_its_origin_is_parked_for_a_while(kind, re
     client = Client(LOOPBACK, SystemClock(), limits=Limits(rate_per_origin=0.01))
     acts = actions.Performer(client)
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url)})
-    outcomes = [await acts.read(msgspec.Raw(stored)).perform(DELIVERY) for _ in range(2)]
+    outcomes = [await act(acts, stored) for _ in range(2)]
 
     assert Delivered(status_code=200) == outcomes[0]
     assert ("rate", 60.0) == (outcomes[1].cause, outcomes[1].pause.total_seconds())
@@ -212,7 +214,7 @@ async def test_an_endpoint_that_fails_and_fails_is_given_a_rest(kind, status, re
 
     async def perform(path: str) -> Performed:
         stored = actions.parse({"type": kind, "params": example(kind, receiver.url + path)}, LOOPBACK)
-        return await acts.read(msgspec.Raw(actions.encode(stored))).perform(DELIVERY)
+        return await act(acts, actions.encode(stored))
 
     for number in range(10):
         await perform(f"/in?{number}")  # the query makes no other endpoint
@@ -252,7 +254,7 @@ async def test_many_deliveries_at_once_share_their_connections(kind, receiver):
     client = Client(LOOPBACK, SystemClock(), limits=Limits(patience_seconds=10))
     acts = actions.Performer(client)
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url)})
-    outcomes = await asyncio.gather(*(acts.read(msgspec.Raw(stored)).perform(DELIVERY) for _ in range(100)))
+    outcomes = await asyncio.gather(*(act(acts, stored) for _ in range(100)))
 
     assert [Delivered(status_code=200)] * 100 == outcomes
     assert receiver.connections < 100
@@ -369,11 +371,7 @@ async def perform_hidden(receiver) -> AsyncIterator[Callable[..., Awaitable[Outc
 
     async def perform(kind: str, **changed: object) -> Outcome:
         stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | {"headers": HIDDEN}})
-        return (
-            await actions.Performer(client)
-            .read(msgspec.Raw(stored))
-            .perform(msgspec.structs.replace(DELIVERY, **changed))
-        )
+        return await act(actions.Performer(client), stored, msgspec.structs.replace(DELIVERY, **changed))
 
     yield perform
     await client.close()
@@ -482,7 +480,7 @@ async def test_a_secret_header_does_not_go_to_another_origin(receiver):
     params = {"method": "GET", "url": receiver.url + "/here", "headers": {"X-Key": {"secret": True}, "X-Note": "n"}}
     stored = msgspec.json.encode({"type": "apicall", "params": params | {"follow_redirects": 1}})
     delivery = msgspec.structs.replace(DELIVERY, header_secrets={"x-key": "t0ken-t0ken"})
-    await actions.Performer(client).read(msgspec.Raw(stored)).perform(delivery)
+    await act(actions.Performer(client), stored, delivery)
 
     assert [("t0ken-t0ken", "n"), (None, "n")] == [
         (request.headers.get("x-key"), request.headers["x-note"]) for request in receiver.requests

@@ -21,7 +21,7 @@ from qhronos.http import Client, Egress, Limits
 from qhronos.plan.breakers import Breakers
 from qhronos.redis_link import connect
 from tests.contract.servers import Endpoint, is_silent, says
-from tests.contract.test_actions import DELIVERY, LOOPBACK, example
+from tests.contract.test_actions import DELIVERY, LOOPBACK, NOW, example
 from tests.fakes import Answer, FakeClock, Issuer
 
 Perform = Callable[..., Awaitable[Outcome]]
@@ -69,7 +69,9 @@ def performing(client: Client, kind: str, issuer: Issuer, receiver, breakers: Br
         params = example(kind, receiver.url) | {"auth": auth_of(issuer, **said)}
         shown, values = actions.conceal(actions.parse({"type": kind, "params": params}, LOOPBACK))
         changed = {"header_secrets": values} | (delivery or {})
-        return await acts.read(msgspec.Raw(actions.encode(shown))).perform(msgspec.structs.replace(DELIVERY, **changed))
+        return await acts.prepare(
+            msgspec.Raw(actions.encode(shown)), msgspec.structs.replace(DELIVERY, **changed)
+        ).perform(NOW)
 
     return perform
 
@@ -289,7 +291,7 @@ async def test_a_token_endpoint_that_is_closed_to_deliveries_is_final(kind, issu
     auth = OAuth2(token_url="http://10.0.0.1/", client_id="a", client_secret={"secret": True})
     stored = msgspec.json.encode({"type": kind, "params": example(kind, receiver.url) | {"auth": auth}})
     delivery = msgspec.structs.replace(DELIVERY, header_secrets={CLIENT_SECRET: "s3cret"})
-    outcome = await actions.Performer(client).read(msgspec.Raw(stored)).perform(delivery)
+    outcome = await actions.Performer(client).prepare(msgspec.Raw(stored), delivery).perform(NOW)
 
     assert Refused(reason="no access token from http://10.0.0.1: 10.0.0.1 is not open to deliveries") == outcome
 
@@ -297,7 +299,7 @@ async def test_a_token_endpoint_that_is_closed_to_deliveries_is_final(kind, issu
 async def test_without_its_secret_it_is_not_performed(kind, issuer, receiver, client):
     params = example(kind, receiver.url) | {"auth": auth_of(issuer, client_secret={"secret": True})}
     stored = msgspec.json.encode({"type": kind, "params": params})
-    outcome = await actions.Performer(client).read(msgspec.Raw(stored)).perform(DELIVERY)
+    outcome = await actions.Performer(client).prepare(msgspec.Raw(stored), DELIVERY).perform(NOW)
 
     assert Refused(reason="the client secret is missing; edit the event and give it") == outcome
     assert (0, 0) == (issuer.connections, receiver.connections)
@@ -309,7 +311,7 @@ async def test_a_token_does_not_go_to_another_origin(issuer, receiver, client):
         params = {"method": "GET", "url": receiver.url, "follow_redirects": 1, "auth": auth_of(issuer)}
         shown, values = actions.conceal(actions.parse({"type": "apicall", "params": params}, LOOPBACK))
         delivery = msgspec.structs.replace(DELIVERY, header_secrets=values)
-        await actions.Performer(client).read(msgspec.Raw(actions.encode(shown))).perform(delivery)
+        await actions.Performer(client).prepare(msgspec.Raw(actions.encode(shown)), delivery).perform(NOW)
 
         assert "authorization" in receiver.requests[0].headers
         assert "authorization" not in other.requests[0].headers

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,19 +32,17 @@ DEFAULTS = Defaults(Retry(max_attempts=3, backoff=Backoff(base=10, factor=2, jit
 class Noting:
     """An action that notes what it is given and ends as `answer` says."""
 
-    type = "noting"
-    place: str | None = None
-
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.answer: Callable[[Delivery], Outcome] = lambda _: Delivered(status_code=200)
+        self.place: str | None = None
         self.room = 10
         self.gate = asyncio.Event()
         self.gate.set()
         self._called = asyncio.Condition()
 
-    def read(self, _stored: msgspec.Raw) -> Act:
-        return self
+    def prepare(self, _stored: msgspec.Raw, delivery: Delivery) -> Act:
+        return Noted(self, delivery, self.place)
 
     def capacity(self, _place: str) -> int:
         return self.room
@@ -58,6 +58,16 @@ class Noting:
         """Until it was given so many."""
         async with asyncio.timeout(15), self._called:
             await self._called.wait_for(lambda: len(self.deliveries) >= times)
+
+
+class Noted(NamedTuple):
+    noting: Noting
+    delivery: Delivery
+    place: str | None
+    type: str = "noting"
+
+    async def perform(self, _now: datetime) -> Outcome:
+        return await self.noting.perform(self.delivery)
 
 
 @asynccontextmanager

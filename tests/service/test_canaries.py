@@ -7,6 +7,8 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -79,19 +81,19 @@ async def api(database, redis_url, redis_prefix, clock) -> AsyncIterator[Api]:
         yield api
 
 
-class Crashing:
+class Crashing(NamedTuple):
     """As the dispatcher performs; what is asked to crash does so with all it knows."""
 
-    type = "crashing"
-    place = None
+    act: Act
+    delivery: Delivery
+    type: str = "crashing"
+    place: None = None
 
-    def __init__(self, act: Act) -> None:
-        self._act = act
-
-    async def perform(self, delivery: Delivery) -> Performed:
-        outcome = await self._act.perform(delivery)
-        if delivery.name == "crash":
-            raise RuntimeError(f"{delivery} {delivery.secrets} {dict(delivery.header_secrets)}")
+    async def perform(self, now: datetime) -> Performed:
+        outcome = await self.act.perform(now)
+        if self.delivery.name == "crash":
+            told = self.delivery
+            raise RuntimeError(f"{told} {told.secrets} {dict(told.header_secrets)}")
         return outcome
 
 
@@ -100,8 +102,8 @@ class CrashingActs:
         self._acts = acts
         self.capacity = acts.capacity
 
-    def read(self, stored: msgspec.Raw) -> Act:
-        return Crashing(self._acts.read(stored))
+    def prepare(self, stored: msgspec.Raw, delivery: Delivery) -> Act:
+        return Crashing(self._acts.prepare(stored, delivery), delivery)
 
 
 @asynccontextmanager

@@ -383,7 +383,7 @@ async def test_both_secrets_verify_on_the_wire_while_one_is_changed(api, receive
     [delivery] = await dispatch(api, clock)
     action = msgspec.Raw(msgspec.json.encode({"type": "webhook", "params": {"url": receiver.url}}))
     client = Client(Egress(["127.0.0.0/8"]), SystemClock())
-    await actions.Performer(client).read(action).perform(msgspec.structs.replace(delivery, now=SystemClock().now()))
+    await actions.Performer(client).prepare(action, delivery).perform(SystemClock().now())
     await client.close()
 
     [request] = receiver.requests

@@ -23,7 +23,6 @@ DELIVERY = Delivery(
     header_secrets={"authorization": "t0ken"},
     other_secrets=("default",),
     timeout=timedelta(seconds=1),
-    now=FakeClock().now(),
 )
 
 

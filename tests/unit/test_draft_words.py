@@ -17,7 +17,7 @@ LATER = NOW + timedelta(hours=1)
 @pytest.mark.parametrize("edit", [Fields(name="other"), Fields(timezone="Europe/Berlin")])
 def test_an_edit_of_something_else_does_not_read_relative_words_again(edit):
     action = msgspec.Raw(b'{"type": "webhook", "params": {"endpoint": "https://example.com/"}}')
-    event = prepare(Fields(name="one", action=action, schedule="in 90 minutes"), NOW, Scheduler()).event
+    event = prepare(Fields(name="one", action=action, schedule="in 90 minutes"), NOW, Scheduler(), bytes(10)).event
     edited, _ = merge(event, edit, LATER, Scheduler().min_period)
 
     assert NOW + timedelta(minutes=90) == event.start_time == edited.start_time
@@ -27,7 +27,7 @@ def test_an_edit_of_something_else_does_not_read_relative_words_again(edit):
 
 def test_new_words_are_read_when_they_are_said():
     action = msgspec.Raw(b"{}")
-    event = prepare(Fields(name="one", action=action, schedule="in 90 minutes"), NOW, Scheduler()).event
+    event = prepare(Fields(name="one", action=action, schedule="in 90 minutes"), NOW, Scheduler(), bytes(10)).event
     edited, _ = merge(event, Fields(schedule="in 2 hours"), LATER, Scheduler().min_period)
 
     assert LATER + timedelta(hours=2) == edited.start_time
@@ -40,6 +40,6 @@ def test_a_count_that_takes_too_long_is_refused_with_the_remedy(monkeypatch):
     fields = Fields(name="one", action=msgspec.Raw(b"{}"), schedule=seldom, start_time=NOW)
 
     with pytest.raises(Invalid, match=r"COUNT takes too long to count out.*say UNTIL instead") as refused:
-        prepare(fields, NOW, Scheduler())
+        prepare(fields, NOW, Scheduler(), bytes(10))
 
     assert "schedule" == refused.value.field

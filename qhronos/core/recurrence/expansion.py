@@ -168,7 +168,10 @@ def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: 
     """A recurrence that is one instant, to the microsecond."""
     covered = until or instant(_window(compiled, since, until)[1])
     fraction = recurrence.dtstart.microsecond * MICROSECOND
-    moments, origins = _moments(recurrence, compiled, FIRST, LAST, Steps(0))
+    moments: Iterable[Moment] = compiled.singles
+    origins: dict[int, date] = {}
+    if recurrence.business or recurrence.exdate:
+        moments, origins = _moments(recurrence, compiled, FIRST, LAST, Steps(0))
     everything = [
         Instant(instant(at) + fraction, wall_time(wall) + fraction, mark, origins.get(at))
         for at, wall, mark in moments
@@ -181,13 +184,15 @@ def _single(recurrence: Recurrence, compiled: Compiled, since: datetime, until: 
 
 def start(recurrence: Recurrence) -> datetime:
     """DTSTART as an instant, whatever `dst` says of it."""
-    return instant(compiled_of(recurrence).start.at) + recurrence.dtstart.microsecond * MICROSECOND
+    return compiled_of(recurrence).begins
 
 
 def earliest(recurrence: Recurrence) -> datetime:
     """No instant is before this one: DTSTART or what RDATE adds before it, or the open day before that it may roll to."""
     compiled = compiled_of(recurrence)
-    begins = min([start(recurrence), *(instant(at) for at, _, _ in compiled.singles)])
+    begins = compiled.begins
+    if recurrence.rdate:
+        begins = min([begins, *(instant(at) for at, _, _ in compiled.singles)])
     if recurrence.business is None or not days_of(recurrence.business).goes_back:
         return begins
     first = min([compiled.start.wall, *(wall for _, wall, _ in compiled.singles)])
@@ -205,6 +210,7 @@ class Compiled(NamedTuple):
 
     face: Face
     start: Start
+    begins: datetime  # the same, to the microsecond
     singles: tuple[Single, ...]  # what is not made by a rule
     streams: tuple[Stream, ...]
     against: tuple[Stream, ...]  # what they give is taken away
@@ -244,6 +250,7 @@ def compiled_of(recurrence: Recurrence) -> Compiled:
     return Compiled(
         face,
         start,
+        instant(start.at) + recurrence.dtstart.microsecond * MICROSECOND,
         tuple(singles),
         (*rules[:giving], *([Singles(sorted(singles))] if singles else [])),
         tuple(rules[giving:]),

@@ -38,6 +38,8 @@ def check(recurrence: Recurrence, now: datetime) -> None:
         alone = _alone(recurrence, text)
         if not _happens(alone, now, steps):
             raise Invalid(f"RRULE: {text}: {_in_vain(steps)}{_culprits(alone, now)}", field="schedule")
+        if alone == recurrence:
+            return  # there is nothing beside it
     if not _happens(recurrence, now, steps):
         if recurrence.business and _happens(_without_calendars(recurrence), now, Steps(STEPS)):
             raise Invalid(f"calendars: every instant is on a day that is closed{_in(recurrence)}", field="calendars")

@@ -265,6 +265,7 @@ def shown(rule: Rule, part: str) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+@lru_cache(maxsize=512)
 def to_text(rule: Rule) -> str:
     """The canonical text: `from_text(to_text(rule)) == rule`, and equal rules have equal texts."""
     scale = () if rule.skip is Skip.OMIT else (f"{RSCALE}=GREGORIAN",)

@@ -277,9 +277,10 @@ def _day(day: date) -> str:
 
 
 def _time(moment: datetime | time) -> str:
+    shown = f"{moment.hour:02}:{moment.minute:02}"  # strftime takes ten times as long
     if moment.microsecond:
-        return f"{moment:%H:%M:%S.%f}"
-    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+        return f"{shown}:{moment.second:02}.{moment.microsecond:06}"
+    return f"{shown}:{moment.second:02}" if moment.second else shown
 
 
 def _listed(texts: tuple[str, ...]) -> str:

@@ -179,6 +179,9 @@ class Face:
 
     def passes(self, wall: int) -> tuple[int, int]:
         """The instants with fold 0 and 1: equal but for a fold (first before second) and a gap (first after second)."""
+        steady = self.steady(wall // DAY)
+        if steady is not None:
+            return wall - steady, wall - steady
         aware = wall_time(wall).replace(tzinfo=self.zone)
         return wall - _whole(aware), wall - _whole(aware.replace(fold=1))
 
