@@ -40,6 +40,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ..
 class Server(Section, frozen=True):
     host: str = "127.0.0.1"
     port: ListenPort = 8080  # 0: any that is free
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1  # processes of `qhronos api`; `up` has one
     timeout: Interval = timedelta(seconds=30)  # idle keep-alive connections are closed after this
     max_body: Positive = 10 * 1024 * 1024  # bytes of one request
 

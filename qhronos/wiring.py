@@ -29,6 +29,7 @@ from qhronos.api.server import ApiServer
 from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
 from qhronos.config import Config, database_url, environment, explicit_keys, leaves, load, redis_url
+from qhronos.copies import Copies, Place
 from qhronos.core.ratelimit import limit_of
 from qhronos.core.recurrence import tzdata_version
 from qhronos.core.retry import Backoff, Retry
@@ -133,6 +134,24 @@ def run_roles(config: Config, roles: Sequence[str]) -> None:
         _run_loop(Program(config, roles, listener).run())
 
 
+def run_workers(config: Config) -> None:
+    """As many processes of the API as `server.workers` says, on one port, until a signal. Each has its own probes and metrics
+    on `health.port` and the ports after it."""
+    _configure_log(config)
+    with _listen(config) as probe:
+        port = probe.getsockname()[1]
+
+    def work(place: Place) -> None:
+        with ExitStack() as stack:
+            listener = stack.enter_context(_bind(config.server.host, port, "--port", is_shared=True))
+            own, probes = config.health, None
+            if own.port:
+                probes = stack.enter_context(_bind(own.host, own.port + place.number, "health.port"))
+            _run_loop(Program(config, ["api"], listener, probes=probes, place=place).run())
+
+    Copies(work).run(config.server.workers)
+
+
 class Program:
     """One process: its stores, its services and, for some, a port."""
 
@@ -142,6 +161,8 @@ class Program:
         roles: Sequence[str],
         listener: socket.socket | None,
         *,
+        probes: socket.socket | None = None,
+        place: Place | None = None,
         embedded: Embedded | None = None,
         weak_master: bool = False,
         announce: Callable[[Started], None] | None = None,
@@ -149,6 +170,8 @@ class Program:
         self._config = config
         self._roles = roles
         self._listener = listener
+        self._probes = probes
+        self._place = place
         self._embedded = embedded
         self._weak_master = weak_master
         self._announce = announce
@@ -170,30 +193,32 @@ class Program:
             services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             readiness = Readiness(stores.database, stores.plan, self._clock)
-            server = self._server(stack, stores, readiness)
+            servers = list(self._servers(stack, stores, readiness))
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
             _calm_collector()
             logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
-            await self._serve(services, server, readiness)
+            await self._serve(services, servers, readiness)
             logger.info("process.stopped")
 
-    async def _serve(self, services: list[Service], server: ApiServer | None, readiness: Readiness) -> None:
+    async def _serve(self, services: list[Service], servers: list[ApiServer], readiness: Readiness) -> None:
         async with asyncio.TaskGroup() as group:
             beating = [service for service in services if isinstance(service, Heartbeat)]
             working = [service for service in services if service not in beating]
             tasks = [group.create_task(run(each, self._clock, self._stop), name=each.name) for each in working]
             for heartbeat in beating:
                 group.create_task(run(heartbeat, self._clock, self._drained), name=heartbeat.name)
-            if server is not None:
+            for server in servers:
                 group.create_task(server.serve(), name="server")
                 await server.ready.wait()
+            if self._place is not None:
+                self._place.ready()
             if self._announce is not None:
                 self._announce(Started(self._url(), environment(self._config)))
             await self._stop.wait()
             logger.info("process.draining")
             readiness.drain()
-            if server is not None:
+            for server in servers:
                 server.should_exit = True
             for each in working:
                 each.wake.set()
@@ -239,15 +264,16 @@ class Program:
             stack.push_async_callback(self._http.close)
         return self._http
 
-    def _server(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> ApiServer | None:
-        if self._listener is None:
-            return None
-        if "api" not in self._roles:
-            return ApiServer(create_health_app(readiness, self._clock), self._config.server, self._listener)
+    def _servers(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Iterator[ApiServer]:
+        probes = self._probes if "api" in self._roles else self._listener
+        if probes is not None:
+            yield ApiServer(create_health_app(readiness, self._clock), self._config.server, probes)
+        if self._listener is None or "api" not in self._roles:
+            return
         deps = self._deps(stack, stores, readiness)
         following = asyncio.create_task(deps.revocations.follow(stores.broadcast))
         stack.callback(following.cancel)
-        return ApiServer(create_app(deps), self._config.server, self._listener)
+        yield ApiServer(create_app(deps), self._config.server, self._listener)
 
     def _deps(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Deps:
         config, clock = self._config, self._clock
@@ -274,6 +300,12 @@ class Program:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._end)
+        if self._place is not None:
+            loop.add_reader(self._place.lifeline, self._orphaned, loop, self._place.lifeline)
+
+    def _orphaned(self, loop: asyncio.AbstractEventLoop, lifeline: int) -> None:
+        loop.remove_reader(lifeline)
+        self._end()
 
     def _end(self) -> None:
         """At the first signal in good order; at the second at once, without waiting for what is under way."""
@@ -356,12 +388,14 @@ def _listen(config: Config) -> socket.socket:
     return _bind(config.server.host, config.server.port, "--port")
 
 
-def _bind(host: str, port: int, setting: str) -> socket.socket:
-    """Taken before anything starts, so that a taken port costs nothing."""
+def _bind(host: str, port: int, setting: str, *, is_shared: bool = False) -> socket.socket:
+    """Taken before anything starts, so that a taken port costs nothing. What is shared, the kernel deals out."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
         listener.listen(2048)
         listener.setblocking(False)

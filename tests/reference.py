@@ -89,7 +89,9 @@ def measurements() -> str:
 
 
 METRICS = """\
-Prometheus reads them from `/metrics`: of the API on its port, of the other roles on `health.port`. Times are in seconds.
+Prometheus reads them from `/metrics`: of the API on its port, of the other roles on `health.port`. Of several
+workers of the API each counts for itself, so there the first is read on `health.port`, the next on the port after it, and
+so on; on the shared port whichever worker answers speaks of itself alone. Times are in seconds.
 No label holds an id, a URL or a name that users choose. The usual `process_*` metrics are there, too."""
 
 

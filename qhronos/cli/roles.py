@@ -12,11 +12,21 @@ from qhronos.cli import options
 @click.command()
 @options.host
 @options.port
+@click.option("--workers", type=click.IntRange(1, 256), help="How many processes share the port.  [default: 1]")
 @options.config_file
 @options.log_level
-def api(host: str | None, port: int | None, config_path: Path | None, log_level: str | None) -> None:
+def api(
+    host: str | None, port: int | None, workers: int | None, config_path: Path | None, log_level: str | None
+) -> None:
     """Run the HTTP API."""
-    _run("api", config_path, {"server.host": host, "server.port": port, "logging.level": log_level})
+    flags = {"server.host": host, "server.port": port, "server.workers": workers, "logging.level": log_level}
+    config = options.settings(config_path, flags)
+    from qhronos.wiring import run_roles, run_workers
+
+    if config.server.workers == 1:
+        run_roles(config, ["api"])
+    else:
+        run_workers(config)
 
 
 @click.command()

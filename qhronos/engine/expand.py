@@ -7,7 +7,7 @@ rows that the sweep plans. Doing it twice opens nothing twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -26,15 +26,24 @@ from qhronos.store import Connection, expansion, pending
 from qhronos.store.expansion import Expandable, NewGap
 from qhronos.store.pending import Entry, Open
 
-BATCH = 50
-# What a batch may spend in all: hostile rules must not keep the others waiting, nor their rows locked.
+BATCH = 200
+# What a batch may spend and make in all: some rules must not keep the others waiting, nor their events locked.
 BATCH_STEPS = 4 * STEPS
+BATCH_ROWS = 10_000
 
 log = get_logger()
+
+_recurrences = msgspec.json.Decoder(Recurrence)
+_policies = msgspec.json.Decoder(Policies)
 
 
 class Stuck(Exception):
     """A rule that a whole pass does not get on with."""
+
+
+class Pass(NamedTuple):
+    step: Advance
+    rows: list[Open]
 
 
 class Expanded(NamedTuple):
@@ -59,23 +68,15 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
     counts = await pending.count_open(conn, [event.id for event in events])
     rooms = [max_open - counts.get(event.id, 0) for event in events]
     # In a thread: a hostile rule may use up its whole step budget, and the loop has deliveries to make meanwhile.
-    steps = await asyncio.to_thread(_advance_all, events, rooms, now, look_ahead)
-    rows: list[Open] = []
-    gaps: list[NewGap] = []
-    advanced: list[tuple[UUID, Advance]] = []
-    for event, step in zip(events, steps, strict=False):
-        if isinstance(step, Exception):
-            log.error("event.quarantined", event_id=str(event.id), exc_info=step)
-            await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {step}", now)
-            continue
-        recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
-        policies = msgspec.json.decode(event.policies, type=Policies)
-        rows += open_rows(event.id, event.version, recurrence, policies, step)
-        advanced.append((event.id, step))
-        if step.gap:
-            gaps.append(NewGap(event.id, *step.gap))
-    opened = await _write(conn, rows, gaps, advanced, now)
-    return Expanded(len(steps), opened)
+    passes = await asyncio.to_thread(_advance_all, events, rooms, now, look_ahead)
+    advanced: dict[UUID, Pass] = {}
+    for event, done in zip(events, passes, strict=False):
+        if isinstance(done, Exception):
+            log.error("event.quarantined", event_id=str(event.id), exc_info=done)
+            await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {done}", now)
+        else:
+            advanced[event.id] = done
+    return Expanded(len(passes), await _write(conn, advanced, now))
 
 
 async def expand_due(stores: Stores, now: datetime, settings: Scheduler) -> Expanded:
@@ -86,39 +87,40 @@ async def expand_due(stores: Stores, now: datetime, settings: Scheduler) -> Expa
     return expanded
 
 
-async def _write(
-    conn: Connection, rows: list[Open], gaps: list[NewGap], advanced: list[tuple[UUID, Advance]], now: datetime
-) -> list[Entry]:
-    opened = await pending.insert(conn, rows)
-    await expansion.record_gaps(conn, gaps)
-    await expansion.record(conn, advanced)
-    ended = [event_id for event_id, step in advanced if step.next_expand_at is None]
+async def _write(conn: Connection, advanced: Mapping[UUID, Pass], now: datetime) -> list[Entry]:
+    steps = {event_id: done.step for event_id, done in advanced.items()}
+    opened = await pending.insert(conn, [row for done in advanced.values() for row in done.rows])
+    await expansion.record_gaps(conn, [NewGap(event_id, *step.gap) for event_id, step in steps.items() if step.gap])
+    await expansion.record(conn, list(steps.items()))
+    ended = [event_id for event_id, step in steps.items() if step.next_expand_at is None]
     await pending.complete_events(conn, ended, now)
     return opened
 
 
 def _advance_all(
     events: Sequence[Expandable], rooms: Sequence[int], now: datetime, look_ahead: timedelta
-) -> list[Advance | Exception]:
-    """As far as the steps of a batch go. The events that are left come first in the next."""
-    done: list[Advance | Exception] = []
-    left = BATCH_STEPS
+) -> list[Pass | Exception]:
+    """As far as the steps and the rows of a batch go. The events that are left come first in the next."""
+    done: list[Pass | Exception] = []
+    left, rows = BATCH_STEPS, BATCH_ROWS
     for event, room in zip(events, rooms, strict=True):
-        if left <= 0:
+        if left <= 0 or rows <= 0:
             break
         own = Steps(min(left, STEPS))
         left -= own.left
         try:
-            done.append(_advance_one(event, room, now, look_ahead, own))
+            one = _advance_one(event, room, now, look_ahead, own)
+            rows -= len(one.rows)
+            done.append(one)
         except Exception as error:  # noqa: BLE001 - whatever one rule does wrong must not stop the batch
             done.append(error)
         left += own.left
     return done
 
 
-def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta, steps: Steps) -> Advance:
-    recurrence = msgspec.json.decode(event.recurrence, type=Recurrence)
-    policies = msgspec.json.decode(event.policies, type=Policies)
+def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timedelta, steps: Steps) -> Pass:
+    recurrence = _recurrences.decode(event.recurrence)
+    policies = _policies.decode(event.policies)
     whole = steps.left == STEPS
     step = advance(
         recurrence,
@@ -132,7 +134,7 @@ def _advance_one(event: Expandable, room: int, now: datetime, look_ahead: timede
     )
     if whole and room > 0 and not step.instants and step.gap is None and _stands_still(event, step, now):
         raise Stuck(f"{STEPS} steps lead it nowhere from {event.expanded_until:%Y-%m-%dT%H:%M:%SZ} on")
-    return step
+    return Pass(step, open_rows(event.id, event.version, recurrence, policies, step))
 
 
 def _stands_still(event: Expandable, step: Advance, now: datetime) -> bool:

@@ -58,7 +58,8 @@ async def record(conn: Connection, *changes: Change) -> None:
 
 async def page(conn: Connection, wanted: Filter, before: int | None, limit: int) -> list[ChangeRow]:
     async with conn.cursor(row_factory=class_row(ChangeRow)) as cursor:
-        await cursor.execute(SQL["list_changes"], msgspec.structs.asdict(wanted) | {"before": before, "limit": limit})
+        params = msgspec.structs.asdict(wanted) | {"before": before, "limit": limit}
+        await cursor.execute(SQL["list_changes"], params, prepare=False)
         return await cursor.fetchall()
 
 

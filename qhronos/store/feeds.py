@@ -47,7 +47,8 @@ async def record(conn: Connection, feed: Feed, secret_hash: bytes) -> None:
 async def page(conn: Connection, created_by: str | None, before: UUID | None, limit: int) -> list[Feed]:
     """Those of one subject; None: of all."""
     async with conn.cursor(row_factory=class_row(Feed)) as cursor:
-        await cursor.execute(SQL["list_feeds"], {"created_by": created_by, "before": before, "limit": limit})
+        params = {"created_by": created_by, "before": before, "limit": limit}
+        await cursor.execute(SQL["list_feeds"], params, prepare=False)
         return await cursor.fetchall()
 
 
@@ -69,5 +70,5 @@ async def stamp(conn: Connection, feed: Feed, limit: int) -> Stamp:
     """Of the newest `limit` events that it shows."""
     shown = feed.shown
     params = {"scope": feed.scope, "any_tags": shown.any_tags, "all_tags": shown.all_tags, "limit": limit}
-    row = await (await conn.execute(SQL["stamp_feed"], params)).fetchone()
+    row = await (await conn.execute(SQL["stamp_feed"], params, prepare=False)).fetchone()
     return Stamp(*row) if row else Stamp("", None)

@@ -28,15 +28,15 @@ class Closed(NamedTuple):
 
 async def count_events(conn: Connection, scope: list[str] | None) -> dict[str, int]:
     """By status. More than MOST in all: at least so many."""
-    rows = await (await conn.execute(SQL["count_events"], {"scope": scope, "limit": MOST + 1})).fetchall()
-    return dict(rows)
+    params = {"scope": scope, "limit": MOST + 1}
+    return dict(await (await conn.execute(SQL["count_events"], params, prepare=False)).fetchall())
 
 
 async def count_open(conn: Connection, scope: list[str] | None, overdue: datetime) -> Open:
     """Overdue is what should have been claimed before that instant. A count of more than MOST is at least so many."""
     statement = SQL["count_open"] if scope is None else SQL["count_open_in_scope"]
     async with conn.cursor(row_factory=class_row(Open)) as cursor:
-        await cursor.execute(statement, {"scope": scope, "overdue": overdue, "limit": MOST + 1})
+        await cursor.execute(statement, {"scope": scope, "overdue": overdue, "limit": MOST + 1}, prepare=False)
         found = await cursor.fetchone()
     return found or Open(0, 0, 0)
 

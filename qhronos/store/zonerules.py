@@ -96,7 +96,8 @@ async def count_apart(conn: Connection, tzdata: str) -> tuple[int, int]:
 async def find_behind(conn: Connection, tzdata: str, now: datetime, limit: int) -> list[Behind]:
     """Not held: `hold` says which of them are still as they were."""
     async with conn.cursor(row_factory=class_row(Behind)) as cursor:
-        await cursor.execute(SQL["find_behind"], {"tzdata": tzdata, "now": now, "limit": limit})
+        params = {"tzdata": tzdata, "now": now, "limit": limit}
+        await cursor.execute(SQL["find_behind"], params, prepare=False)
         return await cursor.fetchall()
 
 
@@ -173,7 +174,7 @@ async def page(
     """Newest first."""
     params = {"event_id": event_id, "since": since, "scope": scope, "older_than": older_than, "limit": limit}
     async with conn.cursor(row_factory=class_row(Recorded)) as cursor:
-        await cursor.execute(SQL["list_changes"], params)
+        await cursor.execute(SQL["list_changes"], params, prepare=False)
         return await cursor.fetchall()
 
 

@@ -9,7 +9,7 @@ from qhronos.broadcast import Broadcast
 from qhronos.config import Scheduler
 from qhronos.core.window import Advance
 from qhronos.engine import expand
-from qhronos.engine.expand import BATCH
+from qhronos.engine.expand import BATCH, BATCH_ROWS
 from qhronos.expander import Expander
 from qhronos.plan import Plan
 from qhronos.redis_link import connect
@@ -216,8 +216,8 @@ async def test_no_hostile_rule_delays_another_event(engine, clock, expander):
 
 async def test_rules_that_find_nothing_do_not_keep_another_event_waiting(engine, clock, expander):
     """Each of them uses up a whole pass, tick after tick."""
-    now = clock.now()
-    for _ in range(BATCH - 1):
+    now, hostile = clock.now(), 49
+    for _ in range(hostile):
         await plant(engine, now, rrule=["FREQ=MINUTELY;INTERVAL=12;BYMINUTE=10,11,13"])
     async with engine.database.connection() as conn:
         healthy = await plant_event(conn, now, rrule=["FREQ=HOURLY"], next_expand_at=now + timedelta(microseconds=1))
@@ -229,7 +229,7 @@ async def test_rules_that_find_nothing_do_not_keep_another_event_waiting(engine,
         ticks += 1
 
     assert {(healthy,)} == set(await query(engine, "SELECT event_id FROM pending"))
-    assert ticks <= BATCH  # one after the other, and none of them twice before it
+    assert ticks <= hostile + 1  # one after the other, and none of them twice before it
 
 
 async def test_a_rule_that_is_rare_is_expanded_for_weeks(engine, clock, expander):
@@ -263,3 +263,17 @@ async def test_of_what_was_missed_no_more_is_made_than_there_is_room_for_if_only
     assert [(50, clock.now() - seconds(50))] == await query(engine, "SELECT count(*)::int, min(due_at) FROM pending")
     ((count, reasons),) = await query(engine, "SELECT sum(count)::int, array_agg(DISTINCT reason) FROM gaps")
     assert (36_000 - 50, ["more than are caught up"]) == (count, reasons)
+
+
+async def test_a_batch_makes_no_more_than_it_may_and_the_rest_comes_first_in_the_next(engine, clock, expander):
+    now, events = clock.now(), 2 * BATCH_ROWS // 1_000
+    for _ in range(events):
+        await plant(engine, now, rrule=["FREQ=SECONDLY"])
+
+    await expander.tick()
+    first = await query(engine, "SELECT count(DISTINCT event_id), count(*) FROM pending")
+    await expander.tick()
+    second = await query(engine, "SELECT count(DISTINCT event_id), count(*) FROM pending")
+
+    assert [(events // 2, BATCH_ROWS)] == first
+    assert [(events, 2 * BATCH_ROWS)] == second
