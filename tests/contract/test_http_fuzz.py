@@ -119,7 +119,7 @@ async def test_whatever_comes_a_request_ends_in_time_and_leaves_nothing_behind(s
         await endpoint.until_open(0)
 
     assert [] == [end for end in ends if not (holds(end) if isinstance(end, Response) else end.kind in KINDS)]
-    assert took < count * (SECONDS + 0.5)
+    assert took < count * (SECONDS + 2)  # on a machine that has much else to do
     assert kept <= 1
     assert not client._connections
 

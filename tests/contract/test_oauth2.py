@@ -233,14 +233,14 @@ async def test_one_deadline_stands_over_token_and_delivery(kind, issuer, receive
 
     origin = f"http://127.0.0.1:{silent.port}"
     assert Failed(reason=f"no access token from {origin}: it did not come in time") == outcome
-    issuer.answer = lambda request: issuer.issue(request)._replace(delay=0.1)
+    issuer.answer = lambda request: issuer.issue(request)._replace(delay=0.2)
     receiver.answer = lambda _: Answer(delay=5)
     clock = SystemClock()
     began = clock.monotonic()
-    outcome = await perform({"timeout": timedelta(seconds=0.4)})
+    outcome = await perform({"timeout": timedelta(seconds=1)})
 
     assert outcome.reason.startswith("timeout after 0.")
-    assert 0.4 <= clock.monotonic() - began < 1.4
+    assert 1 <= clock.monotonic() - began < 3
     await client.close()
 
 
