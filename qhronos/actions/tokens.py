@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +13,10 @@ from qhronos.actions.oauth2 import Grant
 from qhronos.errors import Unreachable
 from qhronos.http import Busy, Client, Response, url
 
+V = TypeVar("V")
+
 MOST = 10_000  # tokens that are kept
+PAUSE = 1.0  # seconds in which a token endpoint that gave none is not asked again: many may be due
 USUAL_LIFE = 300.0  # seconds of a token whose end is not said
 LONGEST_LIFE = 86_400.0
 MARGIN = 30.0  # seconds before its end in which a token is not used any more; of short lives a tenth
@@ -31,6 +34,11 @@ class NoToken(Unreachable):
 
 class Token(NamedTuple):
     value: str
+    until: float
+
+
+class Missed(NamedTuple):
+    error: NoToken
     until: float
 
 
@@ -54,13 +62,16 @@ class Tokens:
     def __init__(self, http: Client) -> None:
         self._http = http
         self._known: dict[Grant, Token] = {}
+        self._missed: dict[Grant, Missed] = {}
         self._fetching: dict[Grant, asyncio.Task[str]] = {}
 
     async def get(self, grant: Grant, seconds: float) -> str:
         """Within so many seconds. Raises NoToken, and Busy if there is no room at the token endpoint."""
-        known = self._known.get(grant)
-        if known and known.until > self._http.clock.monotonic():
+        now, known, missed = self._http.clock.monotonic(), self._known.get(grant), self._missed.get(grant)
+        if known and known.until > now:
             return known.value
+        if missed and missed.until > now:
+            raise missed.error
         try:
             async with asyncio.timeout(seconds):
                 # One fetch serves all who wait for it, and goes on when one of them gives up.
@@ -89,17 +100,27 @@ class Tokens:
     async def _fetch(self, grant: Grant) -> str:
         began = self._http.clock.monotonic()
         try:
-            response = await self._http.send(grant.request())
-        except Busy:
+            answer = await self._ask(grant)
+        except NoToken as error:
+            _put(self._missed, grant, Missed(error, self._http.clock.monotonic() + PAUSE))
+            raise
+        life = min(USUAL_LIFE if answer.expires_in is None else answer.expires_in, LONGEST_LIFE)
+        _put(self._known, grant, Token(answer.access_token, began + life - min(MARGIN, life / 10)))
+        return answer.access_token
+
+    async def _ask(self, grant: Grant) -> Answer:
+        try:
+            return _read(grant, await self._http.send(grant.request()))
+        except (Busy, NoToken):
             raise
         except Unreachable as error:
             raise NoToken(grant, str(error), error.kind) from error
-        answer = _read(grant, response)
-        life = min(USUAL_LIFE if answer.expires_in is None else answer.expires_in, LONGEST_LIFE)
-        if len(self._known) >= MOST:
-            self._known.clear()
-        self._known[grant] = Token(answer.access_token, began + life - min(MARGIN, life / 10))
-        return answer.access_token
+
+
+def _put(into: dict[Grant, V], grant: Grant, value: V) -> None:
+    if len(into) >= MOST:
+        into.clear()
+    into[grant] = value
 
 
 def _read(grant: Grant, response: Response) -> Answer:

@@ -201,6 +201,22 @@ async def test_a_token_endpoint_that_gives_none_is_tried_again_and_named(perform
     assert receiver.connections == 0
 
 
+async def test_a_token_endpoint_that_gives_none_is_asked_once_a_second(perform, issuer, clock):
+    issuer.answer = lambda _: Answer(503)
+    outcomes = [await perform() for _ in range(3)]
+    issuer.answer = issuer.issue
+    clock.advance(0.9)
+    outcomes.append(await perform())
+    assert [Failed(reason=f"no access token from {issuer.url}: HTTP 503")] * 4 == outcomes
+    assert 1 == len(issuer.requests)
+
+    assert isinstance(await perform(scope="other"), Delivered)
+    clock.advance(0.1)
+    assert isinstance(await perform(), Delivered)
+    assert isinstance(await perform(), Delivered)
+    assert 3 == len(issuer.requests)
+
+
 async def test_an_answer_without_a_type_or_an_end_will_do(perform, issuer):
     issuer.taken.add("t0ken")
     issuer.answer = lambda _: Answer(200, {}, b'{"access_token": "t0ken", "scope": "a"}')
@@ -277,6 +293,7 @@ async def test_what_the_token_endpoint_does_is_no_failure_of_the_endpoint(
     clock.advance(1.1)
     assert isinstance(await perform(), Failed)
 
+    clock.advance(1.1)
     issuer.answer = issuer.issue
     receiver.answer = lambda _: Answer(503)
     for _ in range(12):
