@@ -7,7 +7,7 @@ ARGS ?=
 # For `make fuzz` and `make chaos`: the same seed tries the same.
 SEED ?= 0
 CASES ?= 20000
-# Of each property; `make properties`.
+# Of each property, and lives of the state machine; `make properties`, `make machine`.
 EXAMPLES ?= 2000
 # Of each 40 zones are tried; `make agreement`.
 RULES ?= 20000
@@ -15,7 +15,7 @@ RULES ?= 20000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt chaos fuzz corpora properties agreement bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ corpora: setup ## compare recurrences with what others make of them, where CORPO
 
 properties: setup ## try what must hold for every recurrence and every endpoint on EXAMPLES of each
 	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py tests/unit/test_recurrence_fuzz.py tests/unit/test_recurrence_changes.py tests/contract/test_http_fuzz.py $(ARGS)
+
+machine: setup ## let EXAMPLES random lives of events, services and faults come to rest, and look for what was lost
+	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/service/test_machine.py $(ARGS)
 
 agreement: setup ## compare RULES random rules with python-dateutil, from SEED, each in 40 zones
 	@QHRONOS_TEST_RULES=$(RULES) QHRONOS_TEST_SEED=$(SEED) $(BIN)/pytest -s tests/unit/test_recurrence_dateutil.py $(ARGS)

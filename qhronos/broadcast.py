@@ -3,6 +3,7 @@
 wake      something is due earlier than dispatchers may think; carries the instant
 revoke    these events have changed; whoever holds occurrences of them gives them back
 tokens    a token was revoked; look at once
+lost      said by nobody: the subscription broke, and what is sent until it lives again is gone
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ class TokenRevoked(Struct, frozen=True, tag="tokens"):
     token_id: UUID
 
 
-Notice: TypeAlias = Wake | Revoke | TokenRevoked
+class Lost(Struct, frozen=True, tag="lost"):
+    pass
+
+
+Notice: TypeAlias = Wake | Revoke | TokenRevoked | Lost
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Notice).decode
@@ -88,6 +93,7 @@ class Broadcast:
             except Unavailable as error:
                 _end_if_cancelled()
                 log.warning("broadcast.lost", error=str(error))
+                heed(Lost())
             await clock.wait(never, OUTAGE_REST)
 
     async def _listen(self, subscribed: asyncio.Event) -> AsyncIterator[Notice]:
@@ -101,6 +107,8 @@ class Broadcast:
                     if message is None:
                         await channel.ping()
                     elif message["type"] == "subscribe":
+                        if subscribed.is_set():  # the driver has connected anew by itself
+                            yield Lost()
                         subscribed.set()
                     elif message["type"] == "message" and (notice := _read(message["data"])):
                         yield notice

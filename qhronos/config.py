@@ -93,6 +93,7 @@ class Scheduler(Section, frozen=True):
     expansion_interval: Interval = timedelta(seconds=5)  # the longest rest of the expander
     max_open: Positive = 1_000  # open occurrences per event
     min_period: timedelta = timedelta(seconds=1)  # an event that fires more often is refused
+    dispatcher_processes: Annotated[int, Meta(ge=1, le=256)] = 1  # of `qhronos dispatcher`, best one for each core
     dispatch_worker_count: Positive = 500  # requests in flight per dispatcher
     grace_period: timedelta = timedelta(seconds=60)  # what is later than this when claimed counts as missed
     prefetch: timedelta = timedelta(seconds=1)  # how far ahead a dispatcher claims

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
-from qhronos.broadcast import Notice, Revoke, Wake
+from qhronos.broadcast import Lost, Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Parked
@@ -268,6 +268,10 @@ class Dispatcher:
             case Revoke(event_ids=event_ids):
                 self._recall(set(event_ids))
                 self.wake.set()  # what changed may be due at once
+            case Lost():  # at once: by the next tick the subscription may live again
+                self._recall_all()
+                if self._recalled:
+                    self.wake.set()
             case _:
                 pass
 

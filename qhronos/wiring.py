@@ -126,30 +126,35 @@ def run_roles(config: Config, roles: Sequence[str]) -> None:
     _check_roles(roles)
     _configure_log(config)
     with ExitStack() as stack:
-        listener = None
+        listener = probes = None
         if "api" in roles:
             listener = stack.enter_context(_listen(config))
         elif config.health.port:
-            listener = stack.enter_context(_bind(config.health.host, config.health.port, "health.port"))
-        _run_loop(Program(config, roles, listener).run())
+            probes = stack.enter_context(_bind(config.health.host, config.health.port, "health.port"))
+        _run_loop(Program(config, roles, listener, probes=probes).run())
 
 
-def run_workers(config: Config) -> None:
-    """As many processes of the API as `server.workers` says, on one port, until a signal. Each has its own probes and metrics
-    on `health.port` and the ports after it."""
+def run_copies(config: Config, role: str, count: int) -> None:
+    """So many processes of a role, until a signal. Those of the API share a port. Each has its own probes and metrics, on
+    `health.port` and the ports after it."""
+    _check_roles([role])
     _configure_log(config)
-    with _listen(config) as probe:
-        port = probe.getsockname()[1]
+    port = None
+    if role == "api":
+        with _listen(config) as probe:
+            port = probe.getsockname()[1]
 
     def work(place: Place) -> None:
         with ExitStack() as stack:
-            listener = stack.enter_context(_bind(config.server.host, port, "--port", is_shared=True))
-            own, probes = config.health, None
-            if own.port:
-                probes = stack.enter_context(_bind(own.host, own.port + place.number, "health.port"))
-            _run_loop(Program(config, ["api"], listener, probes=probes, place=place).run())
+            listener = probes = None
+            if port is not None:
+                listener = stack.enter_context(_bind(config.server.host, port, "--port", is_shared=True))
+            if config.health.port:
+                number = config.health.port + place.number
+                probes = stack.enter_context(_bind(config.health.host, number, "health.port"))
+            _run_loop(Program(config, [role], listener, probes=probes, place=place).run())
 
-    Copies(work).run(config.server.workers)
+    Copies(work).run(count)
 
 
 class Program:
@@ -265,9 +270,8 @@ class Program:
         return self._http
 
     def _servers(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Iterator[ApiServer]:
-        probes = self._probes if "api" in self._roles else self._listener
-        if probes is not None:
-            yield ApiServer(create_health_app(readiness, self._clock), self._config.server, probes)
+        if self._probes is not None:
+            yield ApiServer(create_health_app(readiness, self._clock), self._config.server, self._probes)
         if self._listener is None or "api" not in self._roles:
             return
         deps = self._deps(stack, stores, readiness)
@@ -416,9 +420,5 @@ def _calm_collector() -> None:
 
 
 def _run_loop(main: Any) -> None:
-    """What stands by now stays, and most of what comes later goes by itself: looking for cycles in it took a fifth of a
-    burst."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)

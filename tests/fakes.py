@@ -133,6 +133,7 @@ class CutDatabase:
         self._database = database
         self.away = False
         self.heard = True
+        self.unheard_once = False  # the next is not heard, those after it are
         self.asked = 0
 
     @asynccontextmanager
@@ -142,7 +143,8 @@ class CutDatabase:
             raise Unavailable("postgres", "away")
         async with self._database.connection() as conn:
             yield conn
-        if not self.heard:
+        if not self.heard or self.unheard_once:
+            self.unheard_once = False
             raise Unavailable("postgres", "the reply was lost")
 
 
@@ -173,3 +175,8 @@ class Issuer(Receiver):
         """What an endpoint answers that believes in these tokens."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         return Answer(200 if token in self.taken else 401, {}, f"you sent {token}".encode())
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as conn, conn.transaction():
+            yield conn

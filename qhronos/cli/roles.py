@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qhronos.cli import options
+
+if TYPE_CHECKING:
+    from qhronos.config import Config
 
 
 @click.command()
@@ -21,12 +25,7 @@ def api(
     """Run the HTTP API."""
     flags = {"server.host": host, "server.port": port, "server.workers": workers, "logging.level": log_level}
     config = options.settings(config_path, flags)
-    from qhronos.wiring import run_roles, run_workers
-
-    if config.server.workers == 1:
-        run_roles(config, ["api"])
-    else:
-        run_workers(config)
+    _run("api", config, config.server.workers)
 
 
 @click.command()
@@ -34,15 +33,18 @@ def api(
 @options.log_level
 def expander(config_path: Path | None, log_level: str | None) -> None:
     """Run an expander: it turns rules into occurrences."""
-    _run("expander", config_path, {"logging.level": log_level})
+    _run("expander", options.settings(config_path, {"logging.level": log_level}))
 
 
 @click.command()
+@click.option("--processes", type=click.IntRange(1, 256), help="How many share the work.  [default: 1]")
 @options.config_file
 @options.log_level
-def dispatcher(config_path: Path | None, log_level: str | None) -> None:
+def dispatcher(processes: int | None, config_path: Path | None, log_level: str | None) -> None:
     """Run a dispatcher: it performs what is due."""
-    _run("dispatcher", config_path, {"logging.level": log_level})
+    flags = {"scheduler.dispatcher_processes": processes, "logging.level": log_level}
+    config = options.settings(config_path, flags)
+    _run("dispatcher", config, config.scheduler.dispatcher_processes)
 
 
 @click.command()
@@ -50,11 +52,13 @@ def dispatcher(config_path: Path | None, log_level: str | None) -> None:
 @options.log_level
 def janitor(config_path: Path | None, log_level: str | None) -> None:
     """Run a janitor: it keeps partitions and retention."""
-    _run("janitor", config_path, {"logging.level": log_level})
+    _run("janitor", options.settings(config_path, {"logging.level": log_level}))
 
 
-def _run(role: str, config_path: Path | None, flags: dict[str, object]) -> None:
-    config = options.settings(config_path, flags)
-    from qhronos.wiring import run_roles
+def _run(role: str, config: Config, count: int = 1) -> None:
+    from qhronos.wiring import run_copies, run_roles
 
-    run_roles(config, [role])
+    if count == 1:
+        run_roles(config, [role])
+    else:
+        run_copies(config, role, count)

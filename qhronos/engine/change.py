@@ -1,8 +1,9 @@
 """What a change to an event does to it and to its open occurrences, in one transaction: the table of docs/architecture.md.
 
 The event is held first, then its rows, in every change: so no two changes meet, and what a dispatcher claims meanwhile is
-either taken back or was there first. What was held for later is re-fenced and recalled; what has started finishes. After
-the commit dispatchers and the plan are told; that they cannot be is a delay, never an error.
+either taken back or was there first. What was held for later is re-fenced and recalled; what has started finishes, and
+what is due but waits for a free hand of its dispatcher is recalled by the notice alone. After the commit dispatchers and
+the plan are told; that they cannot be is a delay, never an error.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class Change:
         self.recalled = self.recalled or any(row.held for row in rows)
         if plan:
             self.opened += [Entry(self.event.id, row.due_at, row.fire_at) for row in rows]
+
+    async def recall_due(self) -> None:
+        """What is claimed and due may still wait for a free hand: whoever has it hands back what has not started."""
+        self.recalled = self.recalled or await changes.is_held(self.conn, self.event.id)
 
     async def record(self, action: str, **details: Any) -> None:
         await audit.record(self.conn, self.actor.did(action, self.event.id, self.now, details))
@@ -150,6 +155,7 @@ class Changes:
             conn, event, now = change.conn, change.event, change.now
             closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", now)
             change.touched(closed, plan=False)
+            await change.recall_due()
             left = await changes.list_open(conn, event.id, now)
             in_flight = [occurrence_id(Identity(event.id, row.due_at)) for row in left]
             await pass_over(change, "event deleted")
@@ -193,6 +199,7 @@ class Changes:
         change.event = merged
         paused = merged.status == EventStatus.PAUSED
         change.touched(await changes.rebind(conn, event_id, merged.version, now), plan=not paused)
+        await change.recall_due()
         if recurrence is not None:
             dropped = await self.reapply(change, recurrence)
             await self._expand_anew(change, recurrence)
@@ -215,6 +222,7 @@ class Changes:
         if event.status not in (EventStatus.ACTIVE, EventStatus.PAUSED):
             raise Conflict(f"the event is {event.status}; only an active one can be paused")
         change.touched(await changes.block(change.conn, event.id, change.now), plan=False)
+        await change.recall_due()
         await change.record("event.paused", reason=reason)
         await change.save(status=EventStatus.PAUSED, reason=reason)
 

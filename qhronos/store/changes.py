@@ -107,6 +107,11 @@ async def skip_ahead(
     await _into_ledger(conn, lambda: conn.execute(SQL["skip_ahead"], params), days)
 
 
+async def is_held(conn: Connection, event_id: UUID) -> bool:
+    """Whether anything of the event is in the hands of a dispatcher."""
+    return await (await conn.execute(SQL["find_held"], {"event_id": event_id})).fetchone() is not None
+
+
 async def list_open(conn: Connection, event_id: UUID, now: datetime) -> list[OpenRow]:
     cursor = await conn.execute(SQL["list_open"], {"event_id": event_id, "now": now})
     return [OpenRow(*row) for row in await cursor.fetchall()]

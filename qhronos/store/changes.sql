@@ -86,6 +86,9 @@ FROM pending
 WHERE event_id = %(event_id)s
 ORDER BY due_at;
 
+-- name: find_held
+SELECT 1 FROM pending WHERE event_id = %(event_id)s AND lease_until IS NOT NULL LIMIT 1;
+
 -- name: reopen
 -- Out of the ledger and back to work under the same identity and the next attempt number, bound to the live version. The
 -- caller holds the events and has left out those that are deleted.

@@ -1,4 +1,4 @@
-"""Several processes of the API on one port, started and ended as one."""
+"""Several processes of a role, started and ended as one; those of the API on one port."""
 
 from __future__ import annotations
 
@@ -102,3 +102,20 @@ async def test_workers_that_cannot_start_end_all_with_their_exit_code(tmp_path, 
 
     assert 1 == code
     assert any("auth.master_token is too easy to guess" in line for line in process.lines)
+
+
+async def test_processes_of_a_dispatcher_share_the_work_and_a_lost_one_is_replaced(tmp_path, receiver):
+    async with up(tmp_path / "data", "--roles", "api,expander,janitor") as running:
+        env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
+        async with started(*QHRONOS, "dispatcher", "--processes", "2", env=env) as process:
+            await until(lambda: started_all(process, 2))
+            os.kill(min(children(process.pid)), signal.SIGKILL)
+            await until(lambda: started_all(process, 3))
+            events = [{"name": f"n{number}", "webhook": receiver.url} for number in range(20)]
+            status, _ = await running.call("POST", "/events/bulk", {"events": events})
+            requests = await receiver.wait_for(20, within=30)
+            code = await process.end()
+
+    assert 200 == status
+    assert 20 == len({request.headers["webhook-id"] for request in requests})
+    assert 0 == code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from qhronos.actions.base import Act, Acts
-from qhronos.broadcast import Broadcast
+from qhronos.broadcast import Broadcast, Revoke
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Delivery, Outcome
@@ -68,6 +69,29 @@ class Noted(NamedTuple):
 
     async def perform(self, _now: datetime) -> Outcome:
         return await self.noting.perform(self.delivery)
+
+
+class Heeding(Broadcast):
+    """Also says what its follower has heeded."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        super().__init__(broadcast._redis, broadcast._channel.removesuffix(":broadcast"))
+        self.heeded: asyncio.Queue[object] = asyncio.Queue()
+
+    async def follow(self, clock, subscribed, heed):
+        def both(notice):
+            heed(notice)
+            self.heeded.put_nowait(notice)
+
+        await super().follow(clock, subscribed, both)
+
+    async def caught_up(self) -> None:
+        """Until everything sent before has been heeded."""
+        mark = Revoke((uuid.uuid4(),))
+        await self.revoke(mark.event_ids)
+        async with asyncio.timeout(15):
+            while await self.heeded.get() != mark:
+                pass
 
 
 @asynccontextmanager

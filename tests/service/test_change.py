@@ -183,6 +183,18 @@ async def test_a_delete_cancels_what_has_not_started(api, clock, event, plant):
     assert [(0,)] == await query(api, "SELECT count(*) FROM event_versions WHERE valid_until IS NULL")
 
 
+@pytest.mark.parametrize("change", ["PATCH", "POST", "DELETE"])
+async def test_what_is_due_and_in_a_dispatchers_hands_is_recalled_too(api, clock, event, plant, change):
+    """It may still wait for a free hand there."""
+    await execute(api, "DELETE FROM pending WHERE due_at <> %s", clock.now() + STARTED * MINUTE)
+    path = f"/events/{event['id']}" + ("/pause" if change == "POST" else "")
+    async with heard_of(api) as heard:
+        await api.send(change, path, **({"json": {"name": "new"}} if change == "PATCH" else {}))
+        notice = await heard.get()
+
+    assert Revoke((UUID(event["id"]),)) == notice
+
+
 async def test_nothing_held_before_a_change_can_be_settled_after_it(api, clock, event, plant):
     await api.patch(f"/events/{event['id']}", {"name": "new"})
 

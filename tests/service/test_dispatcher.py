@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.core.occurrence import Identity
@@ -12,6 +13,7 @@ from qhronos.dispatcher import WORKER_LOST
 from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
 from qhronos.plan import Plan
+from qhronos.redis_link import connect
 from qhronos.store import changes, pending
 from tests.fakes import CutDatabase
 from tests.rows import plant_event, plant_open, rows, seconds
@@ -112,6 +114,34 @@ async def test_a_revoked_event_is_forgotten_and_not_fired(engine, clock, dispatc
     dispatcher._fire_due()
 
     assert [] == noting.deliveries
+
+
+async def test_what_is_held_is_let_go_as_soon_as_the_subscription_breaks(
+    engine, redis_url, redis_prefix, clock, noting
+):
+    """With the next tick it may live again, and what was sent meanwhile is gone."""
+    redis = connect(f"{redis_url}{'&' if '?' in redis_url else '?'}client_name={redis_prefix}")
+    dispatcher = make_dispatcher(engine._replace(broadcast=Broadcast(redis, redis_prefix)), clock, noting)
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + seconds(0.8))
+    await dispatcher.tick()
+    dispatcher.wake.clear()
+
+    (subscription,) = [one for one in await redis.client_list("pubsub") if one["name"] == redis_prefix]
+    await redis.client_kill_filter(_id=subscription["id"])
+    async with asyncio.timeout(15):
+        await dispatcher.wake.wait()
+    clock.advance(0.8)
+    dispatcher._fire_due()
+    held = await query(engine, "SELECT lease_until IS NOT NULL FROM pending")
+    fired = len(noting.deliveries)
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert ([(True,)], 0) == (held, fired)
+    assert 1 == len(noting.deliveries)
+    await dispatcher.drain()
+    await redis.aclose()
 
 
 async def test_a_failed_attempt_is_tried_again_after_its_pause_under_the_same_id(engine, clock, dispatcher, noting):
