@@ -20,6 +20,7 @@ class FakeClock:
     """Moves when it is told to, and when somebody waits."""
 
     def __init__(self, instant: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)) -> None:
+        self.skew = 0.0
         self._start = instant
         self._passed = 0.0
 
@@ -147,6 +148,11 @@ class CutDatabase:
             self.unheard_once = False
             raise Unavailable("postgres", "the reply was lost")
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as conn, conn.transaction():
+            yield conn
+
 
 class Issuer(Receiver):
     """A token endpoint. What it issues for `ID` and `SECRET` is taken until it is revoked."""
@@ -175,8 +181,3 @@ class Issuer(Receiver):
         """What an endpoint answers that believes in these tokens."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         return Answer(200 if token in self.taken else 401, {}, f"you sent {token}".encode())
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        async with self.connection() as conn, conn.transaction():
-            yield conn
