@@ -1,7 +1,8 @@
 """The only reader of time and the only sleeper.
 
 Services run on a clock that is monotonic and anchored to Postgres' clock, so a wall clock that jumps on one node decides
-nothing. Until the first `anchor` it stands on the node's own clock.
+nothing. Until the first `anchor` it stands on the node's own clock. Postgres' clock counts as long as another confirms it:
+that of the node, or of Redis.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+MOST_SKEW = 5.0  # seconds; beyond it Postgres' clock is disputed, and nothing is claimed by it
+
 
 class Clock(Protocol):
+    skew: float  # seconds by which Postgres' clock is off that other clock which comes closest to it
+
     def now(self) -> datetime:
         """The instant, aware, in UTC."""
         ...
@@ -28,6 +33,7 @@ class Clock(Protocol):
 
 class SystemClock:
     def __init__(self) -> None:
+        self.skew = 0.0
         self._base = datetime.now(UTC) - timedelta(seconds=time.monotonic())  # noqa: TID251 - this is the home of time
 
     def anchor(self, instant: datetime, monotonic: float) -> timedelta:
@@ -39,7 +45,11 @@ class SystemClock:
 
     def wall_offset(self) -> float:
         """Seconds by which the node's own clock is ahead of this one."""
-        return (datetime.now(UTC) - self.now()).total_seconds()  # noqa: TID251 - this is the home of time
+        return (self.wall() - self.now()).total_seconds()
+
+    def wall(self) -> datetime:
+        """What the node's own clock shows."""
+        return datetime.now(UTC)  # noqa: TID251 - this is the home of time
 
     def now(self) -> datetime:
         return self._base + timedelta(seconds=time.monotonic())

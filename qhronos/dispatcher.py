@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import timedelta
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -139,7 +140,8 @@ class Dispatcher:
     async def _take(self, rows: list[Claimed], trusted_until: float) -> None:
         """Hold what is to fire; settle at once what is not to. Leases run from when they were asked for."""
         now = self._clock.now()
-        works = [prepare(row, self._acts, self._defaults, now) for row in rows]
+        lives = partial(self._lives, self._lapses)
+        works = [prepare(row, self._acts, self._defaults, now, lives) for row in rows]
         try:
             skips = await judge_missed(self._stores.database, works, now, self._settings.grace_period)
         except Unavailable:
@@ -228,7 +230,11 @@ class Dispatcher:
             end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, work.policies, end))
             return
-        self.settler.put(await attempt(work, self._clock, self._random, self.parking))
+        settled = await attempt(work, self._clock, self._random, self.parking)
+        if settled is None:
+            await self._hand_back([row])
+        else:
+            self.settler.put(settled)
 
     async def _make_way(self) -> bool:
         """Whether this dispatcher is for a suspect alone now: the others are handed back, what is under way is waited for."""
@@ -255,9 +261,12 @@ class Dispatcher:
     def _is_ours(self, holding: Holding) -> bool:
         """Surely, and until a request would have ended: neither will the lease end before, nor do others take this
         worker for dead, nor did they since it was claimed."""
-        now = self._clock.monotonic()
-        alive = now <= self._worker.trusted_until() and self._worker.lapses == self._lapses
-        return alive and now + holding.work.retry.timeout <= holding.trusted_until
+        lasts_until = self._clock.monotonic() + holding.work.retry.timeout
+        return self._lives(self._lapses) and lasts_until <= holding.trusted_until
+
+    def _lives(self, lapses: int) -> bool:
+        """For others, surely, and without a break since it had so many."""
+        return self._clock.monotonic() <= self._worker.trusted_until() and self._worker.lapses == lapses
 
     # recall
 

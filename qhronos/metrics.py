@@ -67,6 +67,10 @@ HELD = _gauge("held", "Claimed occurrences waiting here for their instant.")
 IN_FLIGHT = _gauge("in_flight", "Attempts under way here.")
 BREAKERS_OPEN = _gauge("breakers_open", "Endpoints that are given a rest, as this process knows.")
 CLOCK_OFFSET_SECONDS = _gauge("clock_offset_seconds", "The wall clock here minus Postgres' clock.")
+CLOCK_SKEW_SECONDS = _gauge(
+    "clock_skew_seconds",
+    "By how much Postgres' clock is off the wall clock here or Redis', whichever is closer. Beyond 5 nothing is claimed.",
+)
 TICK_SECONDS = _histogram("tick_seconds", "One pass of a background service.", "service")
 DB_POOL = _gauge("db_pool", "Connections to Postgres, and callers that wait for one.", "state")
 

@@ -195,7 +195,7 @@ class Program:
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
             stores = await _open_stores(self._config, self._roles, stack)
-            services = [Anchor(stores.database, self._clock), *self._services(stack, stores)]
+            services = [Anchor(stores.database, stores.plan, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             readiness = Readiness(stores.database, stores.plan, self._clock)
             servers = list(self._servers(stack, stores, readiness))
@@ -330,7 +330,7 @@ async def check(config: Config, events: int) -> Report:
     """What `qhronos fsck` finds; see `check_all`."""
     async with AsyncExitStack() as stack:
         stores, clock = await _open_stores(config, (), stack), SystemClock()
-        await Anchor(stores.database, clock).tick()
+        await Anchor(stores.database, stores.plan, clock).tick()
         return await check_all(stores, clock, config, events)
 
 

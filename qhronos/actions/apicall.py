@@ -64,6 +64,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
             headers=endpoint.merge(own, hidden.reveal(self.params.headers, delivery.header_secrets)),
             body=body,
             timeout=delivery.timeout.total_seconds(),
+            wanted=delivery.wanted,
             redirects=self.params.follow_redirects,
             credentials=hidden.names(self.params.headers),
         )

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from qhronos import __version__
+from qhronos import __version__, http
 from qhronos.actions.base import Means
 from qhronos.actions.oauth2 import Grant
 from qhronos.actions.tokens import NoToken
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused, Withdrawn
 from qhronos.core.scrub import scrub
 from qhronos.errors import Invalid, Unreachable
 from qhronos.http import Busy, Request, Response, headers, url
@@ -120,15 +120,22 @@ class Letter:
 
         token = await tokens.get(grant, left())
         performed = await send(token)
-        if isinstance(performed, Refused) and performed.status_code == UNAUTHENTICATED:
-            return await send(await tokens.renew(grant, token, left()))
-        return performed
+        if not isinstance(performed, Refused) or performed.status_code != UNAUTHENTICATED:
+            return performed
+        later = Failed(reason=performed.reason, status_code=performed.status_code, excerpt=performed.excerpt)
+        try:
+            again = await send(await tokens.renew(grant, token, left()))
+        except Busy:
+            return later
+        return later if isinstance(again, Parked | Withdrawn) else again  # something was sent before
 
     async def _send(self, request: Request, now: datetime, delivery: Delivery) -> Performed:
         try:
             response = await self._means.http.send(request)
         except Busy as error:
             return _parked(error)
+        except http.Withdrawn:
+            return Withdrawn()
         except Unreachable as error:
             return _unreached(error, delivery)
         except Invalid as error:
@@ -150,7 +157,7 @@ def _has_failed(performed: Performed) -> bool | None:
     """None: it says nothing of the endpoint, which was not asked. One that refuses is well."""
     if isinstance(performed, Failed):
         return True
-    return None if isinstance(performed, Parked) or performed.status_code is None else False
+    return None if isinstance(performed, Parked | Withdrawn) or performed.status_code is None else False
 
 
 def judge(

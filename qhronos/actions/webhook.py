@@ -75,7 +75,14 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             signed = sign(delivery.secrets, delivery.occurrence_id, now, sent)
             if body is None:
                 signed += sign_callback(delivery.secrets, delivery.occurrence_id, now, sent)
-            return Request(method="POST", url=self.params.url, headers=headers + signed, body=sent, timeout=timeout)
+            return Request(
+                method="POST",
+                url=self.params.url,
+                headers=headers + signed,
+                body=sent,
+                timeout=timeout,
+                wanted=delivery.wanted,
+            )
 
         return endpoint.Letter("webhook", means, delivery, self.params.url, write, takes, grant)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from qhronos.clock import Clock
+from qhronos.clock import MOST_SKEW, Clock
 from qhronos.errors import ConfigError, Unavailable
 from qhronos.log import get_logger
 from qhronos.plan import Plan
@@ -16,7 +16,7 @@ from qhronos.store.migrate import ensure_current
 
 FRESH = 1.0  # seconds that an answer holds
 PATIENCE = 2.0  # seconds a store may take
-OK, AWAY = "ok", "unavailable"
+OK, AWAY, DISPUTED = "ok", "unavailable", "disputed"
 
 log = get_logger()
 
@@ -26,11 +26,12 @@ class Checks(Struct, frozen=True, kw_only=True):
 
     postgres: str
     redis: str
+    clock: str
     draining: bool
 
     @property
     def ready(self) -> bool:
-        return self.postgres == OK and self.redis == OK and not self.draining
+        return self.postgres == self.redis == self.clock == OK and not self.draining
 
 
 class Readiness:
@@ -54,7 +55,8 @@ class Readiness:
                 self._stores = (postgres, redis)
                 self._checked_at = self._clock.monotonic()
         postgres, redis = self._stores
-        return Checks(postgres=postgres, redis=redis, draining=self._draining)
+        clock = DISPUTED if self._clock.skew > MOST_SKEW else OK
+        return Checks(postgres=postgres, redis=redis, clock=clock, draining=self._draining)
 
     async def _ask_postgres(self) -> None:
         async with self._database.connection() as conn:

@@ -31,7 +31,7 @@ def fsck(*, config_path: Path | None, events: int, form: str) -> int:
     """Check that everything holds that must.
 
     In Postgres, and between Postgres and the plan in Redis. It only reads, also while everything runs, and takes a while
-    where there is much history. Ends with 0 if nothing is wrong, 1 if something is, 2 if that could not be found out.
+    where there is much history. Beside a running `up`:  eval "$(qhronos env)"; qhronos fsck. Ends with 0 if nothing is wrong, 1 if something is, 2 if that could not be found out.
     """
     try:
         report = _check(config_path, events)

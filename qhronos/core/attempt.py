@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
@@ -28,6 +28,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     ] = {}  # values of headers, by their names in lower case, and what else of the action is secret
     other_secrets: tuple[str, ...] = ()  # that a receiver may know from other deliveries
     timeout: timedelta  # everything, from name lookup to the last byte, ends within it
+    wanted: Callable[[], bool] = lambda: True  # to be asked last of all before it is acted on
 
     @property
     def confidential(self) -> tuple[str, ...]:
@@ -71,5 +72,9 @@ class Parked(Struct, frozen=True, kw_only=True):
     pause: timedelta | None = None  # until there is any point in asking again; None: until there is room
 
 
+class Withdrawn(Struct, frozen=True):
+    """Nothing was sent: it was wanted no more when it came to that."""
+
+
 Outcome: TypeAlias = Delivered | Failed | Refused
-Performed: TypeAlias = Outcome | Parked
+Performed: TypeAlias = Outcome | Parked | Withdrawn

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from qhronos.clock import Clock
+from qhronos.clock import MOST_SKEW, Clock
 from qhronos.core.occurrence import Identity
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
@@ -48,8 +48,11 @@ async def claim(
     """Claim at most about `limit` occurrences that are due within `prefetch`. If Postgres does not answer, that is noted in
     `unheard`.
 
-    What is gone, blocked or somebody else's leaves the plan; what was merely early goes back to its true instant.
+    What is gone, blocked or somebody else's leaves the plan; what was merely early goes back to its true instant. While
+    Postgres' clock is disputed nothing is claimed: too late can be made up for, too early cannot.
     """
+    if clock.skew > MOST_SKEW:
+        return Claims([], 0, None, plan_lost=False)
     now = clock.now()
     horizon = now + prefetch
     popped = await stores.plan.pop(horizon, now, limit)

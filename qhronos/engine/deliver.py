@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 from random import Random
@@ -15,7 +16,7 @@ from prometheus_client import Counter, Histogram
 from qhronos import metrics
 from qhronos.actions.base import Act, Acts, Done
 from qhronos.clock import Clock
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused, Withdrawn
 from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status, occurrence_id
 from qhronos.core.retry import Retry, next_pause
@@ -63,12 +64,12 @@ class Work(Struct, frozen=True):
         return self.act.place if self.act else None
 
 
-def prepare(row: Claimed, acts: Acts, defaults: Defaults, now: datetime) -> Work:
+def prepare(row: Claimed, acts: Acts, defaults: Defaults, now: datetime, is_ours: Callable[[], bool]) -> Work:
     """Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
     policies = _policies(row.policies)
     retry = policies.retry or defaults.retry
     stored = row.action if row.callback is None else _callback(row.callback, policies)
-    return Work(row, policies, retry, _act(row, stored, retry, acts, defaults, now) if stored else None)
+    return Work(row, policies, retry, _act(stored, acts, row, retry, defaults, now, is_ours) if stored else None)
 
 
 def _callback(name: str, policies: Policies) -> msgspec.Raw | None:
@@ -76,9 +77,17 @@ def _callback(name: str, policies: Policies) -> msgspec.Raw | None:
     return None if action is None else msgspec.Raw(msgspec.json.encode(action))
 
 
-def _act(row: Claimed, stored: msgspec.Raw, retry: Retry, acts: Acts, defaults: Defaults, now: datetime) -> Act:
+def _act(
+    stored: msgspec.Raw,
+    acts: Acts,
+    row: Claimed,
+    retry: Retry,
+    defaults: Defaults,
+    now: datetime,
+    is_ours: Callable[[], bool],
+) -> Act:
     try:
-        delivery = _delivery(row, retry, defaults, now)
+        delivery = _delivery(row, is_ours, retry, defaults, now)
     except Locked as error:
         log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
         return Done(
@@ -115,14 +124,16 @@ def _crashed(error: Exception, delivery: Delivery) -> Failed:
     return Failed(reason=f"internal error: {type(error).__name__}")
 
 
-async def attempt(work: Work, clock: Clock, random: Random, parking: Parking) -> Settlement:
-    """Act once on what is held. Never raises."""
+async def attempt(work: Work, clock: Clock, random: Random, parking: Parking) -> Settlement | None:
+    """Act once on what is held; None: it was not ours any more when it came to that. Never raises."""
     row = work.row
     if work.act is None:
         return dropped(row, Status.CANCELLED, f"{row.callback} was removed", clock.now())
     started_at = clock.now()
     outcome = await work.act.perform(started_at)
     finished_at = clock.now()
+    if isinstance(outcome, Withdrawn):
+        return None
     if isinstance(outcome, Parked):
         return parking.put_off(row, outcome, finished_at, random)
     if not row.attempt:
@@ -211,7 +222,7 @@ def _status(outcome: Outcome, pause: timedelta | None) -> Status:
     return Status.FAILED if pause is None else Status.SCHEDULED
 
 
-def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> Delivery:
+def _delivery(row: Claimed, is_ours: Callable[[], bool], retry: Retry, defaults: Defaults, now: datetime) -> Delivery:
     header_secrets, others = header_values(defaults.vault, row)
     return Delivery(
         event_id=row.event_id,
@@ -226,4 +237,5 @@ def _delivery(row: Claimed, retry: Retry, defaults: Defaults, now: datetime) -> 
         header_secrets=header_secrets,
         other_secrets=(defaults.secret, *others),
         timeout=timedelta(seconds=retry.timeout),
+        wanted=is_ours,
     )

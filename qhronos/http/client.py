@@ -18,7 +18,7 @@ from qhronos.http.connection import Connection, Stale
 from qhronos.http.deadlines import Deadlines
 from qhronos.http.guard import Egress
 from qhronos.http.limits import USUAL, Limits
-from qhronos.http.message import Busy, Request, Response, encode
+from qhronos.http.message import Busy, Request, Response, Withdrawn, encode
 from qhronos.http.pool import Origin
 from qhronos.http.proxy import Proxy, Tunnels
 from qhronos.http.resolver import Lookup, Resolver, system_lookup
@@ -67,7 +67,8 @@ class Client:
         return origin.cap if origin else min(self._limits.least_per_origin, self._limits.connections_per_origin)
 
     async def send(self, request: Request) -> Response:
-        """Whatever status comes is a Response. Raises Busy, at once or nearly so, if there is no room at the origin.
+        """Whatever status comes is a Response. Raises Busy, at once or nearly so, if there is no room at the origin, and
+        Withdrawn if the request was wanted no more.
 
         Raises Unreachable for what the endpoint, the network or the guard does, Invalid for what must not be sent at all.
         """
@@ -110,6 +111,9 @@ class Client:
             raise Busy(target.origin, f"{target.authority} has had its requests for now", pause)
         try:
             response = await self._exchange(origin, target, data, request, deadline)
+        except Withdrawn:
+            self._leave(origin, target)
+            raise
         except (Unreachable, TimeoutError):
             self._leave(origin, target, self._clock.monotonic() - began, answered=False)
             raise
@@ -122,8 +126,8 @@ class Client:
     async def _onward(self, request: Request, deadline: float) -> Response:
         try:
             return await self._hop(request, deadline)
-        except Busy as error:  # not Busy to the caller: something was sent before
-            raise Unreachable("busy", str(error)) from error
+        except (Busy, Withdrawn) as error:  # neither to the caller: something was sent before
+            raise Unreachable(error.kind, str(error)) from error
 
     async def _enter(self, origin: Origin, target: Url, deadline: float) -> None:
         """Take a place at the origin; to be given back. Raises Busy."""
@@ -162,6 +166,8 @@ class Client:
             origin.keep(connection, self._clock.monotonic())
 
     async def _ask(self, connection: Connection, data: bytes, request: Request, deadline: float) -> Response:
+        if not request.wanted():  # nothing is awaited between this and the bytes
+            raise Withdrawn
         try:
             return await self._deadlines.wait(connection.exchange(data, request), deadline)
         except TimeoutError:

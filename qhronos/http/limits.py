@@ -15,6 +15,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     most_header_bytes: int = 16 * 1024  # interim responses and trailers included
     most_interim: int = 5  # 1xx before the response
     most_body: int = 64 * 1024  # bytes of a response, where the request does not ask for more
+    most_crumbs: int = 1_000  # pieces that a body comes in, if they are small on average
+    crumb_bytes: int = 64  # what is smaller is small
     most_addresses: int = 4  # of one name that are tried
     most_redirects: int = 3  # where the request asks for any
     connections_per_origin: int = 128  # and requests under way, at most

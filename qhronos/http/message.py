@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from qhronos.errors import Unreachable
@@ -21,6 +23,9 @@ class Request(Struct, frozen=True, kw_only=True):
     most_body: int | None = None  # bytes of the response, where it is not the usual; what is longer is cut
     redirects: int = 0  # that are followed, at most
     credentials: tuple[str, ...] = ()  # headers that no other origin gets, beside Authorization and Cookie
+    wanted: Callable[[], bool] = lambda: (
+        True
+    )  # asked when the connection is open: nothing comes between it and the bytes
 
 
 class Busy(Unreachable):
@@ -31,6 +36,13 @@ class Busy(Unreachable):
         super().__init__("busy", message)
         self.place = place
         self.pause = pause
+
+
+class Withdrawn(Unreachable):
+    """Nothing was sent: the request was wanted no more when it came to that."""
+
+    def __init__(self) -> None:
+        super().__init__("withdrawn", "the request was withdrawn before it was sent")
 
 
 class Response(Struct, frozen=True, kw_only=True):

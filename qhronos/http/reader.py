@@ -136,6 +136,10 @@ class Reader:
             self._refuse("a body after HEAD")
         self._body.append(data)
         self._body_bytes += len(data)
+        pieces = len(self._body)
+        # Each chunk costs as much time as thousands of bytes, and all that one read brings are taken in one go.
+        if pieces > self._limits.most_crumbs and self._body_bytes < pieces * self._limits.crumb_bytes:
+            self._refuse("a body in crumbs")
 
     def on_message_complete(self) -> None:
         if self._status and not self._done:

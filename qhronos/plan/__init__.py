@@ -127,6 +127,12 @@ class Plan:
                 )
             return [from_member(raw) for found in await pipeline.execute() for raw in found]
 
+    async def time(self) -> datetime:
+        """What Redis' clock shows. It decides nothing; it may confirm the one that does."""
+        async with translated():
+            seconds, micros = await self.redis.time()
+        return instant(seconds * 1_000_000 + micros)
+
     async def ping(self) -> None:
         async with translated():
             await self.redis.ping()

@@ -1,7 +1,7 @@
 -- What a change to an event does to its open rows. The caller holds the event. Rows are taken in the order of `due_at`.
--- A row whose request has started (`lease_until IS NOT NULL AND fire_at <= now`) is left to finish under its own fence;
+-- A row whose request has started (`lease_until IS NOT NULL AND fire_at <= begun`) is left to finish under its own fence;
 -- one that is only held for later is taken back: its lease is cleared and its fence moves on, so that whatever its holder
--- still does comes to nothing.
+-- still does comes to nothing. `begun` is a moment after now: until its holder has heard of this, it will have started.
 
 -- name: remove_future
 -- What the old rule promised for later. What was begun or opened again on purpose is not of the rule's future. A single
@@ -9,12 +9,13 @@
 DELETE FROM pending
 WHERE event_id = %(event_id)s AND coalesce(meant_at, fire_at) > %(now)s AND starts = 0
     AND ((origin = 'rule' AND due_at > %(now)s) OR origin = 'once')
+    AND (lease_until IS NULL OR fire_at > %(begun)s)
 RETURNING due_at, fire_at, lease_until IS NOT NULL AS held;
 
 -- name: rebind
 WITH free AS (
     SELECT event_id, due_at, lease_until IS NOT NULL AS held FROM pending
-    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(begun)s)
     ORDER BY due_at
     FOR UPDATE
 )
@@ -28,7 +29,7 @@ RETURNING p.due_at, p.fire_at, f.held;
 -- name: block
 WITH free AS (
     SELECT event_id, due_at, lease_until IS NOT NULL AS held FROM pending
-    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(begun)s)
     ORDER BY due_at
     FOR UPDATE
 )
@@ -50,7 +51,7 @@ RETURNING due_at, fire_at, false AS held;
 -- attempt. What was moved is meant for where it was moved to; a retry for what its first attempt was meant for.
 WITH gone AS (
     DELETE FROM pending
-    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    WHERE event_id = %(event_id)s AND (lease_until IS NULL OR fire_at > %(begun)s)
         AND (%(only)s::timestamptz IS NULL OR due_at = %(only)s::timestamptz)
         AND (
             %(until)s::timestamptz IS NULL
@@ -80,7 +81,7 @@ WITH ledger AS (
 INSERT INTO tallies (at, status, count) SELECT %(now)s, 'skipped', 1 FROM ledger;
 
 -- name: list_open
-SELECT due_at, lease_until IS NOT NULL AND fire_at <= %(now)s AS started,
+SELECT due_at, lease_until IS NOT NULL AND fire_at <= %(begun)s AS started,
     coalesce(meant_at, fire_at) AS meant_at
 FROM pending
 WHERE event_id = %(event_id)s
@@ -168,7 +169,7 @@ WHERE o.event_id = %(event_id)s AND p.origin NOT IN ('manual', 'callback');
 -- Nothing comes back if its request has started meanwhile.
 WITH free AS (
     SELECT event_id, due_at, lease_until IS NOT NULL AS held FROM pending
-    WHERE event_id = %(event_id)s AND due_at = %(due_at)s AND (lease_until IS NULL OR fire_at > %(now)s)
+    WHERE event_id = %(event_id)s AND due_at = %(due_at)s AND (lease_until IS NULL OR fire_at > %(begun)s)
     FOR UPDATE
 )
 UPDATE pending AS p

@@ -38,7 +38,9 @@ async def main(options: argparse.Namespace) -> int:
     size = Size(options.occurrences, options.seconds, options.share)
     done = [show(await run(name, options.seed, size, options.keep)) for name in options.scenario or SCENARIOS]
     missed = [one.name for one in done if one.row.missed]
-    print(f"\n{len(done) - len(missed)} of {len(done)} hold" + (f"; missed: {', '.join(missed)}" if missed else ""))
+    minutes = sum(one.seconds for one in done) / 60
+    tail = f"; missed: {', '.join(missed)}" if missed else ""
+    print(f"\n{len(done) - len(missed)} of {len(done)} hold, in {minutes:.1f} minutes{tail}")
     return 1 if missed else 0
 
 

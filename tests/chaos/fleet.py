@@ -23,7 +23,7 @@ import redis.asyncio
 from qhronos.clock import SystemClock
 from qhronos.embedded import Embedded
 from qhronos.errors import Unreachable
-from qhronos.http import Client, Egress, Request
+from qhronos.http import Client, Egress, Limits, Request
 from qhronos.store.migrate import migrate
 from tests.chaos.proxy import Proxy
 from tests.chaos.role import STARTED_WITHIN, Role
@@ -68,8 +68,9 @@ class Fleet:
         self.redis = Proxy(str(home / "index" / "run" / "valkey.sock"), seed + 1)
         self.environment: dict[str, str] = {}
         self.receiver_port = 0
+        self._receivers: list[asyncio.subprocess.Process] = []
         self._api_port = free_port()
-        self._client = Client(Egress(("127.0.0.0/8",)), self.clock)
+        self._client = Client(Egress(("127.0.0.0/8",)), self.clock, limits=Limits(least_per_origin=128))
 
     async def open(self, settings: Mapping[str, str]) -> None:
         for embedded in (self.truth, self.index):
@@ -88,7 +89,7 @@ class Fleet:
         }
         self._stack.push_async_callback(self._end_all)
         self._stack.push_async_callback(self._client.close)
-        await self._start_receiver()
+        self.receiver_port = await self.start_receiver(self.log)
 
     # processes
 
@@ -152,20 +153,22 @@ class Fleet:
         self.roles.append(role)
         return role
 
-    async def _start_receiver(self) -> None:
+    async def start_receiver(self, log: Path) -> int:
+        """A process of its own, so that what one has to bear delays no other; its port."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.chaos.receiver", str(self.log), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "tests.chaos.receiver", str(log), stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
-        self.receiver_port = int(await process.stdout.readline())
-        self._receiver = process
+        self._receivers.append(process)
+        return int(await process.stdout.readline())
 
     async def _end_all(self) -> None:
         for role in self.roles:
             role.signal(signal.SIGKILL)
             await role.ended()
-        self._receiver.kill()
-        await self._receiver.wait()
+        for receiver in self._receivers:
+            receiver.kill()
+            await receiver.wait()
 
     # stores
 
@@ -174,6 +177,12 @@ class Fleet:
         connection = await psycopg.AsyncConnection.connect(self.truth.database_url, autocommit=True)
         async with connection:
             return await (await connection.execute(text, params)).fetchall()  # type: ignore[arg-type]
+
+    async def command(self, text: str, *params: object) -> None:
+        """Past the proxy; answers nothing."""
+        connection = await psycopg.AsyncConnection.connect(self.truth.database_url, autocommit=True)
+        async with connection:
+            await connection.execute(text, params or None)  # type: ignore[arg-type]
 
     async def flush(self) -> None:
         async with redis.asyncio.from_url(self.index.redis_url) as client:
@@ -189,8 +198,8 @@ class Fleet:
 
     # requests
 
-    def hook(self, path: str, host: int = 1) -> str:
-        return f"http://127.0.0.{host}:{self.receiver_port}/{path}"
+    def hook(self, path: str, host: int = 1, port: int = 0) -> str:
+        return f"http://127.0.0.{host}:{port or self.receiver_port}/{path}"
 
     async def open_later(self, name: str) -> None:
         await self._client.send(

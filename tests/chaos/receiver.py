@@ -9,7 +9,7 @@ scheduled instant, attempt, status of the answer, address, path. What it answers
     /flaky/MS     the same, but one in 30 occurrences is answered 503 the first time
     /later/NAME   404 until a POST to /open/NAME
     /pill/MS      200 after MS milliseconds
-    /poison/N     one of the ways in which an endpoint is bad
+    /poison/N/M   one of the ways in which an endpoint is bad, at one of several such endpoints
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import TextIO
 import uvloop
 
 from qhronos.clock import SystemClock
+from tests.chaos.poisons import WAYS
 
 READY = b"HTTP/1.1 %d Answer\r\ncontent-length: 0\r\n\r\n"
-LONG = 120.0
 FLAKY = 30
 
 
@@ -39,7 +39,6 @@ class Receiver:
         self._never = asyncio.Event()
         self._open: set[str] = set()
         self._refused: set[str] = set()
-        self._poisons = (self._hang, self._drip, self._flood, self._reset, self._half, self._garbage, self._error)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -62,7 +61,7 @@ class Receiver:
         status = self._status(kind, argument, webhook_id)
         self._note(writer, f"{kind}/{argument}", webhook_id, body, status, arrived_at)
         if kind == "poison":
-            await self._poisons[int(argument) % len(self._poisons)](writer)
+            await WAYS[int(argument.partition("/")[0])](writer)
             return
         if kind in ("ok", "flaky"):
             await self._pause(
@@ -98,38 +97,6 @@ class Receiver:
         )
         self._log.write("\t".join(map(str, fields)) + "\n")
         self._log.flush()
-
-    # the ways to be bad
-
-    async def _hang(self, writer: asyncio.StreamWriter) -> None:
-        await self._pause(LONG)
-
-    async def _drip(self, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n")
-        while True:
-            writer.write(b"x-more: and more\r\n")
-            await writer.drain()
-            await self._pause(0.5)
-
-    async def _flood(self, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n")
-        while True:
-            writer.write(bytes(65_536))
-            await writer.drain()
-
-    async def _reset(self, writer: asyncio.StreamWriter) -> None:
-        writer.transport.abort()
-
-    async def _half(self, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
-        await self._pause(LONG)
-
-    async def _garbage(self, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
-        writer.close()
-
-    async def _error(self, writer: asyncio.StreamWriter) -> None:
-        writer.write(READY % 500)
 
     async def _pause(self, seconds: float) -> None:
         await self._clock.wait(self._never, seconds)

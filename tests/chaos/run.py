@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos import clocks, deaths, outages, traffic
+from tests.chaos import clocks, deaths, endpoints, outages, races, traffic
 from tests.chaos.fleet import Size, fleet
 from tests.chaos.trial import Row, Scenario, Trial
 
@@ -21,10 +21,11 @@ SCENARIOS: dict[str, Scenario] = {
     "R8": deaths.dispatchers_are_frozen,
     "R9": deaths.expanders_are_killed,
     "R9b": deaths.expanders_are_gone,
-    "R12": traffic.edits_race_with_claims,
+    "R12": races.edits_race_with_claims,
     "R13": clocks.clocks_are_wrong,
+    "R13b": clocks.postgres_clock_jumps,
     "R15": traffic.rules_are_hostile,
-    "R16": traffic.endpoints_are_poisonous,
+    "R16": endpoints.endpoints_are_poisonous,
     "R17": traffic.a_herd,
     "R19": deaths.processes_are_replaced,
     "R22": traffic.dead_letters_are_replayed,
@@ -34,7 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 # So that all of them end within half an hour.
-AT_HALF_SIZE = {"R3", "R6", "R9b", "R13", "R15", "N1", "N2", "N3"}
+AT_HALF_SIZE = {"R2", "R3", "R6", "R9", "R9b", "R13", "R13b", "R15", "N1", "N2", "N3"}
 
 
 class Done(NamedTuple):

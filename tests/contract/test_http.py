@@ -11,6 +11,7 @@ import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from ipaddress import IPv4Address
 
 import pytest
 import uvloop
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from qhronos.clock import SystemClock
 from qhronos.errors import Invalid, Unreachable
-from qhronos.http import Busy, Client, Egress, Limits, Request, Response, Tls
+from qhronos.http import Busy, Client, Egress, Limits, Request, Response, Tls, Withdrawn
+from qhronos.http.connection import Connection
 from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
 from tests.fakes import FakeClock
 
@@ -76,6 +78,58 @@ async def test_a_header_that_would_break_the_framing_is_never_sent(client, name,
             await client.send(Request(method="POST", url=endpoint.url, headers=((name, value),), timeout=5))
 
         assert endpoint.accepted == 0
+
+
+async def test_what_is_wanted_no_more_once_its_connection_is_open_is_not_sent():
+    seen, connections = [], []
+    client = Client(LOOPBACK, SystemClock(), limits=Limits(connections_per_origin=1), lookup=loopback)
+
+    def wanted() -> bool:
+        connections.append(len(client._connections))
+        return False
+
+    async def behave(session: Session) -> None:
+        while True:
+            seen.append(await session.request())
+            await session.send(OK)
+
+    async with Endpoint(behave) as endpoint:
+        with pytest.raises(Withdrawn):
+            await client.send(Request(method="POST", url=endpoint.url, timeout=5, wanted=wanted))
+        response = await client.send(get(endpoint.url))
+
+        assert ([1], 200, ["GET"]) == (connections, response.status, [one[:3].decode() for one in seen])
+        assert endpoint.accepted == 1
+    await client.close()
+
+
+async def test_a_redirect_is_not_followed_for_what_is_wanted_no_more(client):
+    answers = iter([True, False])
+    location = b"HTTP/1.1 307 Onward\r\nLocation: /on\r\nContent-Length: 0\r\n\r\n"
+    async with Endpoint(says(location)) as endpoint:
+        request = Request(method="POST", url=endpoint.url, timeout=5, redirects=1, wanted=lambda: next(answers))
+        with pytest.raises(Unreachable) as caught:
+            await client.send(request)
+
+    assert not isinstance(caught.value, Withdrawn)  # which says that nothing was sent
+
+
+async def test_a_request_is_with_the_kernel_when_its_exchange_has_begun():
+    """A loop that gathers what is written would send it when it goes on, and that may be long after it was decided."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection: Connection
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(IPv4Address("127.0.0.1"), 0.0, Limits(), lambda _: None), *server.getsockname()
+        )
+        peer, _ = server.accept()
+        with peer:
+            peer.setblocking(False)
+            answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n", get("http://127.0.0.1/"))
+
+            assert b"GET / HTTP/1.1\r\n\r\n" == peer.recv(100)
+            answer.cancel()
+            connection.abort()
+            await connection.lost
 
 
 async def test_a_connection_is_kept_and_used_again(client):

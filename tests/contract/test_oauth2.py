@@ -15,7 +15,7 @@ from qhronos import actions
 from qhronos.actions.hidden import CLIENT_SECRET
 from qhronos.actions.oauth2 import OAuth2
 from qhronos.clock import SystemClock
-from qhronos.core.attempt import Delivered, Failed, Outcome, Parked, Refused
+from qhronos.core.attempt import Delivered, Failed, Outcome, Parked, Refused, Withdrawn
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress, Limits
 from qhronos.plan.breakers import Breakers
@@ -156,6 +156,21 @@ async def test_an_endpoint_that_takes_no_token_refuses_after_two(perform, issuer
 
     assert Refused(reason="HTTP 401", status_code=401, excerpt="not Bearer [secret]") == outcome
     assert (2, 2) == (len(issuer.issued), len(receiver.requests))
+
+
+async def test_what_was_sent_once_is_an_attempt_though_it_is_not_sent_again(perform, issuer, receiver):
+    """It was withdrawn, or there was no room any more, after the endpoint had said that the token is no good."""
+    await perform()
+    issuer.taken.clear()
+    outcome = await perform({"wanted": lambda: len(receiver.requests) < 2})
+
+    assert Failed(reason="HTTP 401", status_code=401, excerpt="you sent [secret]") == outcome
+    assert 2 == len(receiver.requests)
+
+
+async def test_what_is_not_wanted_any_more_when_its_token_comes_is_not_sent(perform, receiver):
+    assert Withdrawn() == await perform({"wanted": lambda: False})
+    assert [] == receiver.requests
 
 
 async def test_a_token_that_cannot_be_replaced_is_tried_again_later(perform, issuer):

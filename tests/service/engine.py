@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -61,8 +61,12 @@ class Noting:
             await self._called.wait_for(lambda: len(self.deliveries) >= times)
 
 
+class Notes(Protocol):
+    async def perform(self, delivery: Delivery) -> Outcome: ...
+
+
 class Noted(NamedTuple):
-    noting: Noting
+    noting: Notes
     delivery: Delivery
     place: str | None
     type: str = "noting"

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from psycopg.sql import SQL, Identifier
 
+from qhronos.actions.base import Act
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Refused
 from qhronos.core.occurrence import parse_occurrence_id
@@ -23,7 +24,7 @@ from qhronos.errors import Unavailable
 from qhronos.expander import Expander
 from tests.fakes import CutDatabase, FakeClock
 from tests.service.api import Api, open_api, open_deps
-from tests.service.engine import Heeding, make_dispatcher, settled
+from tests.service.engine import Heeding, Noted, make_dispatcher, settled
 from tests.service.events import create, query
 from tests.service.promised import SECOND, Known, Promise
 
@@ -49,7 +50,7 @@ class Live:
         self.database = CutDatabase(stores.database)
         self.broadcast = Heeding(world.api.deps.broadcast)
         own = stores._replace(database=self.database, broadcast=self.broadcast)
-        self.dispatcher: Dispatcher = make_dispatcher(own, world.clock, self._perform, dispatch_worker_count=HANDS)
+        self.dispatcher: Dispatcher = make_dispatcher(own, world.clock, self, dispatch_worker_count=HANDS)
 
     async def tick(self) -> None:
         await self.dispatcher.tick()
@@ -85,7 +86,13 @@ class Live:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _perform(self, _action: msgspec.Raw, delivery: Delivery) -> Outcome:
+    def prepare(self, _stored: msgspec.Raw, delivery: Delivery) -> Act:
+        return Noted(self, delivery, None)
+
+    def capacity(self, _place: str) -> int:
+        return HANDS
+
+    async def perform(self, delivery: Delivery) -> Outcome:
         identity = parse_occurrence_id(delivery.occurrence_id)
         self.sent.append((identity.event_id, identity.due_at))
         self.world.note(identity.event_id, identity.due_at, delivery)

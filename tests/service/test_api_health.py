@@ -25,7 +25,18 @@ async def test_a_process_whose_stores_answer_is_ready(api):
     response = await api.get("/readyz", token=None)
 
     assert 200 == response.status_code
-    assert {"status": "ready", "checks": {"postgres": "ok", "redis": "ok", "draining": False}} == response.json()
+    assert {
+        "status": "ready",
+        "checks": {"postgres": "ok", "redis": "ok", "clock": "ok", "draining": False},
+    } == response.json()
+
+
+async def test_a_process_whose_clock_is_disputed_is_not_ready(api, clock):
+    clock.skew = 5.1
+
+    response = await api.get("/readyz", token=None)
+
+    assert (503, "disputed") == (response.status_code, response.json()["checks"]["clock"])
 
 
 async def test_a_draining_process_is_not_ready(api):

@@ -13,6 +13,7 @@ from qhronos.core.occurrence import parse_occurrence_id
 from qhronos.expander import Expander
 from qhronos.store import pending
 from tests.fakes import FakeClock
+from tests.service.api import with_body
 from tests.service.events import (
     audit_of,
     create,
@@ -193,6 +194,28 @@ async def test_what_is_due_and_in_a_dispatchers_hands_is_recalled_too(api, clock
         notice = await heard.get()
 
     assert Revoke((UUID(event["id"]),)) == notice
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("PATCH", "", {"name": "new"}),
+        ("PATCH", "", {"schedule": "FREQ=MINUTELY;INTERVAL=25"}),
+        ("POST", "/pause", None),
+        ("DELETE", "", None),
+    ],
+    ids=["edit", "schedule", "pause", "delete"],
+)
+@pytest.mark.parametrize(("seconds", "spared"), [(0.1, True), (0.2, False)])
+async def test_what_is_held_for_the_next_moment_counts_as_started(api, clock, event, plant, change, seconds, spared):
+    """Its holder could not be recalled in time: it would come as it was, and then, as its end was refused, as edited."""
+    clock.advance(HELD * 60 - seconds)
+    method, path, body = change
+    answer = await api.send(method, f"/events/{event['id']}{path}", **({} if body is None else with_body(body, {})))
+
+    held = await query(api, "SELECT version FROM pending WHERE fence = %s AND lease_until IS NOT NULL", plant[HELD])
+    assert answer.status_code < 300, answer.text
+    assert ([(1,)] if spared else []) == held
 
 
 async def test_nothing_held_before_a_change_can_be_settled_after_it(api, clock, event, plant):

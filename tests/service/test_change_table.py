@@ -117,7 +117,7 @@ TABLE = {
         HELD: Cell("1 free, re-fenced", "tea", DONE),
         WAITING: Cell("1 free, re-fenced", "tea", DONE),
         STARTED: Cell("none", "tea", DONE),
-        FAILING: Cell("1 free", "tea, tea", DONE),
+        FAILING: Cell("1 free, re-fenced", "tea, tea", DONE),  # by its own end
         CLOSED: Cell("none", "tea", DONE),
     },
     Edit.DELETE: {

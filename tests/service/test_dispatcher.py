@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from qhronos.actions import Performer
 from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Refused
@@ -12,6 +13,7 @@ from qhronos.core.occurrence import Identity
 from qhronos.dispatcher import WORKER_LOST
 from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
+from qhronos.http import Client, Egress
 from qhronos.plan import Plan
 from qhronos.redis_link import connect
 from qhronos.store import changes, pending
@@ -61,6 +63,21 @@ async def test_what_is_due_is_delivered_once_and_recorded(engine, clock, dispatc
     )
     assert [("completed",)] == await query(engine, "SELECT status FROM occurrences")
     assert [("completed",)] == await query(engine, "SELECT status FROM events")
+
+
+async def test_while_the_clock_is_disputed_nothing_is_claimed(engine, clock, dispatcher, noting):
+    identity = await plan_one(engine, clock.now())
+
+    clock.skew = 5.1
+    await dispatcher.tick()
+    await settled(dispatcher)
+    before = (list(noting.deliveries), await engine.plan.planned([identity]))
+    clock.skew = 5.0
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert ([], [identity.due_at]) == before
+    assert 1 == len(noting.deliveries)
 
 
 async def test_a_secret_of_the_event_signs_in_place_of_the_default(engine, clock, dispatcher, noting):
@@ -250,6 +267,31 @@ async def test_a_worker_that_may_be_taken_for_dead_starts_nothing(engine, clock,
     assert [] == noting.deliveries
     assert [(None,)] == await query(engine, "SELECT lease_until FROM pending")
     await dispatcher.drain()
+
+
+@pytest.mark.parametrize("heeded", [False, True], ids=["at once", "after others have said so"])
+async def test_who_stood_still_while_a_connection_was_opened_sends_nothing(engine, clock, receiver, heeded):
+    """It was ours when the attempt began; by the time the request could be written, others had taken it."""
+
+    async def stand_still(_host, _port):
+        clock.advance(DEAD_AFTER.total_seconds())
+        if heeded:
+            await dispatcher._worker.beat()
+            dispatcher._lapses = dispatcher._worker.lapses
+        return ["127.0.0.1"]
+
+    client = Client(Egress(["127.0.0.0/8"]), SystemClock(), lookup=stand_still)
+    dispatcher = make_dispatcher(engine, clock, Performer(client))
+    url = receiver.url.replace("127.0.0.1", "hooks.test")
+    await plan_one(engine, clock.now(), action={"type": "webhook", "params": {"url": url}})
+
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [] == receiver.requests
+    assert [(None, 0)] == await query(engine, "SELECT lease_until, attempt FROM pending")
+    await dispatcher.drain()
+    await client.close()
 
 
 async def test_a_worker_that_was_forgotten_drops_what_it_held(engine, clock, noting):

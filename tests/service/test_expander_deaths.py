@@ -210,7 +210,7 @@ async def test_without_expanders_for_longer_than_the_window_everything_is_delive
         await standby.tick()
         await dispatcher.tick()
         await settled(dispatcher)
-        late |= {one.due_at: one.now - one.due_at for one in noting.deliveries if one.due_at not in late}
+        late |= {one.due_at: clock.now() - one.due_at for one in noting.deliveries if one.due_at not in late}
     await dispatcher.drain()
 
     assert [began + seconds(20 * n) for n in range(10)] == [one.due_at for one in noting.deliveries]

@@ -76,3 +76,25 @@ def test_what_was_cut_leaves_a_rest_behind_so_its_connection_is_not_used_again()
 
         assert (LIMITS.most_body, True) == (len(response.body), response.truncated)
         assert not reader.reusable
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_body_in_crumbs_is_cut_and_its_status_stands():
+    """A quarter of a megabyte of chunks of one byte, as one read may bring, would take as long as thousands of answers."""
+    response = read([CHUNKED, b"1\r\n.\r\n" * 43_000])
+
+    assert isinstance(response, Response)
+    assert (200, True, LIMITS.most_crumbs + 1) == (response.status, response.truncated, len(response.body))
+
+
+def test_a_long_body_in_many_pieces_that_are_no_crumbs_is_read():
+    reader = Reader("GET", LIMITS, most_body=1 << 20)
+    piece, count = bytes(LIMITS.crumb_bytes), 2 * LIMITS.most_crumbs
+    chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
+
+    response = reader.feed(CHUNKED + chunk * count + b"0\r\n\r\n")
+
+    assert response is not None
+    assert (False, count * len(piece)) == (response.truncated, len(response.body))
