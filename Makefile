@@ -56,8 +56,8 @@ corpora: setup ## compare recurrences with what others make of them, where CORPO
 	@if test -d "$(CORPORA)"; then QHRONOS_CORPORA="$(CORPORA)" $(BIN)/pytest tests/corpora $(ARGS); \
 		else echo "There is no $(CORPORA): the corpora are skipped."; fi
 
-properties: setup ## try what must hold for every recurrence on EXAMPLES of each
-	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py tests/unit/test_recurrence_fuzz.py tests/unit/test_recurrence_changes.py $(ARGS)
+properties: setup ## try what must hold for every recurrence and every endpoint on EXAMPLES of each
+	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/test_recurrence_properties.py tests/unit/test_recurrence_cron.py tests/unit/test_recurrence_phrases.py tests/unit/test_recurrence_splitting.py tests/unit/test_recurrence_fuzz.py tests/unit/test_recurrence_changes.py tests/contract/test_http_fuzz.py $(ARGS)
 
 machine: setup ## let EXAMPLES random lives of events, services and faults come to rest, and look for what was lost
 	@QHRONOS_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/service/test_machine.py $(ARGS)

@@ -127,6 +127,12 @@ class RateLimit(Section, frozen=True):
     burst: Positive = 200
 
 
+class ClientCertificate(Section, frozen=True):
+    hosts: Annotated[tuple[str, ...], Meta(min_length=1)]  # names, addresses, or *.example.com
+    certificate: Annotated[str, Meta(min_length=1)]  # a file in PEM form, with what it was issued by
+    key: str | None = None  # a file in PEM form; None: it is in the same
+
+
 class Http(Section, frozen=True):
     # Networks that deliveries may reach although they are not public: 10.0.0.0/8:443.
     egress_allow: tuple[str, ...] = ()
@@ -134,6 +140,9 @@ class Http(Section, frozen=True):
     https_only: bool = False  # nothing goes out in the clear
     connections_per_origin: Positive = 128
     rate_per_origin: Annotated[float, Meta(ge=0)] = 0.0  # requests a second, per dispatcher; 0: no limit
+    proxy: Secret = None  # http://user:password@host:port, where that is the only way out
+    no_proxy: tuple[str, ...] = ()  # names and networks that are reached without it
+    client_certificates: tuple[ClientCertificate, ...] = ()  # of ours, by host; the first that is for it
 
 
 class Config(Section, frozen=True):
@@ -193,8 +202,13 @@ def leaves(config: Config, *, masked: bool = True) -> dict[str, object]:
             value = getattr(value, part)
         if secret and masked and value:
             value = "********"
-        shown[key] = spell(value) if kind is timedelta else value
+        shown[key] = spell(value) if kind is timedelta else _plain(value)
     return shown
+
+
+def _plain(value: object) -> object:
+    """What is made of Structs as dicts; all else as it is."""
+    return tuple(msgspec.to_builtins(each) for each in value) if isinstance(value, tuple) else value
 
 
 def environment_name(key: str) -> str:

@@ -49,7 +49,7 @@ from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Heartbeat, Worker
 from qhronos.errors import ConfigError
 from qhronos.expander import Expander
-from qhronos.http import Client, Egress, Limits
+from qhronos.http import Client, Egress, Limits, Proxy, Tls
 from qhronos.janitor import Janitor
 from qhronos.plan import Plan
 from qhronos.plan.breakers import Breakers
@@ -261,7 +261,11 @@ class Program:
         if self._http is None:
             http = self._config.http
             limits = Limits(connections_per_origin=http.connections_per_origin, rate_per_origin=http.rate_per_origin)
-            self._http = Client(_egress(self._config), self._clock, limits=limits)
+            tls, proxy = (
+                Tls.read(http.client_certificates),
+                Proxy.read(http.proxy, http.no_proxy) if http.proxy else None,
+            )
+            self._http = Client(_egress(self._config), self._clock, limits=limits, tls=tls, proxy=proxy)
             stack.push_async_callback(self._http.close)
         return self._http
 

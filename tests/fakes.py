@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from json import dumps
 from typing import NamedTuple, Self
+from urllib.parse import parse_qsl, unquote_plus
 
 from qhronos.clock import SystemClock
 from qhronos.errors import Unavailable
@@ -149,3 +152,32 @@ class CutDatabase:
     async def transaction(self) -> AsyncIterator[Connection]:
         async with self.connection() as conn, conn.transaction():
             yield conn
+
+
+class Issuer(Receiver):
+    """A token endpoint. What it issues for `ID` and `SECRET` is taken until it is revoked."""
+
+    ID, SECRET = "client:1", "cl1ent s&cret/+%"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = self.issue
+        self.issued: list[str] = []
+        self.taken: set[str] = set()
+        self.life: float | None = 3600
+
+    def issue(self, request: Request) -> Answer:
+        form = dict(parse_qsl(request.body.decode()))
+        login = request.headers.get("authorization", "").removeprefix("Basic ")
+        pair = [unquote_plus(part) for part in b64decode(login).decode().split(":")] if login else []
+        if (pair or [form.get("client_id"), form.get("client_secret")]) != [self.ID, self.SECRET]:
+            return Answer(401, {}, b'{"error": "invalid_client", "error_description": "no such client"}')
+        self.issued.append(f"t0ken-{len(self.issued)}-{form.get('scope', '').replace(' ', '+')}")
+        self.taken.add(self.issued[-1])
+        told = {"access_token": self.issued[-1], "token_type": "Bearer", "expires_in": self.life}
+        return Answer(200, {"content-type": "application/json"}, dumps(told).encode())
+
+    def guard(self, request: Request) -> Answer:
+        """What an endpoint answers that believes in these tokens."""
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return Answer(200 if token in self.taken else 401, {}, f"you sent {token}".encode())

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from qhronos.actions import apicall, hidden, webhook
 from qhronos.actions.base import Act, Done, Means
+from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Failed, Refused
 from qhronos.errors import Invalid
 from qhronos.http import Client, Egress, url
@@ -69,30 +70,35 @@ def decode(stored: bytes | msgspec.Raw) -> Action:
 
 
 def conceal(action: Action) -> tuple[Action, dict[str, str | None]]:
-    """The action as it is stored and shown, and the values of its secret headers; None for one that is to stay."""
+    """The action as it is stored and shown, and the values of its secrets by name; None for one that is to stay."""
     shown, values = hidden.conceal(action.params.headers)
+    auth = action.params.auth
+    if auth:
+        auth, values[hidden.CLIENT_SECRET] = auth.conceal()
     if not values:
         return action, {}
-    params = msgspec.structs.replace(action.params, headers=shown)
+    params = msgspec.structs.replace(action.params, headers=shown, auth=auth)
     return msgspec.structs.replace(action, params=params), values
 
 
 def hidden_in(stored: bytes | msgspec.Raw) -> list[str]:
-    """The names of its secret headers. Raises Invalid."""
-    return list(hidden.names(decode(stored).params.headers))
+    """The names of its secrets: headers, and the client secret. Raises Invalid."""
+    params = decode(stored).params
+    return [*hidden.names(params.headers), *([hidden.CLIENT_SECRET] if params.auth else [])]
 
 
-def origin_of(stored: bytes | msgspec.Raw) -> tuple[str, str, int]:
-    """To whom it speaks: scheme, host and port. Raises Invalid."""
-    parsed = url.parse(decode(stored).params.url)
-    return parsed.scheme, parsed.host, parsed.port
+def reach_of(stored: bytes | msgspec.Raw, name: str) -> tuple[str, ...]:
+    """The origins to which the secret of that name goes, or what is got for it. Raises Invalid."""
+    params = decode(stored).params
+    urls = [params.url] if name != hidden.CLIENT_SECRET or params.auth is None else [params.url, params.auth.token_url]
+    return tuple(url.parse(each).origin for each in urls)
 
 
 class Performer:
     """Acts on what is stored, over one client."""
 
     def __init__(self, http: Client, breakers: Breakers | None = None) -> None:
-        self._means = Means(http, breakers)
+        self._means = Means(http, Tokens(http), breakers)
         self.capacity = http.capacity
 
     def prepare(self, stored: msgspec.Raw, delivery: Delivery) -> Act:

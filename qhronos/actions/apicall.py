@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qhronos.actions import endpoint, hidden
 from qhronos.actions.base import Act, Means
+from qhronos.actions.oauth2 import OAuth2, check
 from qhronos.core.attempt import Delivery
 from qhronos.errors import Invalid
 from qhronos.http import Egress, Request, headers
@@ -26,6 +27,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     method: Method
     url: str
     headers: hidden.Given = {}
+    auth: OAuth2 | None = None
     body: msgspec.Raw | UnsetType = UNSET  # a string is sent as it is, anything else as JSON
     follow_redirects: Annotated[int, Meta(ge=0, le=3)] = 0
     success: Annotated[tuple[int | str, ...], Meta(min_length=1, max_length=20)] = ("2xx",)
@@ -47,6 +49,7 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
             raise Invalid("URL is required for apicall action params", field=f"{field}.url")
         vet_url(self.params.url, egress, f"{field}.url")
         hidden.check(self.params.headers, f"{field}.headers")
+        check(self.params.auth, self.params.headers, egress, field)
         if self.params.body is not UNSET:
             _vet_body(self.params.body, f"{field}.body")
         for index, code in enumerate(self.params.success):
@@ -65,7 +68,8 @@ class ApiCall(Struct, frozen=True, tag_field="type", tag="apicall", forbid_unkno
             redirects=self.params.follow_redirects,
             credentials=hidden.names(self.params.headers),
         )
-        return endpoint.Letter("apicall", means, delivery, self.params.url, lambda _now: request, self.takes)
+        grant = self.params.auth.grant(delivery.header_secrets) if self.params.auth else None
+        return endpoint.Letter("apicall", means, delivery, self.params.url, lambda _now: request, self.takes, grant)
 
     def takes(self, status: int) -> bool:
         return any(code in (status, f"{status // 100}xx") for code in self.params.success)

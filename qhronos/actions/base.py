@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
+from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Performed
 from qhronos.http import Client, Egress
 from qhronos.plan.breakers import Breakers
@@ -16,6 +17,7 @@ class Means(NamedTuple):
     """What actions act with."""
 
     http: Client
+    tokens: Tokens
     breakers: Breakers | None = None  # None: no endpoint is ever given a rest
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from qhronos import __version__, http
 from qhronos.actions.base import Means
+from qhronos.actions.oauth2 import Grant
+from qhronos.actions.tokens import NoToken
 from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused, Withdrawn
 from qhronos.core.scrub import scrub
 from qhronos.errors import Invalid, Unreachable
@@ -18,6 +22,7 @@ LONGEST_EXCERPT = 4096  # bytes
 LONGEST_LOOKED_AT = 4 * LONGEST_EXCERPT  # of a body, for secrets; many take time, and masks are shorter
 # Beside every 5xx. The endpoint says, or it goes without saying, that later may be better.
 LATER = frozenset({408, 425, 429})
+UNAUTHENTICATED = 401
 GONE = 410
 FINAL = frozenset({"egress", "redirect"})  # what makes an endpoint unreachable for good
 
@@ -48,7 +53,7 @@ def merge(own: Headers, given: Mapping[str, str]) -> Headers:
 class Letter:
     """A request that is ready to go, but for what depends on the instant at which it goes."""
 
-    __slots__ = ("_delivery", "_endpoint", "_means", "_takes", "_write", "place", "type")
+    __slots__ = ("_delivery", "_endpoint", "_grant", "_means", "_takes", "_write", "place", "type")
 
     def __init__(
         self,
@@ -58,8 +63,9 @@ class Letter:
         address: str,
         write: Callable[[datetime], Request],
         takes: Callable[[int], bool],
+        grant: Grant | None = None,
     ) -> None:
-        """Raises Invalid for an address that is none."""
+        """`grant`: for the token that it wants. Raises Invalid for an address that is none."""
         target = url.parse(address)
         self.type = kind
         self.place = target.origin
@@ -68,38 +74,83 @@ class Letter:
         self._delivery = delivery
         self._write = write
         self._takes = takes
+        self._grant = grant
 
     async def perform(self, now: datetime) -> Performed:
         """Send, unless the endpoint is given a rest, and judge by the status whether it was taken."""
         breakers = self._means.breakers
         if breakers is None:
-            return await self._send(now)
+            return (await self._try(now))[0]
         admission = await breakers.admit(self._endpoint)
         if admission.pause is not None:
             return Parked(cause="breaker", place=self.place, pause=admission.pause)
         failed = None
         try:
-            performed = await self._send(now)
-            failed = _has_failed(performed)
+            performed, failed = await self._try(now)
         finally:
             await breakers.tell(self._endpoint, self.place, admission, failed=failed)
         return performed
 
-    async def _send(self, now: datetime) -> Performed:
+    async def _try(self, now: datetime) -> tuple[Performed, bool | None]:
+        """What came of it, and whether the endpoint has failed; None: that says nothing of it, as it was not asked."""
+        try:
+            if self._grant is None:
+                performed = await self._send(self._write(now), now, self._delivery)
+            else:
+                performed = await self._send_with_token(self._grant, now)
+        except Busy as error:
+            return _parked(error), None
+        except NoToken as error:
+            return _unreached(error, self._delivery, headers.retry_after(error.retry_after, now)), None
+        return performed, _has_failed(performed)
+
+    async def _send_with_token(self, grant: Grant, now: datetime) -> Performed:
+        """And once more with another one if the endpoint does not take it. Raises NoToken and Busy for want of one."""
+        clock, tokens = self._means.http.clock, self._means.tokens
         request = self._write(now)
+        deadline = clock.monotonic() + request.timeout
+
+        def left() -> float:
+            return max(0.0, round(deadline - clock.monotonic(), 3))
+
+        async def send(token: str) -> Performed:
+            authorised = (*request.headers, ("authorization", f"Bearer {token}"))
+            confidential = replace(self._delivery, other_secrets=(*self._delivery.other_secrets, token))
+            return await self._send(replace(request, headers=authorised, timeout=left()), now, confidential)
+
+        token = await tokens.get(grant, left())
+        performed = await send(token)
+        if not isinstance(performed, Refused) or performed.status_code != UNAUTHENTICATED:
+            return performed
+        later = Failed(reason=performed.reason, status_code=performed.status_code, excerpt=performed.excerpt)
+        try:
+            again = await send(await tokens.renew(grant, token, left()))
+        except Busy:
+            return later
+        return later if isinstance(again, Parked | Withdrawn) else again  # something was sent before
+
+    async def _send(self, request: Request, now: datetime, delivery: Delivery) -> Performed:
         try:
             response = await self._means.http.send(request)
         except Busy as error:
-            pause = None if error.pause is None else timedelta(seconds=error.pause)
-            return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
+            return _parked(error)
         except http.Withdrawn:
             return Withdrawn()
         except Unreachable as error:
-            reason = scrub(str(error), self._delivery.confidential)
-            return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason)
+            return _unreached(error, delivery)
         except Invalid as error:
             return Refused(reason=str(error))
-        return judge(response, self._delivery, self._takes, now, follows=request.redirects > 0)
+        return judge(response, delivery, self._takes, now, follows=request.redirects > 0)
+
+
+def _parked(error: Busy) -> Parked:
+    pause = None if error.pause is None else timedelta(seconds=error.pause)
+    return Parked(cause="full" if pause is None else "rate", place=error.place, pause=pause)
+
+
+def _unreached(error: Unreachable, delivery: Delivery, retry_after: timedelta | None = None) -> Failed | Refused:
+    reason = scrub(str(error), delivery.confidential)
+    return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason, retry_after=retry_after)
 
 
 def _has_failed(performed: Performed) -> bool | None:

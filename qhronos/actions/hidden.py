@@ -17,8 +17,18 @@ class Hidden(Struct, frozen=True, forbid_unknown_fields=True):
     secret: str | bool
 
 
+CLIENT_SECRET = "auth:client_secret"  # noqa: S105 - its name among those of headers; no header is called so
 Given: TypeAlias = dict[str, str | Hidden]
 SHOWN = Hidden(secret=True)
+
+
+def field_of(name: str) -> str:
+    """Where in the params of an action the secret of that name stands."""
+    return "auth.client_secret" if name == CLIENT_SECRET else f"headers.{name}"
+
+
+def words_for(name: str) -> str:
+    return "the client secret" if name == CLIENT_SECRET else f"the value of header {name}"
 
 
 def check(given: Given, field: str) -> None:

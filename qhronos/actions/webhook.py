@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
 from qhronos.actions.base import Act, Means
+from qhronos.actions.oauth2 import OAuth2, check
 from qhronos.core.attempt import Delivery
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
@@ -22,6 +23,7 @@ OWN = (endpoint.AGENT, ("content-type", "application/json"))
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     url: str
     headers: hidden.Given = {}
+    auth: OAuth2 | None = None
     envelope: Literal["event", "callback"] = "event"  # what the body looks like, and which further headers sign it
 
 
@@ -57,6 +59,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             raise Invalid("URL is required for webhook action params", field=f"{field}.url")
         vet_url(self.params.url, egress, f"{field}.url")
         hidden.check(self.params.headers, f"{field}.headers")
+        check(self.params.auth, self.params.headers, egress, field)
         if self.params.envelope == "callback":
             callback.check(self.params.headers, f"{field}.headers")
 
@@ -65,6 +68,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
         headers = endpoint.merge(OWN + endpoint.identity(delivery), given)
         body = _encode(_payload(delivery)) if self.params.envelope == "event" else None
         timeout = delivery.timeout.total_seconds()
+        grant = self.params.auth.grant(delivery.header_secrets) if self.params.auth else None
 
         def write(now: datetime) -> Request:
             sent = callback.body_of(delivery, now) if body is None else body
@@ -80,7 +84,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
                 wanted=delivery.wanted,
             )
 
-        return endpoint.Letter("webhook", means, delivery, self.params.url, write, takes)
+        return endpoint.Letter("webhook", means, delivery, self.params.url, write, takes, grant)
 
 
 def takes(status: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -41,6 +42,8 @@ def _yaml(value: object) -> str:
         case bool():
             return str(value).lower()
         case tuple():
-            return f"[{', '.join(map(str, value))}]"
+            return f"[{', '.join(map(_yaml, value))}]"
+        case dict():
+            return json.dumps(value)
         case _:
             return str(value)

@@ -78,6 +78,12 @@ ACTION = [
         help="As --header, but its value is never shown again; others can see it in `ps`.",
     ),
     click.option("--body", help="Of the API call, sent as written."),
+    click.option(
+        "--auth",
+        type=Json(),
+        metavar="JSON",
+        help='How to get an access token: {"type": "oauth2", …}; others can see it in `ps`.',
+    ),
 ]
 POLICIES = [
     click.option("--overlap", type=click.Choice(OVERLAPS), help="While another of its occurrences is under way."),
@@ -359,17 +365,18 @@ def action_of(content: dict[str, Any]) -> dict[str, Any] | None:
     headers = dict(content["headers"]) | {name: {"secret": value} for name, value in content["hidden"]}
     given = {"method": content["method"], "headers": headers, "body": content["body"]}
     call = {name: value for name, value in given.items() if value}
+    auth = {"auth": content["auth"]} if content["auth"] else {}
     if not content["url"]:
-        if call:
-            raise click.UsageError("an API call needs --url")
+        if call or auth:
+            raise click.UsageError("an API call needs --url" if call else "--auth needs --url")
         return None
     if call:
-        return {"type": "apicall", "params": {"method": "GET", "url": content["url"], **call}}
-    return webhook_to(content["url"])
+        return {"type": "apicall", "params": {"method": "GET", "url": content["url"], **call, **auth}}
+    return webhook_to(content["url"], **auth)
 
 
-def webhook_to(url: str) -> dict[str, Any]:
-    return {"type": "webhook", "params": {"url": url}}
+def webhook_to(url: str, **more: Any) -> dict[str, Any]:
+    return {"type": "webhook", "params": {"url": url, **more}}
 
 
 def _from_now(delay: timedelta) -> str:

@@ -23,7 +23,9 @@ class Delivery(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw
     tags: tuple[str, ...]
     secrets: tuple[str, ...]  # to sign with; the first is the newest
-    header_secrets: Mapping[str, str] = {}  # values of headers, by their names in lower case
+    header_secrets: Mapping[
+        str, str
+    ] = {}  # values of headers, by their names in lower case, and what else of the action is secret
     other_secrets: tuple[str, ...] = ()  # that a receiver may know from other deliveries
     timeout: timedelta  # everything, from name lookup to the last byte, ends within it
     wanted: Callable[[], bool] = lambda: True  # to be asked last of all before it is acted on

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from qhronos import actions
+from qhronos.actions.hidden import CLIENT_SECRET, field_of, words_for
 from qhronos.core.event import Policies
 from qhronos.core.vault import RANDOM_BYTES, Vault, place_of
 from qhronos.errors import Conflict, Invalid, Locked
@@ -23,7 +24,7 @@ DEFAULT_OVERLAP = 86_400.0
 HMAC, HEADERS = "hmac_secret", "headers"
 CALLBACKS = ("on_success", "on_failure")
 
-# By action (`action` or the name of a callback), then by header.
+# By action (`action` or the name of a callback), then by header; what else is secret in an action has a name of its own.
 Values: TypeAlias = Mapping[str, Mapping[str, str | None]]
 Actions: TypeAlias = Mapping[str, msgspec.Raw]
 
@@ -183,8 +184,8 @@ def _kept(
     for action, names in kept.items():
         for name in names:
             _required(known.get(action, {}).get(name.lower()), action, name)
-            if actions.origin_of(was[action]) != actions.origin_of(become[action]):
-                message = f"the address is another, so the value of header {name} does not go along; give it anew"
+            if actions.reach_of(was[action], name) != actions.reach_of(become[action], name):
+                message = f"the address is another, so {words_for(name)} does not go along; give it anew"
                 raise Invalid(message, field=_field(action, name))
     return known
 
@@ -193,21 +194,20 @@ def _known(vault: Vault, before: Sealed, action: str, name: str) -> dict[str, di
     try:
         return {} if before.headers_sealed is None else _open_headers(vault, before.id, before.headers_sealed)
     except Locked as error:
-        message = f"the value of header {name} of event {before.id} cannot be opened: {error}; give it anew"
+        message = f"{words_for(name)} of event {before.id} cannot be opened: {error}; give it anew"
         raise Conflict(message, field=_field(action, name)) from error
 
 
 def _required(value: str | None, action: str, name: str) -> str:
     if value is None:
-        raise Invalid(f"the value of header {name} was never given; give it", field=_field(action, name))
+        raise Invalid(f"{words_for(name)} was never given; give it", field=_field(action, name))
     return value
 
 
-def _seal(vault: Vault, column: str, event_id: UUID, secret: str) -> bytes:
+def _seal(vault: Vault, column: str, event_id: UUID, secret: str, field: str = "hmac_secret") -> bytes:
     try:
         return vault.seal(secret, place_of("events", column, event_id), os.urandom(RANDOM_BYTES))
     except Locked as error:
-        field = "hmac_secret" if column == HMAC else "action.params.headers"
         raise Invalid(f"{field}: {error}", field=field) from error
 
 
@@ -221,7 +221,11 @@ def _seal_headers(vault: Vault, event_id: UUID, values: Mapping[str, Mapping[str
         for action, headers in values.items()
         if headers
     }
-    return _seal(vault, HEADERS, event_id, msgspec.json.encode(lowered).decode()) if lowered else None
+    if not lowered:
+        return None
+    action, names = next(iter(lowered.items()))
+    field = f"{action}.params.headers" if set(names) != {CLIENT_SECRET} else _field(action, CLIENT_SECRET)
+    return _seal(vault, HEADERS, event_id, msgspec.json.encode(lowered).decode(), field)
 
 
 def _open_headers(vault: Vault, event_id: UUID, sealed: bytes) -> dict[str, dict[str, str]]:
@@ -229,4 +233,4 @@ def _open_headers(vault: Vault, event_id: UUID, sealed: bytes) -> dict[str, dict
 
 
 def _field(action: str, name: str) -> str:
-    return f"{action}.params.headers.{name}"
+    return f"{action}.params.{field_of(name)}"

@@ -8,5 +8,7 @@ from qhronos.http.client import Client
 from qhronos.http.guard import Egress
 from qhronos.http.limits import Limits
 from qhronos.http.message import Busy, Request, Response, Withdrawn
+from qhronos.http.proxy import Proxy
+from qhronos.http.tls import Tls
 
-__all__ = ["Busy", "Client", "Egress", "Limits", "Request", "Response", "Withdrawn"]
+__all__ = ["Busy", "Client", "Egress", "Limits", "Proxy", "Request", "Response", "Tls", "Withdrawn"]

@@ -1,27 +1,28 @@
 """The outbound HTTP client. Every endpoint is hostile until proven slow.
 
 One absolute deadline stands over a request, from the name lookup to the last byte of the body; beneath it each phase has
-a limit of its own. Redirects are followed only where a request asks for it; nothing is decompressed, no proxy is used.
+a limit of its own. Redirects are followed only where a request asks for it; nothing is decompressed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from qhronos.clock import Clock
 from qhronos.errors import Unreachable
 from qhronos.http import redirect, url
-from qhronos.http.connect import Connector, public_tls
+from qhronos.http.connect import Connector
 from qhronos.http.connection import Connection, Stale
 from qhronos.http.deadlines import Deadlines
 from qhronos.http.guard import Egress
 from qhronos.http.limits import USUAL, Limits
 from qhronos.http.message import Busy, Request, Response, Withdrawn, encode
 from qhronos.http.pool import Origin
+from qhronos.http.proxy import Proxy, Tunnels
 from qhronos.http.resolver import Lookup, Resolver, system_lookup
+from qhronos.http.tls import Tls, public_tls
 from qhronos.http.url import Address, Url
 
 OnRoom: TypeAlias = Callable[[str, int], None]
@@ -39,13 +40,15 @@ class Client:
         clock: Clock,
         *,
         limits: Limits = USUAL,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | None = None,
+        proxy: Proxy | None = None,
         lookup: Lookup = system_lookup,
     ) -> None:
         self._clock = clock
         self._limits = limits
         self._egress = egress
-        self._connector = Connector(egress, limits, tls or public_tls())
+        tunnels = Tunnels(proxy, clock, limits, lookup) if proxy else None
+        self._connector = Connector(egress, limits, tls or Tls(public_tls()), tunnels)
         self._resolver = Resolver(egress, clock, limits, lookup)
         self._deadlines = Deadlines(clock)
         self._origins: dict[str, Origin] = {}
@@ -53,6 +56,10 @@ class Client:
         self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
         self.on_room: OnRoom = lambda _place, _count: None
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
 
     def capacity(self, place: str) -> int:
         """How many requests may be under way to an origin (`Url.origin`) just now."""
@@ -172,7 +179,7 @@ class Client:
         if self._closed:
             raise Unreachable("closed", "the client is closed")
         try:
-            sock, address = await self._connector.tcp(addresses, target.port, deadline - self._clock.monotonic())
+            sock, address = await self._connector.tcp(target, addresses, deadline - self._clock.monotonic())
         except (Unreachable, TimeoutError):
             self._resolver.forget(target)  # the name may lead elsewhere by now
             raise

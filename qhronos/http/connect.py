@@ -1,49 +1,42 @@
-"""Opens connections to vetted addresses, and makes sure that this is where they lead."""
+"""Opens connections to vetted addresses, straight or through the proxy."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from functools import cache
-from ipaddress import IPv6Address, ip_address
 
 from qhronos.errors import Unreachable
 from qhronos.http.connection import Connection
 from qhronos.http.deadlines import phase
-from qhronos.http.guard import Egress, plain
+from qhronos.http.dial import dial, reason
+from qhronos.http.guard import Egress
 from qhronos.http.limits import Limits
+from qhronos.http.proxy import NoTunnel, Tunnels
+from qhronos.http.tls import Tls, alert
 from qhronos.http.url import Address, Url
 
 
-@cache
-def public_tls() -> ssl.SSLContext:
-    """Certificates of the public authorities, names checked. Reading them takes a while."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 class Connector:
-    def __init__(self, egress: Egress, limits: Limits, tls: ssl.SSLContext) -> None:
+    def __init__(self, egress: Egress, limits: Limits, tls: Tls, tunnels: Tunnels | None = None) -> None:
         self._egress = egress
         self._limits = limits
         self._tls = tls
+        self._tunnels = tunnels
 
-    async def tcp(self, addresses: Sequence[Address], port: int, left: float) -> tuple[socket.socket, Address]:
+    async def tcp(self, url: Url, addresses: Sequence[Address], left: float) -> tuple[socket.socket, Address]:
         """A socket to the first address that answers, and that address. Raises Unreachable, TimeoutError at the deadline."""
         seconds = self._limits.connect_seconds
-        async with phase("connect", "connect", seconds, left):
+        async with phase("connect", self._what(url, addresses[-1]), seconds, left):
             for address in addresses[:-1]:
                 try:
                     async with asyncio.timeout(min(seconds, left) / len(addresses)):
-                        return await self._tcp(address, port), address
-                except OSError:  # a TimeoutError is one: the next address may answer
+                        return await self._reach(url, address), address
+                except (OSError, NoTunnel):  # a TimeoutError is an OSError: the next address may answer
                     continue
             try:
-                return await self._tcp(addresses[-1], port), addresses[-1]
+                return await self._reach(url, addresses[-1]), addresses[-1]
             except OSError as error:
                 raise Unreachable("connect", reason(error)) from error
 
@@ -52,41 +45,26 @@ class Connector:
         loop = asyncio.get_running_loop()
         if url.scheme == "http":
             return (await loop.create_connection(make, sock=sock))[1]
+        context = self._tls.context_for(url.host)
         try:
             async with phase("tls", "TLS handshake", self._limits.tls_seconds, left):
-                return (await loop.create_connection(make, sock=sock, ssl=self._tls, server_hostname=url.host))[1]
+                return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=url.host))[1]
         except ssl.SSLCertVerificationError as error:
             raise Unreachable("tls", f"certificate refused: {error.verify_message}") from error
         except TimeoutError:  # an OSError too, but the deadline's
             raise
         except OSError as error:
-            raise Unreachable("tls", "TLS handshake failed") from error
+            words = alert(error)
+            raise Unreachable("tls", "TLS handshake failed" + (f": {words}" if words else "")) from error
 
-    async def _tcp(self, address: Address, port: int) -> socket.socket:
-        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
-            check_peer(sock, address, port, self._egress)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    async def _reach(self, url: Url, address: Address) -> socket.socket:
+        if tunnels := self._tunnels_to(url, address):
+            return await tunnels.open(address, url.port)
+        return await dial(address, url.port, self._egress)
 
+    def _tunnels_to(self, url: Url, address: Address) -> Tunnels | None:
+        return self._tunnels if self._tunnels and self._tunnels.proxy.leads_to(url.host, address) else None
 
-def check_peer(sock: socket.socket, address: Address, port: int, egress: Egress) -> None:
-    """The last word of the guard: the socket leads to the address that was vetted, and not back to this machine."""
-    peer = plain(ip_address(sock.getpeername()[0]))
-    if peer != address:
-        raise Unreachable("egress", "connected to another address than the one that was vetted")
-    if plain(ip_address(sock.getsockname()[0])) == peer and not egress.is_hole(peer, port):
-        raise Unreachable("egress", "an address of this machine is not open to deliveries")
-
-
-def reason(error: OSError) -> str:
-    """Why a connect failed, in the words of the system."""
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    return f"connect failed: {os.strerror(error.errno).lower()}" if error.errno else "connect failed"
+    def _what(self, url: Url, address: Address) -> str:
+        tunnels = self._tunnels_to(url, address)
+        return f"connect through proxy {tunnels.proxy.place.authority}" if tunnels else "connect"

@@ -9,6 +9,7 @@ from qhronos.errors import Unreachable
 from qhronos.http.limits import Limits
 from qhronos.http.message import Request, Response
 from qhronos.http.reader import Reader
+from qhronos.http.tls import alert
 from qhronos.http.url import Address
 
 
@@ -106,7 +107,8 @@ class Connection(asyncio.Protocol):
         try:
             self._end(reader.cut() if error else reader.eof())
         except Unreachable as nothing:
-            self._end(nothing)
+            words = alert(error)
+            self._end(Unreachable("tls", f"the endpoint ended TLS: {words}") if words else nothing)
 
     def _end(self, result: Response | Unreachable) -> None:
         self._reader = None

@@ -69,7 +69,8 @@ class Reader:
         return self._response(truncated=framed)
 
     def cut(self) -> Response:
-        """What there is when no more is wanted."""
+        """What there is when no more is wanted. What is left of it would be taken for the next response."""
+        self.reusable = False
         return self._response(truncated=True)
 
     @property

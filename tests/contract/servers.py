@@ -6,12 +6,13 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -38,6 +39,9 @@ class Session:
         length = next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b"0")
         return head + await self._reader.readexactly(int(length))
 
+    def peer_certificate(self) -> dict[str, Any]:
+        return self._writer.get_extra_info("peercert")
+
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
@@ -52,10 +56,27 @@ class Session:
         while await self._reader.read(65536):
             pass
 
+    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what comes from either side until one of them ends."""
+        ways = [asyncio.create_task(_pass_on(*way)) for way in ((self._reader, writer), (reader, self._writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            writer.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
     def reset(self) -> None:
         linger = struct.pack("ii", 1, 0)
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._writer.transport.abort()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
 
 
 Behaviour = Callable[[Session], Awaitable[None]]
@@ -143,6 +164,48 @@ async def is_silent(session: Session) -> None:
     await session.gone()
 
 
+class ForwardProxy(Endpoint):
+    """Makes a tunnel to wherever it is asked, if that answers."""
+
+    def __init__(self) -> None:
+        super().__init__(self._tunnel)
+        self.heads: list[bytes] = []
+
+    async def _tunnel(self, session: Session) -> None:
+        self.heads.append(head := await session.head())
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        try:
+            there = await asyncio.open_connection(host.strip("[]"), int(port))
+        except OSError:
+            await session.send(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            return
+        await session.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await session.join(*there)
+
+
+@contextmanager
+def handshaking(tls: ssl.SSLContext) -> Iterator[int]:
+    """The port of a server that does one handshake and says by an alert what is wrong; loops do not send theirs."""
+
+    def shake() -> None:
+        sock, _ = listening.accept()
+        with tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) as wrapped:
+            with suppress(ssl.SSLError):
+                wrapped.do_handshake()
+            # Closed with something unread it would be a reset, which may overtake the alert.
+            plain = wrapped.detach()
+        with socket.socket(fileno=plain) as still:
+            still.shutdown(socket.SHUT_WR)
+            while still.recv(65536):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=shake)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join()
+
+
 @contextmanager
 def blackhole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """The port of a socket that answers no more SYNs: its backlog is full."""
@@ -178,12 +241,24 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
-    def trusted(self) -> ssl.SSLContext:
-        pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
-        return ssl.create_default_context(cadata=pem)
+    @property
+    def pem(self) -> str:
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def server(self, name: str, ends: timedelta = timedelta(days=1)) -> ssl.SSLContext:
-        """For a host name or an address."""
+    def trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cadata=self.pem)
+
+    def server(self, name: str, ends: timedelta = timedelta(days=1), *, asks: bool = False) -> ssl.SSLContext:
+        """For a host name or an address. `asks`: for a certificate of this authority, as it does itself."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue(name, ends))
+        if asks:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=self.pem)
+        return context
+
+    def issue(self, name: str, ends: timedelta = timedelta(days=1)) -> Path:
+        """A file with a certificate for that name, and its key before it."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -193,7 +268,7 @@ class Authority:
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return self._context(name, certificate, key)
+        return self._write(name, certificate, key)
 
     def _build(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, ends: datetime) -> x509.CertificateBuilder:
         return x509.CertificateBuilder(
@@ -205,15 +280,13 @@ class Authority:
             not_valid_after=ends,
         )
 
-    def _context(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Path:
         path = self._folder / f"{name}.pem"
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
 
 def _authority_usage() -> x509.KeyUsage:

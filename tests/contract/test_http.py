@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from qhronos.clock import SystemClock
 from qhronos.errors import Invalid, Unreachable
-from qhronos.http import Busy, Client, Egress, Limits, Request, Response, Withdrawn
+from qhronos.http import Busy, Client, Egress, Limits, Request, Response, Tls, Withdrawn
 from qhronos.http.connection import Connection
 from tests.contract.servers import OK, Authority, Endpoint, Session, blackhole, is_silent, says, says_once
 from tests.fakes import FakeClock
@@ -1238,7 +1238,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 async def trusting(authority: Authority) -> AsyncIterator[Client]:
-    client = Client(LOOPBACK, SystemClock(), lookup=loopback, tls=authority.trusted())
+    client = Client(LOOPBACK, SystemClock(), lookup=loopback, tls=Tls(authority.trusted()))
     yield client
     await client.close()
 

@@ -37,6 +37,8 @@ HEADER = "Bearer canary-of-a-header/+="
 PASSWORD = "canary-of-a-password"
 BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 COOKIE = "session=canary-of-a-callback"
+CLIENT = "canary-of-a-client-secret/+="
+ACCESS = "canary-of-an-access-token"
 DEFAULT = "canary-of-the-default-secret"
 CONFIGURED = msgspec.structs.replace(
     CONFIG,
@@ -112,10 +114,14 @@ async def performing() -> AsyncIterator[Acts]:
 
 
 def echo(status: int):
-    """All secrets in the body, in every spelling, and in headers."""
-    body = json.dumps([[secret, base64.b64encode(secret.encode()).decode(), quote(secret)] for secret in SENT])
+    """All secrets that it may know in the body, in every spelling, and in headers; and a token for client credentials."""
+    known = {"/no-token": (*SENT, CLIENT), "/with-token": (*SENT, CLIENT, ACCESS)}
 
     def answer(request) -> Answer:
+        if request.path == "/token":
+            return Answer(200, {}, json.dumps({"access_token": ACCESS, "token_type": "Bearer"}).encode())
+        sent = known.get(request.path, SENT)
+        body = json.dumps([[secret, base64.b64encode(secret.encode()).decode(), quote(secret)] for secret in sent])
         headers = {"x-echo": HEADER, "retry-after": PASSWORD, "set-cookie": f"a={quote(SECOND)}"}
         told = json.dumps(dict(request.headers)) if len(request.body) % 2 else ""
         return Answer(status, headers, (body + told + request.body.decode()).encode())
@@ -123,10 +129,19 @@ def echo(status: int):
     return answer
 
 
+def authorised(token_url: str) -> dict[str, object]:
+    auth = {"type": "oauth2", "token_url": token_url, "client_id": "canary", "client_secret": CLIENT, "style": "post"}
+    return {"auth": auth, "headers": {"X-First": {"secret": HEADER}, "X-Other": {"secret": BASIC}}}
+
+
 async def plant(api: Api, name: str, url: str, **more: object) -> None:
     headers = {"Authorization": {"secret": HEADER}, "X-Other": {"secret": BASIC}}
     action = {"type": "webhook", "params": {"url": url, "headers": headers, **more}}
-    callback = {"type": "webhook", "params": {"url": url, "headers": {"Cookie": {"secret": COOKIE}}}}
+    # A callback knows nothing of the token, which is no secret of the event; so it goes where nobody was shown it.
+    callback = {
+        "type": "webhook",
+        "params": {"url": url.removesuffix("/with-token"), "headers": {"Cookie": {"secret": COOKIE}}},
+    }
     said = {"on_success": callback, "on_failure": callback, "start_time": "2027-01-01T00:00:00Z"}
     event = await create(api, name=name, action=action, hmac_secret=FIRST, **said)
     path = f"/events/{event['id']}"
@@ -198,6 +213,8 @@ async def test_no_planted_secret_is_found_anywhere(api, clock, receiver, redis_u
                 receiver.answer = echo(status)
                 await plant(api, f"status {status}", receiver.url)
                 await plant(api, f"callback {status}", receiver.url, envelope="callback")
+                await plant(api, f"token {status}", f"{receiver.url}/with-token", **authorised(f"{receiver.url}/token"))
+                await plant(api, f"none {status}", receiver.url, **authorised(f"{receiver.url}/no-token"))
                 await deliver(api, clock)
             await plant(api, "crash", receiver.url)
             await plant(api, "malformed", malformed.url)
@@ -215,7 +232,7 @@ async def test_no_planted_secret_is_found_anywhere(api, clock, receiver, redis_u
             "logs": repr(logs) + caplog.text,
         }
 
-    searched = (*SENT, *HELD, token)
+    searched = (*SENT, CLIENT, ACCESS, *HELD, token)
     assert {"tables": [], "redis": [], "answers": [], "logs": []} == {
         name: found_in(text, searched) for name, text in places.items()
     }
@@ -227,6 +244,9 @@ async def test_the_search_would_find_them(api, clock, receiver):
     await plant(api, "canary", receiver.url)
     await deliver(api, clock)
     request = receiver.requests[0]
+    await plant(api, "token", f"{receiver.url}/with-token", **authorised(f"{receiver.url}/token"))
+    await deliver(api, clock)
+    assert f"Bearer {ACCESS}" == receiver.requests[-2].headers["authorization"]
 
     assert COOKIE == receiver.requests[-1].headers["cookie"]
     assert (HEADER, BASIC) == (request.headers["authorization"], request.headers["x-other"])

@@ -223,3 +223,33 @@ def test_importing_the_configuration_starts_nothing_heavy():
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
 
     assert [] == json.loads(output)
+
+
+CERTIFICATES = [{"hosts": ("a.test", "*.b.test"), "certificate": "c.pem", "key": None}]
+
+
+def test_certificates_are_read_from_a_file_and_handed_on_in_the_environment(write):
+    path = write("http: {client_certificates: [{hosts: [a.test, '*.b.test'], certificate: c.pem}]}")
+    loaded = config.load(path, {})
+
+    assert CERTIFICATES == list(config.leaves(loaded)["http.client_certificates"])
+    assert loaded == config.load(None, config.environment(loaded))
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        ("{hosts: [a.test]}", r"http.client_certificates\[0\]: .*missing required field `certificate`"),
+        ("{hosts: [], certificate: c}", r"http.client_certificates\[0\].hosts: .*length"),
+        ("{hosts: [a.test], certificate: c, pem: x}", r"http.client_certificates\[0\]: .*unknown field `pem`"),
+    ],
+)
+def test_a_certificate_that_cannot_be_is_refused_by_its_place(write, entry, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        config.load(write(f"http: {{client_certificates: [{entry}]}}"), {})
+
+
+def test_the_proxy_is_masked_as_it_may_hold_a_password():
+    loaded = config.load(None, {"QHRONOS_HTTP__PROXY": "http://u:hunter2@proxy:3128"})
+
+    assert "hunter2" not in str(config.leaves(loaded))

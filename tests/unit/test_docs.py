@@ -44,7 +44,7 @@ from qhronos.core.occurrence import NEXT, Status
 from qhronos.core.recurrence import parse
 from qhronos.core.retry import Retry
 from qhronos.core.signing import sign, sign_callback
-from qhronos.http import Egress
+from qhronos.http import Egress, Limits
 from tests import reference
 from tests.fakes import FakeClock
 
@@ -218,7 +218,13 @@ def test_every_field_and_parameter_is_described_and_no_other():
 
 
 @pytest.mark.parametrize(
-    ("marker", "content"), [(marker, content) for marker, content in blocks(ROOT / "docs/api.md", "json") if marker]
+    ("marker", "content"),
+    [
+        (marker, content)
+        for page in ("docs/api.md", "docs/howto/oauth2-client-credentials.md")
+        for marker, content in blocks(ROOT / page, "json")
+        if marker
+    ],
 )
 def test_every_example_of_the_api_is_one(marker, content):
     kind, _, name = marker.partition(": ")
@@ -332,3 +338,15 @@ def test_the_callback_is_shown_as_it_is_sent():
 
     event_body.new_fields_of(msgspec.json.decode(body, type=event_body.NewEvent), Egress(), {})
     assert json.loads(sent) == json.loads(msgspec.json.encode(msgspec.json.decode(sent, type=callback.Payload)))
+
+
+UNITS = {"s": 1, "KiB": 1024}
+
+
+def test_the_limits_of_the_client_are_those_that_are_listed():
+    rows = re.search(r"<!-- limits -->\n.*\n.*\n((?:\|.*\n)+)", (ROOT / "docs/reference/http.md").read_text())[1]
+    listed = [row.split("|")[2].replace(",", "").split() for row in rows.splitlines()]
+
+    assert list(msgspec.structs.astuple(Limits())) == [
+        float(n) * UNITS[unit[0]] if unit else float(n) for n, *unit in listed
+    ]

@@ -12,8 +12,8 @@ import pytest
 from qhronos.clock import SystemClock
 from qhronos.errors import Unreachable
 from qhronos.http import Client, Egress, Limits, Request
-from qhronos.http.connect import check_peer, reason
 from qhronos.http.connection import Connection
+from qhronos.http.dial import check_peer, reason
 from tests.fakes import Receiver
 
 

@@ -68,6 +68,16 @@ def test_a_good_response_reads_the_same_however_it_is_cut(body, framing, interim
     assert (207, body, False) == (result.status, result.body, result.truncated)
 
 
+def test_what_was_cut_leaves_a_rest_behind_so_its_connection_is_not_used_again():
+    for framing in (b"Content-Length: 1000000\r\n", b"Transfer-Encoding: chunked\r\n"):
+        reader = Reader("POST", LIMITS)
+        chunk = b"" if framing.startswith(b"C") else b"f4240\r\n"
+        response = reader.feed(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + chunk + b"x" * 70_000)
+
+        assert (LIMITS.most_body, True) == (len(response.body), response.truncated)
+        assert not reader.reusable
+
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

@@ -168,6 +168,16 @@ def test_secrets_are_sent_as_such(qhronos, api):
     assert {"hmac_secret": "s", "hmac_secret_overlap": 172_800} == api.seen[1][2]
 
 
+def test_how_to_get_a_token_goes_along(qhronos, api):
+    api.answer = EVENT
+    auth = {"type": "oauth2", "token_url": "https://i/", "client_id": "a", "client_secret": "b"}
+    for more in ([], ["--method", "PUT"]):
+        qhronos("event", "update", "0192", "--url", "https://e/", "--auth", json.dumps(auth), *more)
+
+    assert {"type": "webhook", "params": {"url": "https://e/", "auth": auth}} == api.seen[0][2]["action"]
+    assert ("apicall", auth) == (api.seen[1][2]["action"]["type"], api.seen[1][2]["action"]["params"]["auth"])
+
+
 def test_in_counts_from_now(qhronos, api):
     api.answer = EVENT
     before = SystemClock().now()
@@ -185,9 +195,11 @@ def test_in_counts_from_now(qhronos, api):
         (["--in", "soon"], "not a duration"),
         (["--at", "tomorrow"], "not a time; write it like 2026-12-24T18:00:00Z"),
         (["--metadata", "{n: 1}"], "not JSON"),
+        (["--auth", "{}x"], "not JSON"),
         (["--schedule", '{"frequency"'], "not JSON"),
         (["--header", "X"], "write it like NAME:VALUE"),
         (["--body", "{}"], "an API call needs --url"),
+        (["--auth", '{"a": 1}'], "--auth needs --url"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(qhronos, arguments, message):
