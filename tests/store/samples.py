@@ -60,12 +60,11 @@ def singles(now: datetime) -> dict[str, Any]:
         "object",
         "created_by",
         "before",
-        "begun",
     )
     unsaid += ("before_due_at", "before_event_id", "older_than", "only", "spare", "token_id", "blocked_on", "etag")
     return {
         **each(unsaid, None),
-        **each(("now", "horizon", "seen", "created_at", "updated_at", "start_time", "issued_at", "at"), now),
+        **each(("now", "begun", "horizon", "seen", "created_at", "updated_at", "start_time", "issued_at", "at"), now),
         **each(("since", "expired", "late", "overdue", "dead_before", "after_fire_at", "after_due_at", "hour"), ago),
         **each(("until", "soon", "due_at", "fire_at", "move_to", "lease_until", "retry_at", "next_fetch_at"), soon),
         **each(("expires_at", "expanded_until", "next_due_at", "next_expand_at"), soon),
