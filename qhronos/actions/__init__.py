@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from qhronos.actions import apicall, hidden, webhook
-from qhronos.actions.base import Act, Done, Means
+from qhronos.actions.base import Act, Done, Means, Performs
 from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Failed, Refused
 from qhronos.errors import Invalid
@@ -107,8 +107,9 @@ class Performer:
             action = decode(stored)
         except Invalid as error:
             return Done("unknown", Failed(reason=str(error)))  # a newer version of us wrote it, and will do it
+        performs: Performs = action
         try:
-            return action.prepare(delivery, self._means)
+            return performs.prepare(delivery, self._means)
         except Invalid as error:
             return Done(str(action.__struct_config__.tag), Refused(reason=str(error)))
 

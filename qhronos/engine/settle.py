@@ -24,7 +24,8 @@ from qhronos.log import get_logger
 from qhronos.store import lanes, pending
 from qhronos.store.pending import OPENED, Entry, Settled, Settlement
 
-LINGER = 0.005  # seconds; what ends within it shares a commit
+LEAST, MOST = 0.005, 0.025  # seconds; what ends within them shares a commit
+ENOUGH = 64  # in a group; where fewer come together, more time is given to them
 GROUP = 1_000
 OUTAGE_REST = 0.2
 ENDING = 1.0  # seconds for which events that may have ended wait, at most
@@ -55,10 +56,12 @@ class Settler:
 
     async def run(self) -> None:
         """Commit groups for ever; the caller cancels it once `idle`."""
+        linger = MOST
         while True:
             await self._put.wait()
-            await self._clock.wait(self._never, LINGER)
+            await self._clock.wait(self._never, linger)
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            linger = LEAST if len(group) >= ENOUGH else MOST
             if not self._waiting:
                 self._put.clear()
             await self._commit_each(group)
