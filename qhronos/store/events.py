@@ -58,6 +58,11 @@ class Filter(Struct, frozen=True, kw_only=True):
     metadata: str | None = None
     words: str | None = None
 
+    @property
+    def is_particular(self) -> bool:
+        """Few events may be meant."""
+        return any((self.any_tags, self.all_tags, self.metadata, self.words))
+
 
 async def insert(conn: Connection, events: Sequence[Event]) -> set[UUID]:
     """The ids of what was inserted; the others want a key that is taken. Their secrets are written apart."""
@@ -125,10 +130,22 @@ async def page(
     conn: Connection, wanted: Filter, scope: list[str] | None, before: UUID | None, limit: int, now: datetime
 ) -> list[Event]:
     """Newest first, those older than `before`."""
-    params = msgspec.structs.asdict(wanted) | {"scope": scope, "before": before, "limit": limit, "now": now}
+    params = msgspec.structs.asdict(wanted) | {
+        "scope": scope,
+        "before": before,
+        "limit": limit,
+        "now": now,
+        "ids": None,
+    }
+    if scope is not None or wanted.is_particular:
+        params["ids"] = [row[0] for row in await _fetch(conn, "search_events", params)]
     async with conn.cursor(row_factory=class_row(Event)) as cursor:
         await cursor.execute(SQL["list_events"], params, prepare=False)
         return await cursor.fetchall()
+
+
+async def _fetch(conn: Connection, statement: str, params: dict[str, Any]) -> list[Any]:
+    return await (await conn.execute(SQL[statement], params, prepare=False)).fetchall()
 
 
 async def save(conn: Connection, event: Event) -> None:

@@ -67,6 +67,48 @@ LEFT JOIN LATERAL (
 ) AS open ON true
 WHERE e.id = ANY(%(ids)s) AND e.status <> 'deleted' AND (%(scope)s::text[] IS NULL OR e.tags && %(scope)s::text[]);
 
+-- name: search_events
+-- The ids of a page of `list_events`. What is common is among the newest, which are walked; what is rare has to be looked up by
+-- its own index, and OFFSET keeps the planner from walking to the other end of the table for it.
+WITH near AS MATERIALIZED (
+    SELECT id FROM (
+        SELECT * FROM events WHERE %(before)s::uuid IS NULL OR id < %(before)s::uuid ORDER BY id DESC LIMIT 2000
+    ) AS newest
+    WHERE (%(scope)s::text[] IS NULL OR tags && %(scope)s::text[])
+        AND (%(any_tags)s::text[] IS NULL OR tags && %(any_tags)s::text[])
+        AND (%(all_tags)s::text[] IS NULL OR tags @> %(all_tags)s::text[])
+        AND (%(statuses)s::text[] IS NOT NULL OR status <> 'deleted')
+        AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s::text[]))
+        AND (%(metadata)s::text IS NULL OR metadata @> %(metadata)s::text::jsonb)
+        AND (
+            %(words)s::text IS NULL
+            OR to_tsvector('simple', name || ' ' || description || ' ' || coalesce(key, '')) @@ prefixes(%(words)s)
+        )
+    ORDER BY id DESC
+    LIMIT %(limit)s
+)
+SELECT id FROM near WHERE (SELECT count(*) FROM near) = %(limit)s
+UNION ALL (
+    SELECT id FROM (
+        SELECT id FROM events
+        WHERE (%(before)s::uuid IS NULL OR id < %(before)s::uuid)
+            AND (%(scope)s::text[] IS NULL OR tags && %(scope)s::text[])
+            AND (%(any_tags)s::text[] IS NULL OR tags && %(any_tags)s::text[])
+            AND (%(all_tags)s::text[] IS NULL OR tags @> %(all_tags)s::text[])
+            AND (%(statuses)s::text[] IS NOT NULL OR status <> 'deleted')
+            AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s::text[]))
+            AND (%(metadata)s::text IS NULL OR metadata @> %(metadata)s::text::jsonb)
+            AND (
+                %(words)s::text IS NULL
+                OR to_tsvector('simple', name || ' ' || description || ' ' || coalesce(key, '')) @@ prefixes(%(words)s)
+            )
+        OFFSET 0
+    ) AS found
+    WHERE (SELECT count(*) FROM near) < %(limit)s
+    ORDER BY id DESC
+    LIMIT %(limit)s
+);
+
 -- name: list_events
 -- Newest first: ids are time-ordered. A filter that is not asked for is a constant that the planner removes, which is why
 -- this is never prepared.
@@ -83,7 +125,8 @@ LEFT JOIN LATERAL (
     ORDER BY p.due_at
     LIMIT 1
 ) AS open ON true
-WHERE (%(before)s::uuid IS NULL OR e.id < %(before)s::uuid)
+WHERE (%(ids)s::uuid[] IS NULL OR e.id = ANY(%(ids)s::uuid[]))
+    AND (%(before)s::uuid IS NULL OR e.id < %(before)s::uuid)
     AND (%(scope)s::text[] IS NULL OR e.tags && %(scope)s::text[])
     AND (%(any_tags)s::text[] IS NULL OR e.tags && %(any_tags)s::text[])
     AND (%(all_tags)s::text[] IS NULL OR e.tags @> %(all_tags)s::text[])

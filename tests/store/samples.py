@@ -125,13 +125,14 @@ def ways(now: datetime) -> dict[str, Ways]:
         **each(("hmac_sealed", "hmac_previous", "headers_sealed"), [b"sealed"]),
         "hmac_previous_until": [now],
     }
-    filters = (
-        {},
+    filters = [
         {"any_tags": ["team-6"]},
         {"all_tags": ["team-6", "all"]},
         {"scope": ["team-6"]},
-        {"before": event_id(5000)},
-    )
+        {"metadata": '{"n": 77}'},
+        {"words": "number 77"},
+    ]
+    found = {"ids": [event_id(106)]}
     page = {
         "before_due_at": now,
         "before_event_id": event_id(106),
@@ -144,7 +145,13 @@ def ways(now: datetime) -> dict[str, Ways]:
         "events.insert_events": [new],
         "events.save_event": [{"key": "key-106", "metadata": JSON, "reason": None, "status": "active"}],
         "events.open_version": [{"version": 2}],
-        "events.list_events": [*filters, {"statuses": ["error"]}, {"metadata": '{"n": 77}'}, {"words": "number 77"}],
+        "events.search_events": filters,
+        "events.list_events": [
+            {"ids": None},
+            {"ids": None, "before": event_id(5000)},
+            {"ids": None, "statuses": ["error"]},
+            *[wanted | found for wanted in filters],
+        ],
         "occurrences.list_occurrences": [
             page,
             page | {"before_due_at": None},

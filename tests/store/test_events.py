@@ -206,3 +206,21 @@ async def test_a_walk_meets_every_event_once_while_others_are_added(store, clock
         await insert(store, make(clock.now(), name="late"))
 
     assert [f"{n:03}" for n in range(95)] == sorted(seen)
+
+
+async def test_a_page_is_the_same_whether_what_is_asked_for_is_common_or_rare(store, clock):
+    """What fills no page from among the newest is looked up otherwise."""
+    now = clock.now()
+    made = [
+        make(now + timedelta(milliseconds=n), tags=("rare",) if n in (3, 2_500) else ("common",)) for n in range(3_000)
+    ]
+    await insert(store, *made)
+
+    async def page(tag, before, limit):
+        async with store.connection() as conn:
+            return [event.id for event in await events.page(conn, Filter(any_tags=[tag]), None, before, limit, now)]
+
+    assert [made[2_500].id, made[3].id] == await page("rare", None, 5)
+    assert [made[3].id] == await page("rare", made[2_500].id, 5)
+    assert [made[2_999].id, made[2_998].id] == await page("common", None, 2)
+    assert [made[1].id, made[0].id] == await page("common", made[2].id, 5)

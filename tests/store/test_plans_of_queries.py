@@ -32,6 +32,7 @@ NEVER_PREPARED = frozenset(
     {
         "audit.list_changes",
         "events.list_events",
+        "events.search_events",
         "feeds.list_feeds",
         "feeds.stamp_feed",
         "occurrences.find_closed",
