@@ -232,3 +232,10 @@ def test_a_rule_that_ends_without_another_instant_is_over():
     pass_ = step(rule, NOW + HOUR, now=NOW + HOUR)
 
     assert ((), None, None) == (pass_.instants, pass_.next_due_at, pass_.next_expand_at)
+
+
+@pytest.mark.parametrize("start", [NOW, NOW + 30 * HOUR])
+def test_a_single_instant_that_is_taken_away_leaves_nothing_to_come_back_for(start):
+    once = recurrence(dtstart=start, exdate=(start.date().isoformat(),))
+
+    assert ((), NOW + HOUR, None, None, None) == step(once)
