@@ -15,7 +15,7 @@ RULES ?= 20000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench bench-quick bench-growth bench-peers bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,19 @@ machine: setup ## let EXAMPLES random lives of events, services and faults come 
 
 agreement: setup ## compare RULES random rules with python-dateutil, from SEED, each in 40 zones
 	@QHRONOS_TEST_RULES=$(RULES) QHRONOS_TEST_SEED=$(SEED) $(BIN)/pytest -s tests/unit/test_recurrence_dateutil.py $(ARGS)
+
+bench: setup ## the benchmark beside its peers, in a quarter of an hour; what is measured is in build/bench
+	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-quick: setup ## the benchmark without its peers, in three minutes
+	@$(BIN)/python tests/benchmarks/peers/install.py client
+	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks --quick $(ARGS)
+
+bench-growth: setup ## what an occurrence costs among many; ARGS="--most 10000000" goes on to ten million
+	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+bench-peers: setup ## install the peers of the benchmark into build/bench-peers
+	@$(BIN)/python tests/benchmarks/peers/install.py $(ARGS)
 
 bench-recurrence: setup ## the recurrence engine beside python-dateutil; ARGS=--quick measures less
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/recurrence.py $(ARGS)

@@ -1,6 +1,6 @@
 """The bare HTTP engine of Qhronos: what its dispatcher could do at most. COUNT signed requests to one origin, as its limits allow.
 
-    COUNT=10000 URL=http://127.0.0.1:1/hook python -m tests.benchmarks.limit_engine
+COUNT=10000 URL=http://127.0.0.1:1/hook python -m tests.benchmarks.limit_engine
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import uvloop
 from qhronos.clock import SystemClock
 from qhronos.core.signing import sign
 from qhronos.http import Busy, Client, Egress, Request
-
 
 CALLERS = 128  # as many as go to one origin at most
 SECRETS = ("the-hmac-secret-of-the-benchmarks-0123456789",)

@@ -30,6 +30,7 @@ SETTINGS = {
 BULK = 1_000
 CALLERS = 2  # of bulk requests at once
 STARTED_WITHIN = 60.0
+INTAKE = 1_200  # events a second that bulk requests surely create
 
 
 class Fleet:
@@ -37,6 +38,7 @@ class Fleet:
         self.bed = bed
         self.database_url = database_url
         self.port = free_port()
+        self.api_pid = 0
         self._stack = stack
         self._started = 0
         self._environment = environment(
@@ -94,13 +96,17 @@ class Fleet:
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(text.encode()).fetchall()
 
+    def execute(self, text: str) -> None:
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(text.encode())
+
 
 @contextmanager
 def started(bed: Bed) -> Iterator[Fleet]:
     """The stores emptied, the schema made, and the API up."""
     with bed.emptied() as database_url, ExitStack() as stack:
         fleet = Fleet(bed, database_url, stack)
-        fleet.start("api")
+        fleet.api_pid = fleet.start("api").pid
         yield fleet
 
 
@@ -111,6 +117,10 @@ def at_work(bed: Bed, *, dispatchers: int = 1) -> Iterator[Enqueue]:
         pids = [fleet.start(role).pid for role in ("expander", *["dispatcher"] * dispatchers)]
         yield lambda work: Workers(pids, fleet.create([fleet.event(work, item) for item in range(work.count)]))
         settled(fleet)
+
+
+def lead(work: Work) -> float:
+    return 4 + work.count / INTAKE
 
 
 def settled(fleet: Fleet, within: float = 60.0) -> None:

@@ -67,6 +67,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     postgres_us: float
     valkey_us: float
     pss_mb: float
+    largest_mb: float  # of the largest worker alone
     enqueued_per_second: float | None
 
     @property
@@ -97,18 +98,29 @@ def measure(bed: Bed, work: Work, lead: float, begin: Begin) -> Figures:
     return figures(work, bed.sink.records(), used, memory, workers.enqueued_per_second)
 
 
-def watch(bed: Bed, work: Work, pids: Sequence[int]) -> float:
+class Memory(NamedTuple):
+    """In megabytes."""
+
+    total: float = 0.0
+    largest: float = 0.0
+
+    def most(self, pids: Sequence[int]) -> Memory:
+        each = [usage.pss([pid]) for pid in pids]
+        return Memory(max(self.total, sum(each)), max(self.largest, *each, 0.0))
+
+
+def watch(bed: Bed, work: Work, pids: Sequence[int]) -> Memory:
     """Until all has arrived, or nothing more does. The most memory that was seen."""
-    memory, count, moved_at = usage.pss(pids), 0, work.last
+    memory, count, moved_at = Memory().most(pids), 0, work.last
     while count < work.count and time.time() < min(work.last + work.longest, moved_at + STALLED):
         time.sleep(0.25)
-        memory = max(memory, usage.pss(pids))
+        memory = memory.most(pids)
         if (arrived := bed.sink.count()) != count:
             count, moved_at = arrived, max(time.time(), work.last)
     return memory
 
 
-def figures(work: Work, records: list[Record], used: Used, memory: float, enqueued: float | None) -> Figures:
+def figures(work: Work, records: list[Record], used: Used, memory: Memory, enqueued: float | None) -> Figures:
     late = sorted(record.arrived - record.due for record in records) or [math.nan]
     last = max((record.arrived for record in records), default=math.nan) / 1e3
     each = 1e6 / max(1, len(records))
@@ -125,7 +137,8 @@ def figures(work: Work, records: list[Record], used: Used, memory: float, enqueu
         cpu_us=used.workers * each,
         postgres_us=used.postgres * each,
         valkey_us=used.valkey * each,
-        pss_mb=memory,
+        pss_mb=memory.total,
+        largest_mb=memory.largest,
         enqueued_per_second=enqueued,
     )
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from tests.benchmarks.peers import Peer
 
+CELERY = tuple(
+    "{bin}/celery -A on_celery worker -P threads -c 32 -l ERROR"
+    " --without-gossip --without-mingle --without-heartbeat".split()
+)
+HUEY = tuple("{bin}/huey_consumer on_huey.huey -w 32 -k thread -d 0.05 -m 0.05 -s 1 -q".split())
 RQ = ("{bin}/rq", "worker", "-w", "rq.worker.SimpleWorker", "--url", "unix://{socket}", "-q")
 
 PEERS = (
@@ -70,10 +75,7 @@ PEERS = (
         name="Celery",
         group="celery",
         program="on_celery",
-        workers=(
-            ("{bin}/celery", "-A", "on_celery", "worker", "-P", "threads", "-c", "32", "-l", "ERROR")
-            + ("--without-gossip", "--without-mingle", "--without-heartbeat"),
-        ),
+        workers=(CELERY,),
         durable="yes, as it acknowledges late",
         is_durable=True,
         settings="Redis, ETA tasks, 32 threads, prefetch multiplier 8, late acknowledgement, no results",
@@ -96,7 +98,23 @@ PEERS = (
         name="huey",
         group="python",
         program="on_huey",
-        workers=(("{bin}/huey_consumer", "on_huey.huey", "-w", "32", "-k", "thread", "-d", "0.05", "-m", "0.05", "-s", "1", "-q"),),  # fmt: skip
+        workers=(
+            (
+                "{bin}/huey_consumer",
+                "on_huey.huey",
+                "-w",
+                "32",
+                "-k",
+                "thread",
+                "-d",
+                "0.05",
+                "-m",
+                "0.05",
+                "-s",
+                "1",
+                "-q",
+            ),
+        ),  # fmt: skip
         durable="no",
         settings="Redis, 32 threads, its scheduler once a second, which is its least, no results",
         burst=2_000,

@@ -1,0 +1,97 @@
+"""What has to be reached, as ratios within one run wherever that can be, so that it does not depend on the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.benchmarks.results import QHRONOS, Case, Results
+
+
+class Gate(NamedTuple):
+    name: str
+    value: float
+    bound: float
+    at_most: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.value <= self.bound if self.at_most else self.value >= self.bound
+
+    def __str__(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        return f"{self.name:58}{self.value:12,.2f}   {sign} {self.bound:<8,g} {'met' if self.is_met else 'NOT MET'}"
+
+
+class Bounds(NamedTuple):
+    burst_engine: float  # our burst's rate over the bare engine's
+    burst_aiohttp: float  # the same over bare aiohttp's
+    spread_p99: float  # milliseconds
+    idle: float  # % of a core
+
+
+FULL = Bounds(burst_engine=0.4, burst_aiohttp=0.8, spread_p99=5.0, idle=1.0)
+# For machines that are busy with other things.
+QUICK = Bounds(burst_engine=0.12, burst_aiohttp=0.25, spread_p99=100.0, idle=5.0)
+
+PEER_RATE = 8.0  # the burst's rate over the best durable peer's
+PEER_CPU = 8.0  # the processor time of the best durable peer's workers over ours, for each item
+PEER_LATE = 20.0  # the best peer's p99 in the spread over ours
+LARGE_MB = 200.0
+
+
+def gates(results: Results, bounds: Bounds) -> list[Gate]:
+    return [*ours(results, bounds), *beside_peers(results), *always(results)]
+
+
+def ours(results: Results, bounds: Bounds) -> Iterator[Gate]:
+    cases = results.cases
+    if "burst" in cases and QHRONOS in cases["burst"].rounds:
+        rate = cases["burst"].median(QHRONOS, "rate")
+        if "bare engine" in results.limits:
+            yield Gate("burst, a second / bare engine's", rate / results.limit("bare engine"), bounds.burst_engine)
+        if "bare aiohttp" in results.limits:
+            yield Gate("burst, a second / bare aiohttp's", rate / results.limit("bare aiohttp"), bounds.burst_aiohttp)
+    if "spread" in cases and QHRONOS in cases["spread"].rounds:
+        p99 = cases["spread"].median(QHRONOS, "late_p99")
+        yield Gate("spread, p99 lateness in ms", p99, bounds.spread_p99, at_most=True)
+    if "large" in cases and QHRONOS in cases["large"].rounds:
+        yield Gate("large burst, MB of the dispatcher", cases["large"].median(QHRONOS, "largest_mb"), LARGE_MB, True)
+    if "idle" in results.numbers:
+        share = results.numbers["idle"]["% of a core, dispatcher"]
+        yield Gate("idle dispatcher, % of a core", share, bounds.idle, at_most=True)
+
+
+def beside_peers(results: Results) -> Iterator[Gate]:
+    burst, spread = results.cases.get("burst"), results.cases.get("spread")
+    if burst and QHRONOS in burst.rounds and (durable := [name for name in whole(burst) if is_durable(results, name)]):
+        best = max(burst.median(name, "rate") for name in durable)
+        yield Gate("burst, a second / best durable peer's", burst.median(QHRONOS, "rate") / best, PEER_RATE)
+        least = min(burst.median(name, "cpu_us") for name in durable)
+        ratio = least / burst.median(QHRONOS, "cpu_us")
+        yield Gate("burst, best durable peer's worker CPU / ours", ratio, PEER_CPU)
+    if spread and QHRONOS in spread.rounds and (peers := whole(spread)):
+        best = min(spread.median(name, "late_p99") for name in peers)
+        yield Gate("spread, best peer's p99 lateness / ours", best / spread.median(QHRONOS, "late_p99"), PEER_LATE)
+
+
+def whole(case: Case) -> list[str]:
+    """The peers that did all of it."""
+    return [name for name in case.peers() if all(one.is_whole for one in case.rounds[name])]
+
+
+def is_durable(results: Results, name: str) -> bool:
+    return results.contenders[name].is_durable
+
+
+def always(results: Results) -> Iterator[Gate]:
+    """What no load may change."""
+    own = [one for case in results.cases.values() for one in case.rounds.get(QHRONOS, [])]
+    if own:
+        yield Gate("items that did not come", sum(one.count - one.unique for one in own), 0, at_most=True)
+        yield Gate("items that came twice", sum(one.doubled for one in own), 0, at_most=True)
+        yield Gate("items that came early", sum(one.early for one in own), 0, at_most=True)
+    if "crash" in results.numbers:
+        yield Gate("crash, lost", results.numbers["crash"]["lost"], 0, at_most=True)
+    if "expand" in results.numbers:
+        yield Gate("added by expanding again", results.numbers["expand"]["added by expanding again"], 0, at_most=True)

@@ -1,0 +1,98 @@
+"""The page of the documentation, from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.benchmarks.gates import Gate
+from tests.benchmarks.results import QHRONOS, Case, Results
+
+OPENING = """<!-- Made from a run: make bench ARGS=--write-docs -->
+
+# Benchmarks
+
+Everyone does the same work on one machine: items that each are one POST to one receiver, due at once or spread evenly.
+The stores are the same for all, with the settings of `qhronos up`, on the same two cores as the workers and the receiver,
+and they are emptied before each turn. Rounds are interleaved, and a figure is the median of its rounds.
+
+Rates depend on the machine and on what else it does. Compare only what stands in one table.
+
+- *a second*: items, from the instant at which they were due to the last arrival.
+- *lateness*: arrival less the item's own instant.
+- *CPU*: processor time of the workers for each item, from 1.5 s before the first is due, as Qhronos claims a second ahead.
+- *memory*: of all workers, with shared pages shared out (PSS), at its highest.
+- *durable*: whether what a worker had in hand when it died is done by another, as its documentation says. The crash of
+  Qhronos alone was tried.
+
+Qhronos signs each delivery and writes a ledger of it; the peers do neither. Each peer has the settings that did best.
+
+To repeat: `make bench-peers` installs the peers into `build/bench-peers`, `make bench` measures and writes
+`build/bench/report.html`; `make bench-quick` takes two minutes and leaves the peers out; `make bench-growth` measures what
+more stored events cost.
+"""
+HEAD = (
+    "| | items | a second | late p50 ms | p99 ms | max ms | CPU µs | Postgres µs | Valkey µs | memory MB | taken in a second | rounds |\n"
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+)
+
+
+def markdown(results: Results, judged: Iterable[Gate]) -> str:
+    parts = [OPENING, *machine(results), "## What has to be reached\n", *met(judged)]
+    for case in results.cases.values():
+        parts += [f"## {case.count:,} {case.title}\n", HEAD, *rows(case), ""]
+    if results.limits:
+        parts += ["## With no scheduler at all\n", "| | a second | CPU µs |\n|---|---:|---:|"]
+        parts += [f"| {name} | {results.limit(name):,.0f} | {found[0].cpu_us:.0f} |" for name, found in results.limits.items()]  # fmt: skip
+        parts.append("")
+    for name, numbers in results.numbers.items():
+        parts += [f"## {TITLES[name]}\n", "| | |\n|---|---:|"]
+        parts += [f"| {what} | {amount(number)} |" for what, number in numbers.items()] + [""]
+    parts += ["## Settings\n", "| | durable | settings |\n|---|---|---|"]
+    parts += [f"| {name} | {who.durable} | {who.settings} |" for name, who in results.contenders.items()]
+    if results.remarks:
+        parts += ["", "## Remarks\n", *(f"- {remark}" for remark in results.remarks)]
+    return "\n".join(parts) + "\n"
+
+
+TITLES = {
+    "crash": "A dispatcher killed in mid-burst, another started",
+    "expand": "Expanding, and what is stored",
+    "api": "The API, one process, 64 callers",
+    "idle": "With nothing to do, 1,000 events due tomorrow",
+}
+
+
+def machine(results: Results) -> list[str]:
+    minutes = f"{results.seconds / 60:.0f} minutes, {results.rounds} rounds"
+    lines = [f"## {results.began_at[:10]}, {minutes}\n", "| | |\n|---|---|"]
+    return [*lines, *(f"| {name} | {value} |" for name, value in results.machine.items()), ""]
+
+
+def met(judged: Iterable[Gate]) -> list[str]:
+    lines = ["| | measured | wanted | |\n|---|---:|---:|---|"]
+    for gate in judged:
+        sign = "≤" if gate.at_most else "≥"
+        lines.append(f"| {gate.name} | {amount(gate.value)} | {sign} {gate.bound:g} | {'met' if gate.is_met else '**not met**'} |")  # fmt: skip
+    return [*lines, ""]
+
+
+def rows(case: Case) -> list[str]:
+    """The fastest first."""
+    names = sorted(case.rounds, key=lambda name: -case.median(name, "rate"))
+    return [row(case, name) for name in names]
+
+
+def row(case: Case, name: str) -> str:
+    one = case.rounds[name][0]
+    items = f"{one.count:,}" if one.is_whole else f"{one.unique:,} of {one.count:,}"
+    fields = ("rate", "late_p50", "late_p99", "late_max", "cpu_us", "postgres_us", "valkey_us", "pss_mb", "enqueued_per_second")  # fmt: skip
+    cells = [amount(case.median(name, field)) for field in fields]
+    shown = f"**{name}**" if name == QHRONOS else name
+    return "| " + " | ".join([shown, items, *cells, str(len(case.rounds[name]))]) + " |"
+
+
+def amount(number: float) -> str:
+    """With as many digits as mean something."""
+    if number == int(number) or abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"

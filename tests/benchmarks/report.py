@@ -1,0 +1,99 @@
+"""The report: one HTML file with plots, which needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+
+from tests.benchmarks.gates import Gate
+from tests.benchmarks.page import TITLES, amount
+from tests.benchmarks.results import QHRONOS, Case, Results
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.5rem}h3{font-size:1rem;margin-bottom:.2rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.2rem .7rem;border-bottom:1px solid #d8dee4;text-align:left}
+td+td{text-align:right}.no{color:#b3261e;font-weight:600}svg{display:block;max-width:100%}text{font:13px system-ui,sans-serif;fill:currentColor}
+@media(prefers-color-scheme:dark){body{color:#e6e9ec;background:#15181b}td,th{border-color:#343a40}.no{color:#ff8a80}}
+"""
+PLOTS = (
+    ("rate", "items a second"),
+    ("late_p99", "lateness, p99, ms; logarithmic"),
+    ("cpu_us", "processor time of the workers for each item, µs"),
+    ("pss_mb", "memory of the workers, MB"),
+)
+WIDTH, LABEL, BAR, ROW = 880, 170, 560, 26
+
+
+def html(results: Results, judged: Iterable[Gate]) -> str:
+    parts = [f"<h1>Qhronos: benchmarks</h1><p>{escape(results.began_at)}, {results.rounds} rounds, medians</p>"]
+    parts.append(table((name, value) for name, value in results.machine.items()))
+    parts += ["<h2>What has to be reached</h2>", gate_table(judged)]
+    for case in results.cases.values():
+        parts.append(f"<h2>{case.count:,} {escape(case.title)}</h2>")
+        parts += [plot(case, field, title) for field, title in PLOTS]
+    if results.limits:
+        parts.append("<h2>With no scheduler at all</h2>")
+        parts.append(table((name, f"{results.limit(name):,.0f} a second") for name in results.limits))
+    for name, numbers in results.numbers.items():
+        parts.append(f"<h2>{escape(TITLES[name])}</h2>")
+        parts.append(table((what, amount(number)) for what, number in numbers.items()))
+    parts.append("<h2>Settings</h2>")
+    parts.append(table((name, f"{who.settings} (durable: {who.durable})") for name, who in results.contenders.items()))
+    parts += [f"<p>{escape(remark)}</p>" for remark in results.remarks]
+    return document("Qhronos: benchmarks", "\n".join(parts))
+
+
+def document(title: str, body: str) -> str:
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{body}</body></html>\n'
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    return (
+        f"<table>{''.join(f'<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>' for name, value in rows)}</table>"
+    )
+
+
+def gate_table(judged: Iterable[Gate]) -> str:
+    lines = []
+    for gate in judged:
+        sign, verdict = "≤" if gate.at_most else "≥", "met" if gate.is_met else '<span class="no">not met</span>'
+        lines.append(
+            f"<tr><td>{escape(gate.name)}</td><td>{amount(gate.value)}</td><td>{sign} {gate.bound:g}</td><td>{verdict}</td></tr>"
+        )
+    return f"<table>{''.join(lines)}</table>"
+
+
+def plot(case: Case, field: str, title: str) -> str:
+    """A bar for each contender, a tick for each of its rounds."""
+    names = sorted(case.rounds, key=lambda name: case.median(name, field), reverse=field == "rate")
+    values = {name: [float(getattr(one, field)) for one in case.rounds[name]] for name in names}
+    most = max((value for each in values.values() for value in each), default=1.0)
+    scale = logarithmic(values, most) if field == "late_p99" else (lambda value: value / most * BAR)
+    rows = []
+    for number, name in enumerate(names):
+        top, middle = number * ROW + 4, number * ROW + 17
+        width = max(1.0, scale(case.median(name, field)))
+        colour = "#2563eb" if name == QHRONOS else "#94a3b8"
+        rows.append(f'<text x="{LABEL - 8}" y="{middle}" text-anchor="end">{escape(name)}</text>')
+        rows.append(f'<rect x="{LABEL}" y="{top}" width="{width:.1f}" height="18" rx="2" fill="{colour}"/>')
+        for value in values[name]:
+            x = LABEL + max(1.0, scale(value))
+            rows.append(f'<path d="M{x:.1f} {top}v18" stroke="currentColor" stroke-width="1.5"/>')
+        furthest = LABEL + max(scale(value) for value in values[name])
+        rows.append(f'<text x="{furthest + 8:.1f}" y="{middle}">{amount(case.median(name, field))}</text>')
+    height = len(names) * ROW + 6
+    return (
+        f'<h3>{escape(title)}</h3><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+        + "".join(rows)
+        + "</svg>"
+    )
+
+
+def logarithmic(values: dict[str, list[float]], most: float):
+    least = min(value for each in values.values() for value in each)
+    floor = math.log10(max(least, 0.01)) - 0.3
+    span = math.log10(max(most, 0.02)) - floor
+    return lambda value: (math.log10(max(value, 0.01)) - floor) / span * BAR
