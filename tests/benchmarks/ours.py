@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ INTAKE = 1_200  # events a second that bulk requests surely create
 
 
 class Fleet:
-    def __init__(self, bed: Bed, database_url: str, stack: ExitStack) -> None:
+    def __init__(self, bed: Bed, database_url: str, stack: ExitStack, settings: Mapping[str, str]) -> None:
         self.bed = bed
         self.database_url = database_url
         self.port = free_port()
@@ -42,7 +42,7 @@ class Fleet:
         self._stack = stack
         self._started = 0
         self._environment = environment(
-            **SETTINGS, DATABASE_URL=database_url, REDIS_URL=bed.redis_url, PORT=str(self.port)
+            **SETTINGS, **settings, DATABASE_URL=database_url, REDIS_URL=bed.redis_url, PORT=str(self.port)
         )
         subprocess.run([*QHRONOS, "migrate"], env=self._environment, check=True, capture_output=True)
 
@@ -92,9 +92,9 @@ class Fleet:
             "metadata": {"item": item, "due_ms": due / 1e3},
         }
 
-    def query(self, text: str) -> list[tuple[Any, ...]]:
+    def query(self, text: str, *params: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url) as connection:
-            return connection.execute(text.encode()).fetchall()
+            return connection.execute(text.encode(), params).fetchall()
 
     def execute(self, text: str) -> None:
         with psycopg.connect(self.database_url) as connection:
@@ -102,10 +102,10 @@ class Fleet:
 
 
 @contextmanager
-def started(bed: Bed) -> Iterator[Fleet]:
+def started(bed: Bed, **settings: str) -> Iterator[Fleet]:
     """The stores emptied, the schema made, and the API up."""
     with bed.emptied() as database_url, ExitStack() as stack:
-        fleet = Fleet(bed, database_url, stack)
+        fleet = Fleet(bed, database_url, stack, settings)
         fleet.api_pid = fleet.start("api").pid
         yield fleet
 

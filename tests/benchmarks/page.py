@@ -58,7 +58,7 @@ TITLES = {
     "crash": "A dispatcher killed in mid-burst, another started",
     "expand": "Expanding, and what is stored",
     "api": "The API, one process, 64 callers",
-    "idle": "With nothing to do, 1,000 events due tomorrow",
+    "idle": "With nothing to do, 1,000 events due in 45 minutes",
 }
 
 

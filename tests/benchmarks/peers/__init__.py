@@ -28,7 +28,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     name: str
     group: str  # as installed
     program: str
-    workers: tuple[tuple[str, ...], ...] = (("{program}", "work"),)  # the commands; {} is filled in
+    workers: tuple[str, ...] = ("{program} work",)  # the commands; {} is filled in
     has_schema: bool = False
     enqueues_first: bool = True  # before its workers are started
     env: dict[str, str] = {}
@@ -71,7 +71,7 @@ class Running:
 
     def must(self, what: str) -> bytes:
         done = subprocess.run(
-            self._command("{program}", what),
+            self._command(f"{{program}} {what}"),
             cwd=self._folder,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -84,8 +84,8 @@ class Running:
     def enqueue(self, work: Work) -> Workers:
         first, spread = round(work.first * 1e6), round(work.spread * 1e6)
         self._environment |= {"COUNT": str(work.count), "FIRST_US": str(first), "SPREAD_US": str(spread)}
-        if self._peer.workers == ():
-            process = self._start(("{program}", "both"), subprocess.PIPE)
+        if not self._peer.workers:
+            process = self._start("{program} both", subprocess.PIPE)
             assert process.stdout is not None
             return Workers([process.pid], rate_of(process.stdout.readline()))
         if self._peer.enqueues_first:
@@ -95,9 +95,9 @@ class Running:
             rate = rate_of(self.must("enqueue"))
         return Workers(pids, rate)
 
-    def _start(self, command: tuple[str, ...], output: int | None = None) -> subprocess.Popen[bytes]:
+    def _start(self, command: str, output: int | None = None) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            self._command(*command),
+            self._command(command),
             cwd=self._folder,
             env=self._environment,
             stdout=self._log if output is None else output,
@@ -107,13 +107,15 @@ class Running:
         self._stack.callback(ended, process)
         return process
 
-    def _command(self, *words: str) -> list[str]:
+    def _command(self, words: str) -> list[str]:
         """A word {program} becomes the interpreter and the program; {bin}, the folder of the commands."""
         program = ["node", f"{self._peer.program}.mjs"]
         if self._peer.group != "node":
             program = [str(self._place / "bin" / "python"), f"{self._peer.program}.py"]
         places = {"bin": str(self._place / "bin"), "socket": self._environment["REDIS_SOCKET"]}
-        return [part for word in words for part in (program if word == "{program}" else [word.format(**places)])]
+        return [
+            part for word in words.split() for part in (program if word == "{program}" else [word.format(**places)])
+        ]
 
 
 def rate_of(said: bytes) -> float:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from tests.benchmarks.peers import Peer
 
-CELERY = tuple(
-    "{bin}/celery -A on_celery worker -P threads -c 32 -l ERROR"
-    " --without-gossip --without-mingle --without-heartbeat".split()
+RQ = "{bin}/rq worker -w rq.worker.SimpleWorker --url unix://{socket} -q"
+CELERY = (
+    "{bin}/celery -A on_celery worker -P threads -c 32 -l ERROR --without-gossip --without-mingle --without-heartbeat"
 )
-HUEY = tuple("{bin}/huey_consumer on_huey.huey -w 32 -k thread -d 0.05 -m 0.05 -s 1 -q".split())
-RQ = ("{bin}/rq", "worker", "-w", "rq.worker.SimpleWorker", "--url", "unix://{socket}", "-q")
 
 PEERS = (
     Peer(
@@ -86,7 +84,7 @@ PEERS = (
         name="dramatiq",
         group="python",
         program="on_dramatiq",
-        workers=(("{bin}/dramatiq", "on_dramatiq", "-p", "2", "-t", "16"),),
+        workers=("{bin}/dramatiq on_dramatiq -p 2 -t 16",),
         env={"dramatiq_delay_queue_prefetch": "20000"},
         durable="yes",
         is_durable=True,
@@ -98,23 +96,7 @@ PEERS = (
         name="huey",
         group="python",
         program="on_huey",
-        workers=(
-            (
-                "{bin}/huey_consumer",
-                "on_huey.huey",
-                "-w",
-                "32",
-                "-k",
-                "thread",
-                "-d",
-                "0.05",
-                "-m",
-                "0.05",
-                "-s",
-                "1",
-                "-q",
-            ),
-        ),  # fmt: skip
+        workers=("{bin}/huey_consumer on_huey.huey -w 32 -k thread -d 0.05 -m 0.05 -s 1 -q",),
         durable="no",
         settings="Redis, 32 threads, its scheduler once a second, which is its least, no results",
         burst=2_000,
@@ -123,7 +105,7 @@ PEERS = (
         name="RQ",
         group="python",
         program="on_rq",
-        workers=((*RQ, "--with-scheduler"), RQ, RQ),
+        workers=(f"{RQ} --with-scheduler", RQ, RQ),
         durable="kept, and marked failed",
         settings="3 SimpleWorkers, which do not fork, one of them with the scheduler",
         burst=1_000,
