@@ -18,7 +18,7 @@ CORPORA ?= ../shared/corpora
 .PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench bench-quick bench-growth bench-peers bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start Qhronos with stores of its own; options as in ARGS="--port 9000"
 	@exec $(PYTHON) dev.py run $(ARGS)
@@ -69,7 +69,7 @@ bench: setup ## the benchmark beside its peers, in a quarter of an hour; what is
 	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks $(ARGS)
 
 bench-quick: setup ## the benchmark without its peers, in three minutes
-	@$(BIN)/python tests/benchmarks/peers/install.py client
+	@-$(BIN)/python tests/benchmarks/peers/install.py client
 	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks --quick $(ARGS)
 
 bench-growth: setup ## what an occurrence costs among many; ARGS="--most 10000000" goes on to ten million

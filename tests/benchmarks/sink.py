@@ -23,11 +23,9 @@ class Record(NamedTuple):
 
 
 class Sink:
-    def __init__(self, process: subprocess.Popen[bytes], kind: str) -> None:
-        assert process.stdout is not None
+    def __init__(self, port: int, kind: str) -> None:
         self.kind = kind
-        self.pid = process.pid
-        self.port = int(process.stdout.readline())
+        self.port = port
         self.url = f"http://127.0.0.1:{self.port}/hook"
 
     def reset(self) -> None:
@@ -52,12 +50,12 @@ class Sink:
 def started(build: Path) -> Iterator[Sink]:
     compiler = shutil.which("cc") or shutil.which("gcc")
     command = [str(compiled(compiler, build))] if compiler else [sys.executable, str(HERE / "sink_uvloop.py")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    try:
-        yield Sink(process, "C" if compiler else "Python on uvloop")
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield Sink(int(process.stdout.readline()), "C" if compiler else "Python on uvloop")
+        finally:
+            process.kill()
 
 
 def compiled(compiler: str, build: Path) -> Path:

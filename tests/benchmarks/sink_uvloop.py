@@ -17,8 +17,7 @@ records: list[bytes] = []
 
 
 class Receiver(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # it is one of TCP
         self._transport = transport
         self._parser = httptools.HttpRequestParser(self)
 

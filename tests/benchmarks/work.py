@@ -30,6 +30,10 @@ class TooLate(Exception):
     """The items were not all there before the first was due."""
 
 
+class Nothing(Exception):
+    """None of the items arrived."""
+
+
 class Work(NamedTuple):
     count: int
     spread: float = 0.0  # seconds
@@ -48,7 +52,7 @@ class Workers(NamedTuple):
     """Who is at work, with all items waiting."""
 
     pids: list[int]
-    enqueued_per_second: float | None = None
+    enqueued_per_second: float
 
 
 class Figures(Struct, frozen=True, kw_only=True):
@@ -68,7 +72,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     valkey_us: float
     pss_mb: float
     largest_mb: float  # of the largest worker alone
-    enqueued_per_second: float | None
+    enqueued_per_second: float
 
     @property
     def is_whole(self) -> bool:
@@ -84,7 +88,7 @@ Begin = Callable[[Bed], AbstractContextManager[Enqueue]]
 
 
 def measure(bed: Bed, work: Work, lead: float, begin: Begin) -> Figures:
-    """`lead`: the seconds that it has to take the items in. Raises TooLate."""
+    """`lead`: the seconds that it has to take the items in. Raises TooLate, and Nothing."""
     with begin(bed) as enqueue:
         work = work._replace(first=math.ceil(time.time() + lead))
         workers = enqueue(work)
@@ -120,10 +124,12 @@ def watch(bed: Bed, work: Work, pids: Sequence[int]) -> Memory:
     return memory
 
 
-def figures(work: Work, records: list[Record], used: Used, memory: Memory, enqueued: float | None) -> Figures:
-    late = sorted(record.arrived - record.due for record in records) or [math.nan]
-    last = max((record.arrived for record in records), default=math.nan) / 1e3
-    each = 1e6 / max(1, len(records))
+def figures(work: Work, records: list[Record], used: Used, memory: Memory, enqueued: float) -> Figures:
+    if not records:
+        raise Nothing
+    late = sorted(record.arrived - record.due for record in records)
+    last = max(record.arrived for record in records) / 1e3
+    each = 1e6 / len(records)
     return Figures(
         count=work.count,
         arrived=len(records),

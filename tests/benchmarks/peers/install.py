@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PLACE = HERE.parents[2] / "build" / "bench-peers"
 GROUPS = ("client", "python", "celery", "node")
-LOCKED = ("--quiet", "--require-hashes", "--no-deps", "--disable-pip-version-check")
+LOCKED = ("--quiet", "--require-hashes", "--no-deps")
 
 
 def main(groups: list[str]) -> int:
@@ -48,8 +48,13 @@ def install(group: str) -> bool:
 
 
 def python(place: Path, lock: Path) -> bool:
-    return runs(sys.executable, "-m", "venv", place) and runs(
-        place / "bin" / "python", "-m", "pip", "install", *LOCKED, "-r", lock
+    """With pip, or where there is none with uv."""
+    interpreter = place / "bin" / "python"
+    if runs(sys.executable, "-m", "venv", place):
+        return runs(interpreter, "-m", "pip", "install", *LOCKED, "--disable-pip-version-check", "-r", lock)
+    uv = shutil.which("uv") or "uv"
+    return runs(uv, "venv", "--quiet", "--clear", "--python", sys.executable, place) and runs(
+        uv, "pip", "install", "--python", interpreter, *LOCKED, "-r", lock
     )
 
 
@@ -65,7 +70,10 @@ def node(place: Path) -> bool:
 
 def runs(*argv: object, cwd: Path = HERE) -> bool:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([str(word) for word in argv], cwd=cwd, env=environment, check=False).returncode == 0
+    try:
+        return subprocess.run([str(word) for word in argv], cwd=cwd, env=environment, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""How the benchmark counts and judges. What it measures, it measures by itself: `make bench`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks.bed import Used
+from tests.benchmarks.gates import FULL, Gate, gates
+from tests.benchmarks.limit import Limit
+from tests.benchmarks.page import markdown
+from tests.benchmarks.peers.table import PEERS
+from tests.benchmarks.report import html
+from tests.benchmarks.results import QHRONOS, Case, Contender, Results
+from tests.benchmarks.sink import Record
+from tests.benchmarks.work import Figures, Memory, Nothing, Work, figures
+
+WORK = Work(4, spread=2.0, first=1_000.0)
+SOME = Used(0.1, 0.1, 0.1)
+
+
+def figures_of(*records: Record, used: Used = SOME) -> Figures:
+    return figures(WORK, list(records), used, Memory(80.0, 60.0), 1_000.0)
+
+
+def records(late_ms: float = 1.0) -> list[Record]:
+    return [Record(item, WORK.due_us(item) / 1e3, WORK.due_us(item) / 1e3 + late_ms) for item in range(WORK.count)]
+
+
+def results(case: str, **rounds: list[Figures]) -> Results:
+    contenders = {name: Contender("yes", name != "forgetful", "") for name in rounds}
+    cases = {case: Case("due at once", 4, 0.0, rounds)}
+    return Results(
+        began_at="2026-11-29T12:00+00:00", command="", rounds=1, machine={}, contenders=contenders, cases=cases
+    )
+
+
+def verdicts(found: Results) -> dict[str, bool]:
+    return {gate.name: gate.is_met for gate in gates(found, FULL)}
+
+
+def test_items_are_spread_evenly_over_whole_microseconds():
+    assert [1_000_000_000, 1_000_500_000, 1_001_000_000, 1_001_500_000] == [WORK.due_us(item) for item in range(4)]
+
+
+def test_the_rate_is_of_all_items_until_the_last_arrived():
+    late = records(late_ms=500.0)
+
+    assert 2.0 == figures_of(*late).rate
+
+
+def test_an_item_that_came_twice_counts_once_and_is_said():
+    found = figures_of(*records(), records()[0])
+
+    assert (True, 1) == (found.is_whole, found.doubled)
+
+
+def test_an_item_that_is_missing_is_noticed():
+    found = figures_of(*records()[1:])
+
+    assert (False, 3) == (found.is_whole, found.unique)
+
+
+def test_an_item_before_its_instant_is_noticed():
+    found = figures_of(*records()[1:], records(late_ms=-2.0)[0])
+
+    assert 1 == found.early
+
+
+def test_processor_time_is_shared_out_over_what_arrived():
+    found = figures_of(*records(), used=Used(4e-4, 8e-4, 0.0))
+
+    assert (100, 200, 0) == (round(found.cpu_us), round(found.postgres_us), round(found.valkey_us))
+
+
+def test_nothing_is_no_result():
+    with pytest.raises(Nothing):
+        figures_of()
+
+
+@pytest.mark.parametrize(("late_ms", "is_met"), [(4.0, True), (6.0, False)])
+def test_a_gate_of_lateness_is_met_or_not(late_ms: float, is_met: object):
+    found = results("spread", **{QHRONOS: [figures_of(*records(late_ms))]})
+
+    assert is_met is verdicts(found)["spread, p99 lateness in ms"]
+
+
+def test_a_duplicate_misses_a_gate():
+    found = results("burst", **{QHRONOS: [figures_of(*records(), records()[0])]})
+
+    assert not verdicts(found)["items that came twice"]
+
+
+def test_only_durable_peers_that_did_it_all_are_compared_with():
+    slow, fast = figures_of(*records(late_ms=8_500.0)), figures_of(*records(late_ms=-1_400.0))
+    partly = figures_of(*records(late_ms=-1_400.0)[:3])
+    found = results("burst", **{QHRONOS: [fast], "durable": [slow], "forgetful": [fast], "partly": [partly]})
+
+    assert 100.0 == next(round(gate.value, 6) for gate in gates(found, FULL) if "best durable peer's" in gate.name)
+
+
+def test_our_rate_is_judged_by_the_bare_engines():
+    found = results("burst", **{QHRONOS: [figures_of(*records(late_ms=500.0))]})
+    found.limits["bare engine"] = [Limit(4, 4.0, 1.0), Limit(4, 4.2, 1.0), Limit(4, 1.0, 1.0)]
+
+    assert Gate("burst, a second / bare engine's", 0.5, 0.4) in gates(found, FULL)
+
+
+def test_the_page_and_the_report_name_everyone_and_every_gate():
+    found = results("burst", **{QHRONOS: [figures_of(*records())], "<other>": [figures_of(*records())]})
+    judged = gates(found, FULL)
+    page, report = markdown(found, judged), html(found, judged)
+
+    assert [] == [gate.name for gate in judged if gate.name not in page]
+    assert "&lt;other&gt;" in report
+    assert "<other>" not in report
+
+
+def test_every_peer_says_how_it_was_set_up():
+    assert [] == [peer.name for peer in PEERS if not (peer.durable and peer.settings)]
