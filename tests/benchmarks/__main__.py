@@ -21,7 +21,7 @@ from tests.benchmarks import machine, page, report
 from tests.benchmarks.gates import FULL, QUICK, gates
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.peers.table import PEERS
-from tests.benchmarks.results import QHRONOS, Contender, Results
+from tests.benchmarks.results import QHRONOS, Contender, Growth, Results
 from tests.benchmarks.suite import ALL, OURS, Size, Suite, say
 from tests.benchmarks.suite import QUICK as QUICK_SIZE
 
@@ -39,7 +39,7 @@ def main() -> int:
     judged = gates(results, QUICK if "--quick" in results.command else FULL)
     (beds.BUILD / "report.html").write_text(report.html(results, judged))
     if flags.write_docs:
-        DOCS.write_text(page.markdown(results, judged))
+        DOCS.write_text(page.markdown(results, judged, growth()))
     say("\n" + "\n".join(map(str, judged)))
     say("".join(f"\n{remark}" for remark in results.remarks))
     say(f"{results.seconds / 60:.1f} minutes; {beds.BUILD / 'report.html'}")
@@ -82,6 +82,12 @@ def measured(flags: argparse.Namespace) -> Results:
         Suite(bed, results, size, peers, only).run()
         results.seconds = time.monotonic() - began
     return results
+
+
+def growth() -> Growth | None:
+    """What the last run of that measured."""
+    path = beds.BUILD / "growth.json"
+    return msgspec.json.decode(path.read_bytes(), type=Growth) if path.exists() else None
 
 
 def chosen(names: str) -> list[Peer]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
 
 from tests.benchmarks.page import amount
 from tests.benchmarks.report import document, table
-
-if TYPE_CHECKING:
-    from tests.benchmarks.growth import Growth
+from tests.benchmarks.results import Growth
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 260, 70, 30, 12, 34
 

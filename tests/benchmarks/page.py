@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.benchmarks.gates import Gate
-from tests.benchmarks.results import QHRONOS, Case, Results
+from tests.benchmarks.results import QHRONOS, Case, Growth, Results
 
 OPENING = """<!-- Made from a run: make bench ARGS=--write-docs -->
 
@@ -30,13 +30,17 @@ To repeat: `make bench-peers` installs the peers into `build/bench-peers`, `make
 `build/bench/report.html`; `make bench-quick` takes two minutes and leaves the peers out; `make bench-growth` measures what
 more stored events cost.
 """
+GROWTH = (
+    "Processor time for each, of all that takes part, stores included, while so many events are stored and so many"
+    " occurrences planned; and what is stored for each.\n"
+)
 HEAD = (
     "| | items | a second | late p50 ms | p99 ms | max ms | CPU µs | Postgres µs | Valkey µs | memory MB | taken in a second | rounds |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 
 
-def markdown(results: Results, judged: Iterable[Gate]) -> str:
+def markdown(results: Results, judged: Iterable[Gate], growth: Growth | None = None) -> str:
     parts = [OPENING, *machine(results), "## What has to be reached\n", *met(judged)]
     for case in results.cases.values():
         parts += [f"## {case.count:,} {case.title}\n", HEAD, *rows(case), ""]
@@ -47,6 +51,8 @@ def markdown(results: Results, judged: Iterable[Gate]) -> str:
     for name, numbers in results.numbers.items():
         parts += [f"## {TITLES[name]}\n", "| | |\n|---|---:|"]
         parts += [f"| {what} | {amount(number)} |" for what, number in numbers.items()] + [""]
+    if growth:
+        parts += growing(growth)
     parts += ["## Settings\n", "| | durable | settings |\n|---|---|---|"]
     parts += [f"| {name} | {who.durable} | {who.settings} |" for name, who in results.contenders.items()]
     if results.remarks:
@@ -60,6 +66,20 @@ TITLES = {
     "api": "The API, one process, 64 callers",
     "idle": "With nothing to do, 1,000 events due in 45 minutes",
 }
+
+
+def growing(growth: Growth) -> list[str]:
+    """The costs, then what is stored, by how much is stored."""
+    sizes = sorted({size for costs in growth.costs.values() for size in costs})
+    ratios = growth.ratios()
+    lines = [f"## Among many, {growth.began_at[:10]}\n", GROWTH]
+    lines.append(f"| | {' | '.join(f'{size:,}' for size in sizes)} | a million / ten thousand |")
+    lines.append("|---|" + "---:|" * (len(sizes) + 1))
+    for unit, table in (("µs", growth.costs), ("bytes", growth.stored)):
+        for what, of in table.items():
+            ratio = f"{ratios[what]:.2f}" if what in ratios else ""
+            lines.append(f"| {what}, {unit} | {' | '.join(amount(of[size]) for size in sizes)} | {ratio} |")
+    return [*lines, ""]
 
 
 def machine(results: Results) -> list[str]:

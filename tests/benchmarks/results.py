@@ -10,6 +10,7 @@ from tests.benchmarks.limit import Limit
 from tests.benchmarks.work import Figures
 
 QHRONOS = "Qhronos"
+LEAST, JUDGED = 10_000, 1_000_000  # stored, where growth is judged
 
 
 class Contender(Struct, frozen=True):
@@ -49,3 +50,17 @@ class Results(Struct, kw_only=True):
 
     def limit(self, name: str) -> float:
         return median(one.rate for one in self.limits[name])
+
+
+class Growth(Struct):
+    """µs of processor time for each, by what is done and how much is stored."""
+
+    began_at: str
+    machine: dict[str, str]
+    rounds: int
+    costs: dict[str, dict[int, float]] = {}
+    stored: dict[str, dict[int, float]] = {}  # bytes for each event or entry
+    seconds: float = 0.0
+
+    def ratios(self) -> dict[str, float]:
+        return {what: of[JUDGED] / of[LEAST] for what, of in self.costs.items() if JUDGED in of}
