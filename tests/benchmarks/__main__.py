@@ -9,6 +9,7 @@ with 1 if one of the gates is not met.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -102,4 +103,5 @@ def described(peer: Peer) -> Contender:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
     sys.exit(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -147,4 +148,5 @@ def each(used: Used, count: int) -> float:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
     sys.exit(main())

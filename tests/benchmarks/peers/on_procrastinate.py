@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Iterator
+from datetime import datetime
 from itertools import groupby
 
 from items import DATABASE_URL, enqueued, items, post_async
@@ -12,6 +14,7 @@ from procrastinate import App, PsycopgConnector
 
 app = App(connector=PsycopgConnector(conninfo=DATABASE_URL, max_size=20))
 BATCH = 500
+CALLERS = 16
 
 
 @app.task(name="job")
@@ -22,11 +25,16 @@ async def job(item: int, due_ms: float) -> None:
 async def enqueue() -> None:
     """What is due at the same instant in batches; what is not one by one, as it has to be."""
     began = time.time()
-    for due, same in groupby(items(), key=lambda each: each.due):
-        waiting = [each._asdict() for each in same]
+    groups = groupby(items(), key=lambda each: each.due)
+    batches = iter([(due, [each._asdict() for each in same]) for due, same in groups])
+    await asyncio.gather(*(some(batches) for _ in range(CALLERS)))
+    enqueued(began)
+
+
+async def some(batches: Iterator[tuple[datetime, list[dict[str, float]]]]) -> None:
+    for due, waiting in batches:
         for begin in range(0, len(waiting), BATCH):
             await job.configure(schedule_at=due).batch_defer_async(*waiting[begin : begin + BATCH])
-    enqueued(began)
 
 
 async def main(what: str) -> None:
