@@ -42,7 +42,7 @@ def main() -> int:
     if flags.write_docs:
         DOCS.write_text(page.markdown(results, judged, growth()))
     say("\n" + "\n".join(map(str, judged)))
-    say("".join(f"\n{remark}" for remark in results.remarks))
+    say("".join(f"\n{remark}" for remark in results.broken + results.remarks))
     say(f"{results.seconds / 60:.1f} minutes; {beds.BUILD / 'report.html'}")
     return int(not all(gate.is_met for gate in judged))
 
@@ -50,7 +50,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     flags = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").splitlines()[0])
     flags.add_argument("--quick", action="store_true", help="less, without peers, and lenient")
-    flags.add_argument("--rounds", type=int, default=0, help="3; quickly, 1")
+    flags.add_argument("--rounds", type=int, default=0, help="3; quickly, 2")
     flags.add_argument("--only", type=words, default=(), help=",".join(ALL))
     flags.add_argument("--peers", default="", help="all, none, or their names; left out: all, quickly none")
     flags.add_argument("--burst", type=int, help="items of a burst, where it is not the usual")
@@ -73,7 +73,7 @@ def measured(flags: argparse.Namespace) -> Results:
         results = Results(
             began_at=datetime.now(UTC).isoformat(timespec="minutes"),
             command=" ".join(sys.argv[1:]),
-            rounds=flags.rounds or (1 if flags.quick else 3),
+            rounds=flags.rounds or (2 if flags.quick else 3),
             machine=machine.described(bed),
             contenders={QHRONOS: OURS, **{peer.name: described(peer) for peer in peers}},
         )

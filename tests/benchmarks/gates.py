@@ -86,6 +86,7 @@ def is_durable(results: Results, name: str) -> bool:
 
 def always(results: Results) -> Iterator[Gate]:
     """What no load may change."""
+    yield Gate("of ours that broke", len(results.broken), 0, at_most=True)
     own = [one for case in results.cases.values() for one in case.rounds.get(QHRONOS, [])]
     if own:
         yield Gate("items that did not come", sum(one.count - one.unique for one in own), 0, at_most=True)

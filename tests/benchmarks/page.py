@@ -55,8 +55,8 @@ def markdown(results: Results, judged: Iterable[Gate], growth: Growth | None = N
         parts += growing(growth)
     parts += ["## Settings\n", "| | durable | settings |\n|---|---|---|"]
     parts += [f"| {name} | {who.durable} | {who.settings} |" for name, who in results.contenders.items()]
-    if results.remarks:
-        parts += ["", "## Remarks\n", *(f"- {remark}" for remark in results.remarks)]
+    if said := results.broken + results.remarks:
+        parts += ["", "## Remarks\n", *(f"- {remark}" for remark in said)]
     return "\n".join(parts) + "\n"
 
 

@@ -41,7 +41,7 @@ def html(results: Results, judged: Iterable[Gate]) -> str:
         parts.append(table((what, amount(number)) for what, number in numbers.items()))
     parts.append("<h2>Settings</h2>")
     parts.append(table((name, f"{who.settings} (durable: {who.durable})") for name, who in results.contenders.items()))
-    parts += [f"<p>{escape(remark)}</p>" for remark in results.remarks]
+    parts += [f"<p>{escape(remark)}</p>" for remark in results.broken + results.remarks]
     return document("Qhronos: benchmarks", "\n".join(parts))
 
 

@@ -46,6 +46,7 @@ class Results(Struct, kw_only=True):
     limits: dict[str, list[Limit]] = {}
     numbers: dict[str, dict[str, float]] = {}  # of a scenario, by what they are
     remarks: list[str] = []
+    broken: list[str] = []  # of ours, which nothing may be
     seconds: float = 0.0
 
     def limit(self, name: str) -> float:

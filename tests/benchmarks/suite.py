@@ -114,13 +114,18 @@ class Suite:
             except TooLate:
                 continue
             except Exception as error:  # noqa: BLE001 - one that breaks must not end the whole; it is said
-                traceback.print_exc()
-                self._results.remarks.append(f"{who}, {title}: {error!r:.200}")
+                self._broke(who, title, error)
                 return
             case.rounds.setdefault(who, []).append(found)
             say(line(name, who, found))
             return
-        self._results.remarks.append(f"{who}, {title}: it did not take the items in before they were due")
+        self._broke(who, title, "it did not take the items in before they were due")
+
+    def _broke(self, who: str, title: str, why: object) -> None:
+        if isinstance(why, Exception):
+            traceback.print_exception(why)
+        text = f"{who}, {title}: {str(why) or repr(why):.200}"
+        (self._results.broken if who == QHRONOS else self._results.remarks).append(text)
 
     def _alone(self, name: str, scenario: Callable[[], dict[str, float]]) -> None:
         if name not in self._only:
@@ -128,8 +133,7 @@ class Suite:
         try:
             self._results.numbers[name] = found = scenario()
         except Exception as error:  # noqa: BLE001 - as above
-            traceback.print_exc()
-            self._results.remarks.append(f"{name}: {error!r:.200}")
+            self._broke(QHRONOS, name, error)
         else:
             say(f"{name}: " + ", ".join(f"{what} {number:,.1f}" for what, number in found.items()))
 

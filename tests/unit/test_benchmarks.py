@@ -90,6 +90,13 @@ def test_a_duplicate_misses_a_gate():
     assert not verdicts(found)["items that came twice"]
 
 
+def test_what_broke_misses_a_gate():
+    found = results("burst", **{QHRONOS: [figures_of(*records())]})
+    found.broken.append("Qhronos, due at once: it did not settle")
+
+    assert not verdicts(found)["of ours that broke"]
+
+
 def test_only_durable_peers_that_did_it_all_are_compared_with():
     slow, fast = figures_of(*records(late_ms=8_500.0)), figures_of(*records(late_ms=-1_400.0))
     partly = figures_of(*records(late_ms=-1_400.0)[:3])
