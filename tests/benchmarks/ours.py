@@ -30,7 +30,7 @@ SETTINGS = {
 BULK = 1_000
 CALLERS = 2  # of bulk requests at once
 STARTED_WITHIN = 60.0
-INTAKE = 1_200  # events a second that bulk requests surely create
+INTAKE = 2_000  # events a second that bulk requests surely create
 
 
 class Fleet:

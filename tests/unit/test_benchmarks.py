@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.benchmarks.bed import Used
-from tests.benchmarks.gates import FULL, Gate, gates
+from tests.benchmarks.gates import FULL, QUICK, Gate, gates
 from tests.benchmarks.limit import Limit
 from tests.benchmarks.page import markdown
 from tests.benchmarks.peers.table import PEERS
@@ -32,6 +32,10 @@ def results(case: str, **rounds: list[Figures]) -> Results:
     return Results(
         began_at="2026-11-29T12:00+00:00", command="", rounds=1, machine={}, contenders=contenders, cases=cases
     )
+
+
+def rounded(found: list[Gate]) -> list[Gate]:
+    return [gate._replace(value=round(gate.value, 6)) for gate in found]
 
 
 def verdicts(found: Results) -> dict[str, bool]:
@@ -110,6 +114,13 @@ def test_our_rate_is_judged_by_the_bare_engines():
     found.limits["bare engine"] = [Limit(4, 4.0, 1.0), Limit(4, 4.2, 1.0), Limit(4, 1.0, 1.0)]
 
     assert Gate("burst, a second / bare engine's", 0.5, 0.4) in gates(found, FULL)
+
+
+def test_a_quick_run_is_judged_by_processor_time_too():
+    found = results("burst", **{QHRONOS: [figures_of(*records(), used=Used(4e-4, 0.0, 0.0))]})
+    found.limits["bare engine"] = [Limit(4, 4.0, 50.0)]
+
+    assert Gate("burst, worker CPU / bare engine's", 2.0, QUICK.burst_cpu, at_most=True) in rounded(gates(found, QUICK))
 
 
 def test_the_page_and_the_report_name_everyone_and_every_gate():
