@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
 from typing import NamedTuple
 
 from tests.benchmarks.results import QHRONOS, Case, Results
@@ -53,8 +52,7 @@ def ours(results: Results, bounds: Bounds) -> Iterator[Gate]:
         if "bare engine" in results.limits:
             yield Gate("burst, a second / bare engine's", rate / results.limit("bare engine"), bounds.burst_engine)
             if bounds.burst_cpu:
-                bare = median(one.cpu_us for one in results.limits["bare engine"])
-                ratio = cases["burst"].median(QHRONOS, "cpu_us") / bare
+                ratio = cases["burst"].median(QHRONOS, "cpu_us") / results.limit("bare engine", "cpu_us")
                 yield Gate("burst, worker CPU / bare engine's", ratio, bounds.burst_cpu, at_most=True)
         if "bare aiohttp" in results.limits:
             yield Gate("burst, a second / bare aiohttp's", rate / results.limit("bare aiohttp"), bounds.burst_aiohttp)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.benchmarks import usage
 from tests.benchmarks.bed import Bed, environment
 from tests.benchmarks.peers.install import PLACE
 
@@ -22,6 +23,7 @@ class Limit(Struct, frozen=True):
     count: int
     rate: float
     cpu_us: float
+    receiver_us: float  # of the receiver, for each: what it could take is known from it
 
 
 def engine(bed: Bed, count: int) -> Limit:
@@ -37,7 +39,9 @@ def aiohttp(bed: Bed, count: int) -> Limit | None:
 def run(bed: Bed, count: int, *command: str) -> Limit:
     bed.sink.reset()
     env = environment(COUNT=str(count), URL=bed.sink.url, PYTHONPATH=str(ROOT))
+    before = usage.cpu([bed.sink.pid])
     seconds = float(subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, timeout=120).stdout)
     arrived = sorted(record.arrived for record in bed.sink.records())
     assert count == len(arrived), f"{len(arrived)} of {count} arrived"
-    return Limit(count, count / (arrived[-1] - arrived[0]) * 1e3, seconds / count * 1e6)
+    receiver = usage.cpu([bed.sink.pid]) - before
+    return Limit(count, count / (arrived[-1] - arrived[0]) * 1e3, seconds / count * 1e6, receiver / count * 1e6)

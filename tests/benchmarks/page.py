@@ -30,6 +30,7 @@ To repeat: `make bench-peers` installs the peers into `build/bench-peers`, `make
 `build/bench/report.html`; `make bench-quick` takes two minutes and leaves the peers out; `make bench-growth` measures what
 more stored events cost.
 """
+LIMITS = "| | a second | CPU µs | of the receiver, µs |\n|---|---:|---:|---:|"
 GROWTH = (
     "Processor time for each, of all that takes part, stores included, while so many events are stored and so many"
     " occurrences planned; and what is stored for each.\n"
@@ -44,20 +45,12 @@ def markdown(results: Results, judged: Iterable[Gate], growth: Growth | None = N
     parts = [OPENING, *machine(results), "## What has to be reached\n", *met(judged)]
     for case in results.cases.values():
         parts += [f"## {case.count:,} {case.title}\n", HEAD, *rows(case), ""]
-    if results.limits:
-        parts += ["## With no scheduler at all\n", "| | a second | CPU µs |\n|---|---:|---:|"]
-        parts += [f"| {name} | {results.limit(name):,.0f} | {found[0].cpu_us:.0f} |" for name, found in results.limits.items()]  # fmt: skip
-        parts.append("")
+    parts += limits(results) if results.limits else []
     for name, numbers in results.numbers.items():
         parts += [f"## {TITLES[name]}\n", "| | |\n|---|---:|"]
         parts += [f"| {what} | {amount(number)} |" for what, number in numbers.items()] + [""]
-    if growth:
-        parts += growing(growth)
-    parts += ["## Settings\n", "| | durable | settings |\n|---|---|---|"]
-    parts += [f"| {name} | {who.durable} | {who.settings} |" for name, who in results.contenders.items()]
-    if said := results.broken + results.remarks:
-        parts += ["", "## Remarks\n", *(f"- {remark}" for remark in said)]
-    return "\n".join(parts) + "\n"
+    parts += growing(growth) if growth else []
+    return "\n".join(parts + settings(results)) + "\n"
 
 
 TITLES = {
@@ -66,6 +59,21 @@ TITLES = {
     "api": "The API, one process, 64 callers",
     "idle": "With nothing to do, 1,000 events due in 45 minutes",
 }
+
+
+def limits(results: Results) -> list[str]:
+    lines = ["## With no scheduler at all\n", LIMITS]
+    for name in results.limits:
+        fields = (results.limit(name, field) for field in ("rate", "cpu_us", "receiver_us"))
+        lines.append(f"| {name} | {' | '.join(map(amount, fields))} |")
+    return [*lines, ""]
+
+
+def settings(results: Results) -> list[str]:
+    lines = ["## Settings\n", "| | durable | settings |\n|---|---|---|"]
+    lines += [f"| {name} | {who.durable} | {who.settings} |" for name, who in results.contenders.items()]
+    said = results.broken + results.remarks
+    return [*lines, "", "## Remarks\n", *(f"- {remark}" for remark in said)] if said else lines
 
 
 def growing(growth: Growth) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
+from math import log10
+from statistics import median
 
 from tests.benchmarks.gates import Gate
 from tests.benchmarks.page import TITLES, amount
@@ -28,19 +29,17 @@ WIDTH, LABEL, BAR, ROW = 880, 170, 560, 26
 
 def html(results: Results, judged: Iterable[Gate]) -> str:
     parts = [f"<h1>Qhronos: benchmarks</h1><p>{escape(results.began_at)}, {results.rounds} rounds, medians</p>"]
-    parts.append(table((name, value) for name, value in results.machine.items()))
-    parts += ["<h2>What has to be reached</h2>", gate_table(judged)]
+    parts += [table(results.machine.items()), "<h2>What has to be reached</h2>", gate_table(judged)]
     for case in results.cases.values():
         parts.append(f"<h2>{case.count:,} {escape(case.title)}</h2>")
         parts += [plot(case, field, title) for field, title in PLOTS]
-    if results.limits:
-        parts.append("<h2>With no scheduler at all</h2>")
-        parts.append(table((name, f"{results.limit(name):,.0f} a second") for name in results.limits))
+    limits = ((name, f"{results.limit(name):,.0f} a second") for name in results.limits)
+    parts += ["<h2>With no scheduler at all</h2>", table(limits)]
     for name, numbers in results.numbers.items():
-        parts.append(f"<h2>{escape(TITLES[name])}</h2>")
-        parts.append(table((what, amount(number)) for what, number in numbers.items()))
-    parts.append("<h2>Settings</h2>")
-    parts.append(table((name, f"{who.settings} (durable: {who.durable})") for name, who in results.contenders.items()))
+        found = ((what, amount(number)) for what, number in numbers.items())
+        parts += [f"<h2>{escape(TITLES[name])}</h2>", table(found)]
+    settings = ((name, f"{who.settings} (durable: {who.durable})") for name, who in results.contenders.items())
+    parts += ["<h2>Settings</h2>", table(settings)]
     parts += [f"<p>{escape(remark)}</p>" for remark in results.broken + results.remarks]
     return document("Qhronos: benchmarks", "\n".join(parts))
 
@@ -67,33 +66,36 @@ def gate_table(judged: Iterable[Gate]) -> str:
 
 
 def plot(case: Case, field: str, title: str) -> str:
-    """A bar for each contender, a tick for each of its rounds."""
+    """A bar for each contender, with a tick for each of its rounds."""
     names = sorted(case.rounds, key=lambda name: case.median(name, field), reverse=field == "rate")
     values = {name: [float(getattr(one, field)) for one in case.rounds[name]] for name in names}
-    most = max((value for each in values.values() for value in each), default=1.0)
-    scale = logarithmic(values, most) if field == "late_p99" else (lambda value: value / most * BAR)
-    rows = []
-    for number, name in enumerate(names):
-        top, middle = number * ROW + 4, number * ROW + 17
-        width = max(1.0, scale(case.median(name, field)))
-        colour = "#2563eb" if name == QHRONOS else "#94a3b8"
-        rows.append(f'<text x="{LABEL - 8}" y="{middle}" text-anchor="end">{escape(name)}</text>')
-        rows.append(f'<rect x="{LABEL}" y="{top}" width="{width:.1f}" height="18" rx="2" fill="{colour}"/>')
-        for value in values[name]:
-            x = LABEL + max(1.0, scale(value))
-            rows.append(f'<path d="M{x:.1f} {top}v18" stroke="currentColor" stroke-width="1.5"/>')
-        furthest = LABEL + max(scale(value) for value in values[name])
-        rows.append(f'<text x="{furthest + 8:.1f}" y="{middle}">{amount(case.median(name, field))}</text>')
-    height = len(names) * ROW + 6
+    scale = logarithmic(values) if field == "late_p99" else linear(values)
+    bars = "".join(bar(name, values[name], number * ROW, scale) for number, name in enumerate(names))
+    box = f'viewBox="0 0 {WIDTH} {len(names) * ROW + 6}" role="img" aria-label="{escape(title)}"'
+    return f"<h3>{escape(title)}</h3><svg {box}>{bars}</svg>"
+
+
+def bar(name: str, values: list[float], top: int, scale: Callable[[float], float]) -> str:
+    colour = "#2563eb" if name == QHRONOS else "#94a3b8"
+    middle, y = median(values), top + 17
+    ticks = "".join(
+        f'<path d="M{LABEL + scale(value):.1f} {top + 4}v18" stroke="currentColor" stroke-width="1.5"/>'
+        for value in values
+    )
     return (
-        f'<h3>{escape(title)}</h3><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-        + "".join(rows)
-        + "</svg>"
+        f'<text x="{LABEL - 8}" y="{y}" text-anchor="end">{escape(name)}</text>'
+        f'<rect x="{LABEL}" y="{top + 4}" width="{scale(middle):.1f}" height="18" rx="2" fill="{colour}"/>{ticks}'
+        f'<text x="{LABEL + scale(max(values)) + 8:.1f}" y="{y}">{amount(middle)}</text>'
     )
 
 
-def logarithmic(values: dict[str, list[float]], most: float):
-    least = min(value for each in values.values() for value in each)
-    floor = math.log10(max(least, 0.01)) - 0.3
-    span = math.log10(max(most, 0.02)) - floor
-    return lambda value: (math.log10(max(value, 0.01)) - floor) / span * BAR
+def linear(values: dict[str, list[float]]) -> Callable[[float], float]:
+    most = max(value for each in values.values() for value in each)
+    return lambda value: max(1.0, value / most * BAR)
+
+
+def logarithmic(values: dict[str, list[float]]) -> Callable[[float], float]:
+    """From a little below the least; what is under a hundredth counts as that."""
+    logs = [log10(max(value, 0.01)) for each in values.values() for value in each]
+    floor, span = min(logs) - 0.3, max(logs) - min(logs) + 0.3
+    return lambda value: max(1.0, (log10(max(value, 0.01)) - floor) / span * BAR)

@@ -49,8 +49,8 @@ class Results(Struct, kw_only=True):
     broken: list[str] = []  # of ours, which nothing may be
     seconds: float = 0.0
 
-    def limit(self, name: str) -> float:
-        return median(one.rate for one in self.limits[name])
+    def limit(self, name: str, field: str = "rate") -> float:
+        return median(getattr(one, field) for one in self.limits[name])
 
 
 class Growth(Struct):

@@ -23,9 +23,10 @@ class Record(NamedTuple):
 
 
 class Sink:
-    def __init__(self, port: int, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, pid: int, port: int, kind: str) -> None:
+        self.pid = pid
         self.port = port
+        self.kind = kind
         self.url = f"http://127.0.0.1:{self.port}/hook"
 
     def reset(self) -> None:
@@ -53,7 +54,7 @@ def started(build: Path) -> Iterator[Sink]:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            yield Sink(int(process.stdout.readline()), "C" if compiler else "Python on uvloop")
+            yield Sink(process.pid, int(process.stdout.readline()), "C" if compiler else "Python on uvloop")
         finally:
             process.kill()
 

@@ -111,14 +111,14 @@ def test_only_durable_peers_that_did_it_all_are_compared_with():
 
 def test_our_rate_is_judged_by_the_bare_engines():
     found = results("burst", **{QHRONOS: [figures_of(*records(late_ms=500.0))]})
-    found.limits["bare engine"] = [Limit(4, 4.0, 1.0), Limit(4, 4.2, 1.0), Limit(4, 1.0, 1.0)]
+    found.limits["bare engine"] = [Limit(4, 4.0, 1.0, 1.0), Limit(4, 4.2, 1.0, 1.0), Limit(4, 1.0, 1.0, 1.0)]
 
     assert Gate("burst, a second / bare engine's", 0.5, 0.4) in gates(found, FULL)
 
 
 def test_a_quick_run_is_judged_by_processor_time_too():
     found = results("burst", **{QHRONOS: [figures_of(*records(), used=Used(4e-4, 0.0, 0.0))]})
-    found.limits["bare engine"] = [Limit(4, 4.0, 50.0)]
+    found.limits["bare engine"] = [Limit(4, 4.0, 50.0, 1.0)]
 
     assert Gate("burst, worker CPU / bare engine's", 2.0, QUICK.burst_cpu, at_most=True) in rounded(gates(found, QUICK))
 
