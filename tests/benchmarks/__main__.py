@@ -42,7 +42,7 @@ def main() -> int:
     if flags.write_docs:
         DOCS.write_text(page.markdown(results, judged, growth()))
     say("\n" + "\n".join(map(str, judged)))
-    say("".join(f"\n{remark}" for remark in results.broken + results.remarks))
+    say("".join(f"\n{remark}" for remark in results.said()))
     say(f"{results.seconds / 60:.1f} minutes; {beds.BUILD / 'report.html'}")
     return int(not all(gate.is_met for gate in judged))
 

@@ -44,7 +44,7 @@ HEAD = (
 def markdown(results: Results, judged: Iterable[Gate], growth: Growth | None = None) -> str:
     parts = [OPENING, *machine(results), "## What has to be reached\n", *met(judged)]
     for case in results.cases.values():
-        parts += [f"## {case.count:,} {case.title}\n", HEAD, *rows(case), ""]
+        parts += [f"## {case.heading}\n", HEAD, *rows(case), ""]
     parts += limits(results) if results.limits else []
     for name, numbers in results.numbers.items():
         parts += [f"## {TITLES[name]}\n", "| | |\n|---|---:|"]
@@ -72,7 +72,7 @@ def limits(results: Results) -> list[str]:
 def settings(results: Results) -> list[str]:
     lines = ["## Settings\n", "| | durable | settings |\n|---|---|---|"]
     lines += [f"| {name} | {who.durable} | {who.settings} |" for name, who in results.contenders.items()]
-    said = results.broken + results.remarks
+    said = results.said()
     return [*lines, "", "## Remarks\n", *(f"- {remark}" for remark in said)] if said else lines
 
 

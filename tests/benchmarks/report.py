@@ -31,7 +31,7 @@ def html(results: Results, judged: Iterable[Gate]) -> str:
     parts = [f"<h1>Qhronos: benchmarks</h1><p>{escape(results.began_at)}, {results.rounds} rounds, medians</p>"]
     parts += [table(results.machine.items()), "<h2>What has to be reached</h2>", gate_table(judged)]
     for case in results.cases.values():
-        parts.append(f"<h2>{case.count:,} {escape(case.title)}</h2>")
+        parts.append(f"<h2>{escape(case.heading)}</h2>")
         parts += [plot(case, field, title) for field, title in PLOTS]
     limits = ((name, f"{results.limit(name):,.0f} a second") for name in results.limits)
     parts += ["<h2>With no scheduler at all</h2>", table(limits)]
@@ -40,7 +40,7 @@ def html(results: Results, judged: Iterable[Gate]) -> str:
         parts += [f"<h2>{escape(TITLES[name])}</h2>", table(found)]
     settings = ((name, f"{who.settings} (durable: {who.durable})") for name, who in results.contenders.items())
     parts += ["<h2>Settings</h2>", table(settings)]
-    parts += [f"<p>{escape(remark)}</p>" for remark in results.broken + results.remarks]
+    parts += [f"<p>{escape(remark)}</p>" for remark in results.said()]
     return document("Qhronos: benchmarks", "\n".join(parts))
 
 

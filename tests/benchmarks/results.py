@@ -29,6 +29,10 @@ class Case(Struct):
     spread: float
     rounds: dict[str, list[Figures]] = {}
 
+    @property
+    def heading(self) -> str:
+        return f"{self.title}, {self.count:,} items"
+
     def median(self, name: str, field: str) -> float:
         return median(getattr(one, field) for one in self.rounds[name])
 
@@ -48,6 +52,21 @@ class Results(Struct, kw_only=True):
     remarks: list[str] = []
     broken: list[str] = []  # of ours, which nothing may be
     seconds: float = 0.0
+
+    def doubts(self) -> list[str]:
+        """What cannot be true, and so was measured wrongly."""
+        least = min((one.cpu_us for one in self.limits.get("bare engine", [])), default=0.0)
+        return [
+            f"{QHRONOS}, {case.heading}: {one.cpu_us:.0f} µs of processor time for each is less than the bare"
+            " engine takes, and not to be believed"
+            for case in self.cases.values()
+            for one in case.rounds.get(QHRONOS, [])
+            if one.cpu_us < least
+        ]
+
+    def said(self) -> list[str]:
+        """What is to be known beside the figures."""
+        return self.broken + self.remarks + self.doubts()
 
     def limit(self, name: str, field: str = "rate") -> float:
         return median(getattr(one, field) for one in self.limits[name])

@@ -47,9 +47,9 @@ class Suite:
         self._peers = peers
         self._only = only
         self._works = {
-            "burst": ("due at once", Work(size.burst)),
+            "burst": ("Due at once", Work(size.burst)),
             "spread": (f"{size.spread} a second", self._spread(size.spread)),
-            "large": ("due at once", Work(size.large, longest=180.0)),
+            "large": ("Due at once", Work(size.large, longest=180.0)),
             "fast": (f"{size.fast:,} a second", self._spread(size.fast)),
         }
 

@@ -28,7 +28,7 @@ def records(late_ms: float = 1.0) -> list[Record]:
 
 def results(case: str, **rounds: list[Figures]) -> Results:
     contenders = {name: Contender("yes", name != "forgetful", "") for name in rounds}
-    cases = {case: Case("due at once", 4, 0.0, rounds)}
+    cases = {case: Case("Due at once", 4, 0.0, rounds)}
     return Results(
         began_at="2026-11-29T12:00+00:00", command="", rounds=1, machine={}, contenders=contenders, cases=cases
     )
@@ -114,6 +114,13 @@ def test_our_rate_is_judged_by_the_bare_engines():
     found.limits["bare engine"] = [Limit(4, 4.0, 1.0, 1.0), Limit(4, 4.2, 1.0, 1.0), Limit(4, 1.0, 1.0, 1.0)]
 
     assert Gate("burst, a second / bare engine's", 0.5, 0.4) in gates(found, FULL)
+
+
+def test_less_processor_time_than_the_bare_engine_takes_is_doubted():
+    found = results("burst", **{QHRONOS: [figures_of(*records(), used=Used(4e-4, 0.0, 0.0))]})
+    found.limits["bare engine"] = [Limit(4, 4.0, 150.0, 1.0)]
+
+    assert ["Qhronos, Due at once, 4 items: 100 µs of"] == [doubt[:40] for doubt in found.doubts()]
 
 
 def test_a_quick_run_is_judged_by_processor_time_too():
