@@ -26,7 +26,7 @@ from structlog.testing import capture_logs
 from tests.service.events import HOOK
 from tests.service.machine import ANSWERS, World, open_machine
 
-EXAMPLES = int(os.environ.get("QHRONOS_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("QHRONOS_TEST_EXAMPLES", "40"))
 STEPS = 30
 EVERY = st.sampled_from([60, 90, 300, None])
 POLICIES = st.sampled_from(
@@ -98,8 +98,10 @@ class Machine(RuleBasedStateMachine):
     def expander_ticks(self):
         self.run(self.world.expand())
 
-    @rule(either=EITHER)
-    def dispatcher_ticks(self, either):
+    @rule(either=EITHER, slow=st.booleans())
+    def dispatcher_ticks(self, either, slow):
+        if slow:  # as receivers are from now on
+            self.world.gate.clear()
         self.run(self.world.lives[either].tick())
 
     @rule()
@@ -119,15 +121,15 @@ class Machine(RuleBasedStateMachine):
         self.world.ever_failed |= answer != "taken"
         self.run(self.world.finish())
 
-    @rule()
-    def receivers_are_slow(self):
-        self.world.gate.clear()
-
     # faults
 
     @rule(either=EITHER)
     def dispatcher_is_killed(self, either):
         self.run(self.world.kill(self.world.lives[either]))
+
+    @rule(either=EITHER)
+    def dispatcher_is_frozen(self, either):
+        self.run(self.world.freeze(self.world.lives[either]))
 
     @rule()
     def redis_is_flushed(self):
