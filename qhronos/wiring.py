@@ -43,6 +43,7 @@ from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.deliver import Defaults
 from qhronos.engine.fsck import Report, check_all
+from qhronos.engine.outbox import Keeper
 from qhronos.engine.recover import Reaper, Rebuilder, Standby, Sweeper
 from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
@@ -252,6 +253,7 @@ class Program:
             yield Rebuilder(stores, clock)
             yield Sweeper(stores, clock)
             yield Standby(stores, clock, config.scheduler)
+            yield Keeper(stores, dispatcher.settler, clock)
         if "janitor" in self._roles:
             yield Janitor(stores.database, clock, config.retention, config.archival, stores.vault)
             yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)

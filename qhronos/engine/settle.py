@@ -15,13 +15,13 @@ from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
-from qhronos.core.occurrence import Identity, Status
+from qhronos.core.occurrence import OPEN, Identity
 from qhronos.engine.gone import Gone
 from qhronos.engine.parking import Parking
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.store import lanes, pending
+from qhronos.store import lanes, outbox, pending
 from qhronos.store.pending import OPENED, Entry, Settled, Settlement
 
 LEAST, MOST = 0.005, 0.025  # seconds; what ends within them shares a commit
@@ -42,6 +42,7 @@ class Settler:
         self._waiting: list[Settlement] = []
         self._unsettled = 0
         self._ending: set[UUID] = set()
+        self._rings: set[str] = set()
         self._ended_at = clock.monotonic()
         self._put = asyncio.Event()
         self._never = asyncio.Event()
@@ -86,23 +87,51 @@ class Settler:
     async def _commit(self, group: list[Settlement]) -> None:
         while True:
             try:
-                async with self._stores.database.connection() as conn:
-                    settled = await pending.settle(conn, group, self._clock.now())
+                settled = await self._write(group)
                 break
             except Unavailable as error:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
-        self._ending |= {s.event_id for s in group if s.status is not Status.SCHEDULED}
+        self._ending |= {s.event_id for s in group if s.status not in OPEN}
         self._count(group, settled)
+        self._tell(group, settled)
         self._park(group, settled)
         self._pause_gone(group, settled)
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
+            if self._rings:
+                rings, self._rings = self._rings, set()
+                await self._stores.broadcast.ring(rings)
             again += await self._next_in_lanes(group)
             await self._stores.plan.add(again)
         except Unavailable as error:
             # Committed all the same: the sweep finds them when they are overdue.
             log.warning("plan.unavailable", count=len(again), error=str(error))
+
+    async def _write(self, group: list[Settlement]) -> list[Settled]:
+        """In one statement, but for what concerns clients of the gateway: that takes a transaction."""
+        handed = [(s, s.handed) for s in group if s.handed]
+        waited = [s for s in group if s.waited]
+        if not handed and not waited:
+            async with self._stores.database.connection() as conn:
+                return await pending.settle(conn, group, self._clock.now())
+        rest = [s for s in group if not s.handed]
+        async with self._stores.database.transaction() as conn:
+            settled = await pending.settle(conn, rest, self._clock.now()) if rest else []
+            if waited:
+                await outbox.forget(conn, waited)
+            if handed:
+                settled += await outbox.hand_over(conn, handed, self._clock.now())
+        return settled
+
+    def _tell(self, group: list[Settlement], settled: list[Settled]) -> None:
+        """Whoever waits for the end of one; and the gateways, what waits for whom."""
+        done = {Identity(s.event_id, s.due_at) for s in settled if s.status != OPENED}
+        for one in group:
+            if one.then:
+                one.then(Identity(one.event_id, one.due_at) in done)
+            if one.handed and Identity(one.event_id, one.due_at) in done:
+                self._rings.add(one.handed.client)
 
     async def _end_events(self) -> None:
         """Complete those that have nothing left."""
@@ -117,7 +146,7 @@ class Settler:
 
     async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:
         """Whose turn it is where something has ended."""
-        ended = {s.lane for s in group if s.lane and s.status is not Status.SCHEDULED}
+        ended = {s.lane for s in group if s.lane and s.status not in OPEN}
         if not ended:
             return []
         async with self._stores.database.transaction() as conn:
@@ -139,7 +168,7 @@ class Settler:
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
         own = [one for one in settled if one.status != OPENED]
         for one in own:
-            if one.status != Status.SCHEDULED:
+            if one.status not in OPEN:
                 metrics.OCCURRENCES_CLOSED.labels(one.status).inc()
         if len(own) < len(group):
             metrics.FENCED_COMPLETIONS.inc(len(group) - len(own))

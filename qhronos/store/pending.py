@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,6 +12,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.rows import class_row
 
+from qhronos.core.attempt import Handed
 from qhronos.core.occurrence import Identity, Status
 from qhronos.store import Connection, load_sql
 
@@ -95,6 +96,9 @@ class Settlement(Struct, frozen=True, kw_only=True):
     payload: str | None = None  # what it tells, as JSON
     place: str | None = None  # where there was no room for it; not recorded
     gone: int | None = None  # the version of its event whose endpoint is gone for good; not recorded
+    handed: Handed | None = None  # with `status` dispatched: to whom it is handed over
+    waited: bool = False  # in the outbox of a client, under this fence
+    then: Callable[[bool], None] | None = None  # told after the commit whether it was settled so; not recorded
 
 
 class Left(NamedTuple):

@@ -197,7 +197,7 @@ RETURNING p.event_id, p.due_at, p.fire_at;
 -- may have been at it; the others when they start, see charge: so what was merely held is never charged again.
 WITH lost AS (
     SELECT event_id, due_at FROM pending
-    WHERE lease_until IS NOT NULL
+    WHERE worker IS NOT NULL
         AND (
             lease_until < %(now)s
             OR worker IN (SELECT id FROM workers WHERE heartbeat_at < %(dead_before)s)
