@@ -19,7 +19,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from importlib.resources import files
-from typing import Any, Never, TypeAlias, cast
+from typing import Any, Never, TypeAlias
 from uuid import UUID, uuid4
 
 import msgspec
@@ -31,6 +31,7 @@ from qhronos.errors import Unavailable
 from qhronos.log import get_logger
 from qhronos.redis_link import translated
 
+HEARD_SECONDS = 15
 QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping
 OUTAGE_REST = 1.0
 SCRIPT = files("qhronos").joinpath("broadcast.lua").read_text()
@@ -103,7 +104,8 @@ class Broadcast:
         self._redis = redis
         self._channel = f"{prefix}:broadcast"
         self._gateways = f"{prefix}:gateways"
-        self._numbers = f"{prefix}:told"
+        self._numbers = f"{prefix}:{{listeners}}:told"  # one slot of a cluster has both
+        self._heard = f"{prefix}:{{listeners}}:hearing"
         self._tell = redis.register_script(SCRIPT)
 
     async def wake(self, fire_at: datetime) -> None:
@@ -116,7 +118,14 @@ class Broadcast:
         await self._send(TokenRevoked(token_id))
 
     async def hearing(self) -> None:
+        """From now on somebody listens: what becomes due is worth telling."""
+        await self.keep_hearing()
         await self._send(Hearing())
+
+    async def keep_hearing(self) -> None:
+        """And somebody still does, for a while."""
+        async with translated():
+            await self._redis.set(self._heard, 1, ex=HEARD_SECONDS)
 
     async def ring(self, clients: Iterable[str]) -> None:
         await self._send(Ring(tuple(clients)), self._gateways)
@@ -124,23 +133,21 @@ class Broadcast:
     async def taken(self, client: str, generation: int) -> None:
         await self._send(Taken(client, generation), self._gateways)
 
-    async def tell(self, frames: list[bytes], left_out: int) -> int:
-        """Number and send them; how many gateways heard it. `left_out` is how many were not sent since the last time."""
-        args: list[bytes | int | str] = [
-            uuid4().hex,
-            left_out,
-            len(frames),
-            self._gateways,
-            b"[" + b",".join(frames) + b"]",
-        ]
-        async with translated():
-            return int(await self._tell(keys=[self._numbers], args=args))
+    async def tell(self, frames: list[bytes], left_out: int) -> bool:
+        """Number and send them; whether somebody listens. `left_out` is how many were not sent since the last time."""
+        is_heard, _, _ = await self._number(frames, left_out)
+        return bool(is_heard)
 
     async def told(self) -> tuple[str, int]:
         """The epoch and the last of the numbers."""
+        _, epoch, last = await self._number([], 0)
+        return epoch.decode(), int(last)
+
+    async def _number(self, frames: list[bytes], left_out: int) -> Any:
+        told = b"[" + b",".join(frames) + b"]"
+        args: list[bytes | int | str] = [uuid4().hex, left_out, len(frames), self._gateways, told]
         async with translated():
-            epoch, last = await cast(Any, self._redis.hmget(self._numbers, ["epoch", "last"]))
-        return (epoch or b"").decode(), int(last or 0)
+            return await self._tell(keys=[self._numbers, self._heard], args=args)
 
     async def follow_as_gateway(self, clock: Clock, subscribed: asyncio.Event, heed: Callable[[Notice], None]) -> Never:
         """As `follow`, what is meant for gateways."""

@@ -15,12 +15,13 @@ from uuid import UUID
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
-from qhronos.broadcast import Lost, Notice, Revoke, Wake
+from qhronos.broadcast import Hearing, Lost, Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Parked
 from qhronos.core.event import expired
 from qhronos.core.occurrence import Status
+from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, attempt, dropped, prepare, telling
@@ -67,7 +68,8 @@ class Dispatcher:
         self.wake = asyncio.Event()
         self.parking = Parking(self.wake.set)
         self._gone = Gone(Changes(stores, clock, settings))
-        self.settler = Settler(stores, clock, self.parking, self._gone)
+        self._announcer = Announcer(stores.broadcast, clock)
+        self.settler = Settler(stores, clock, self.parking, self._gone, self._announcer)
         self._stores = stores
         self._worker = worker
         self._acts = acts
@@ -230,6 +232,7 @@ class Dispatcher:
             end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, work.policies, end))
             return
+        self._announcer.due(row)
         settled = await attempt(work, self._clock, self._random, self.parking)
         if settled is None:
             await self._hand_back([row])
@@ -277,6 +280,8 @@ class Dispatcher:
             case Revoke(event_ids=event_ids):
                 self._recall(set(event_ids))
                 self.wake.set()  # what changed may be due at once
+            case Hearing():
+                self._announcer.heard()
             case Lost():  # at once: by the next tick the subscription may live again
                 self._recall_all()
                 if self._recalled:
@@ -357,4 +362,5 @@ class Dispatcher:
     def _start_background(self) -> None:
         if not self._background:
             following = self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
-            self._background = [asyncio.create_task(self.settler.run()), asyncio.create_task(following)]
+            running = (self.settler.run(), self._announcer.run(), following)
+            self._background = [asyncio.create_task(each) for each in running]

@@ -201,6 +201,7 @@ def settlement(
         started_at=started_at,
         finished_at=finished_at,
         lane=row.lane,
+        row=row,
         gone=row.version if _is_gone(row, outcome) and pause is None else None,
     )
 
@@ -220,6 +221,7 @@ def dropped(row: Claimed, status: Status, reason: str | None, now: datetime) -> 
         reason=reason,
         finished_at=now,
         lane=row.lane,
+        row=row,
     )
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.core.occurrence import OPEN, Identity
+from qhronos.engine.announce import Announcer
 from qhronos.engine.gone import Gone
 from qhronos.engine.parking import Parking
 from qhronos.engine.stores import Stores
@@ -34,11 +35,12 @@ log = get_logger()
 
 
 class Settler:
-    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone) -> None:
+    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone, announcer: Announcer) -> None:
         self._stores = stores
         self._clock = clock
         self._parking = parking
         self._gone = gone
+        self._announcer = announcer
         self._waiting: list[Settlement] = []
         self._unsettled = 0
         self._ending: set[UUID] = set()
@@ -130,8 +132,11 @@ class Settler:
         for one in group:
             if one.then:
                 one.then(Identity(one.event_id, one.due_at) in done)
-            if one.handed and Identity(one.event_id, one.due_at) in done:
+            if Identity(one.event_id, one.due_at) not in done:
+                continue
+            if one.handed:
                 self._rings.add(one.handed.client)
+            self._announcer.ended(one)
 
     async def _end_events(self) -> None:
         """Complete those that have nothing left."""

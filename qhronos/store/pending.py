@@ -97,6 +97,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     place: str | None = None  # where there was no room for it; not recorded
     gone: int | None = None  # the version of its event whose endpoint is gone for good; not recorded
     handed: Handed | None = None  # with `status` dispatched: to whom it is handed over
+    row: Claimed | None = None  # what it settles
     waited: bool = False  # in the outbox of a client, under this fence
     then: Callable[[bool], None] | None = None  # told after the commit whether it was settled so; not recorded
 

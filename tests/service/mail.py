@@ -27,10 +27,10 @@ def to_client(name: str = "acme", **params: Any) -> dict[str, Any]:
 
 
 async def create_for(
-    api: Api, name: str = "acme", *, params: dict[str, Any] | None = None, **said: Any
+    api: Api, client: str = "acme", *, params: dict[str, Any] | None = None, **said: Any
 ) -> dict[str, Any]:
     """An event that tells a client, due at once."""
-    return await create(api, **{"webhook": None, "action": to_client(name, **(params or {})), **said})
+    return await create(api, **{"webhook": None, "action": to_client(client, **(params or {})), **said})
 
 
 @asynccontextmanager
