@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -29,6 +29,13 @@ from tests.service.engine import DEFAULTS, make_dispatcher
 
 WITHIN = 15.0
 USUAL = Settings()
+
+
+async def until(claim: Callable[[], bool]) -> None:
+    """Others have their turns until it is so."""
+    async with asyncio.timeout(WITHIN):
+        while not claim():  # noqa: ASYNC110 - nobody says so
+            await asyncio.sleep(0)  # noqa: TID251 - which is not sleep
 
 
 class House(NamedTuple):
