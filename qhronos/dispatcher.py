@@ -362,5 +362,5 @@ class Dispatcher:
     def _start_background(self) -> None:
         if not self._background:
             following = self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
-            running = (self.settler.run(), self._announcer.run(), following)
+            running = (self.settler.run(), following, self._announcer.run())
             self._background = [asyncio.create_task(each) for each in running]
