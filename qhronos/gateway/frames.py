@@ -29,7 +29,6 @@ ACKNOWLEDGED = "acknowledged"
 class Code(enum.IntEnum):
     """Why a socket is closed; 4000 and up are ours."""
 
-    TOO_BIG = 1009
     ENDING = 1012
     UNAVAILABLE = 1013
     UNREADABLE = 4400
