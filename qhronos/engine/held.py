@@ -53,3 +53,14 @@ class Held:
         rows = [holding.work.row for holding in self._heap]
         self._heap = []
         return rows
+
+
+class News:
+    """What was heard since a claim was asked for. What the claim brings may be older than that."""
+
+    def __init__(self) -> None:
+        self.event_ids: set[UUID] = set()  # recalled
+        self.is_lost = False  # there may have been more
+
+    def concern(self, event_id: UUID) -> bool:
+        return self.is_lost or event_id in self.event_ids

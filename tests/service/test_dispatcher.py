@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import timedelta
 
 import pytest
 
 from qhronos.actions import Performer
-from qhronos.broadcast import Broadcast
+from qhronos.broadcast import Broadcast, Lost, Revoke
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.core.occurrence import Identity
-from qhronos.dispatcher import WORKER_LOST
+from qhronos.engine.judge import WORKER_LOST
 from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
 from qhronos.http import Client, Egress
@@ -433,6 +434,25 @@ async def test_what_was_under_way_when_its_event_was_deleted_is_not_tried_again(
 
     assert 1 == len(noting.deliveries)
     assert [("cancelled", "event deleted", 1)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")
+
+
+@pytest.mark.parametrize("notice", ["this event", "another", "lost"])
+async def test_what_is_recalled_while_it_is_claimed_is_not_held(engine, clock, noting, notice):
+    """The change came after the claim, and its notice before the claim's answer."""
+    database = CutDatabase(engine.database)
+    dispatcher = make_dispatcher(engine._replace(database=database), clock, noting)
+    await dispatcher.tick()
+    async with asyncio.timeout(15):
+        await dispatcher._subscribed.wait()
+    identity = await plan_one(engine, clock.now() + timedelta(seconds=0.5))
+    told = {"this event": Revoke((identity.event_id,)), "another": Revoke((uuid.uuid4(),)), "lost": Lost()}[notice]
+    database.meanwhile = lambda: dispatcher._heed(told)
+    await dispatcher.tick()
+    database.meanwhile = lambda: None
+
+    assert (1 if notice == "another" else 0) == len(dispatcher._held)
+    assert len(dispatcher._held) + len(dispatcher._recalled) == 1
+    await dispatcher.drain()
 
 
 async def test_what_was_claimed_is_fired_though_redis_went_away_right_then(engine, clock, noting):
