@@ -11,7 +11,6 @@ import pytest
 from qhronos.core.attempt import Delivered, Failed
 from qhronos.engine.recover import Sweeper
 from qhronos.resumer import Resumer
-from qhronos.resumer import Resumer
 from tests.service.engine import Noting, make_dispatcher, settled
 from tests.service.events import ANY, create, event_of, picked, query
 
@@ -538,85 +537,6 @@ class TestBackfill:
         answer = await api.post(
             f"/events/{event['id']}/backfill", {"since": clock.now() - MINUTE, "until": clock.now()}
         )
-
-        assert 409 == answer.status_code
-
-
-class TestPauses:
-    async def test_an_event_that_is_paused_until_an_instant_goes_on_by_itself(self, api, clock, fleet):
-        until = clock.now() + 10 * MINUTE
-        event = await create(api, schedule="FREQ=MINUTELY", start_time=clock.now() + MINUTE)
-        paused = await api.post(f"/events/{event['id']}/pause", {"reason": "maintenance", "until": until, "backlog": "skip"})
-        assert ("paused", "maintenance", f"{until:%Y-%m-%dT%H:%M:%SZ}") == picked(paused.json(), "status", "reason", "paused_until")
-        resumer = Resumer(api.deps.changes, clock)
-        clock.advance(597)
-        assert 3 == pytest.approx(await resumer.tick())
-        assert "paused" == (await event_of(api, event))["status"]
-        clock.advance(3)
-        await resumer.tick()
-
-        assert ("active", None) == picked(await event_of(api, event), "status", "paused_until")
-        assert {("skipped", "missed while paused")} == {(status, reason) for _, status, reason in await fleet.closed()}
-        assert 5 == await resumer.tick()
-
-    async def test_resuming_by_hand_ends_the_wait(self, api, clock):
-        event = await create(api, schedule="FREQ=DAILY")
-        await api.post(f"/events/{event['id']}/pause", {"until": clock.now() + MINUTE})
-        await api.post(f"/events/{event['id']}/resume")
-        await api.post(f"/events/{event['id']}/pause")
-        clock.advance(120)
-        await Resumer(api.deps.changes, clock).tick()
-
-        assert "paused" == (await event_of(api, event))["status"]
-
-    async def test_an_end_that_has_passed_is_refused(self, api, clock):
-        event = await create(api, schedule="FREQ=DAILY")
-        answer = await api.post(f"/events/{event['id']}/pause", {"until": clock.now()})
-
-        assert (422, "until") == (answer.status_code, answer.json()["field"])
-        assert "active" == (await event_of(api, event))["status"]
-
-    async def test_the_next_is_skipped_without_naming_it(self, api, clock):
-        event = await create(api, schedule="FREQ=MINUTELY;COUNT=2", start_time=clock.now() + MINUTE)
-        for _ in range(2):
-            assert 200 == (await api.post(f"/events/{event['id']}/skip")).status_code
-
-        assert "completed" == (await event_of(api, event))["status"]
-        assert 409 == (await api.post(f"/events/{event['id']}/skip")).status_code
-
-
-class TestBackfill:
-    async def test_what_did_not_happen_is_made_up_for_and_nothing_else(self, api, clock, fleet):
-        began = clock.now()
-        event = await create(api, schedule="FREQ=MINUTELY", start_time=began)
-        await fleet.tick()
-        await fleet.settle()
-        wanted = {"since": began - 3 * MINUTE, "until": began + MINUTE / 2, "dry_run": True}
-        await api.patch(f"/events/{event['id']}", {"start_time": began - 10 * MINUTE})
-        clock.advance(31)
-
-        seen = (await api.post(f"/events/{event['id']}/backfill", wanted)).json()
-        assert (3, 0) == picked(seen, "missing", "opened")
-        made = (await api.post(f"/events/{event['id']}/backfill", wanted | {"dry_run": False})).json()
-        assert (3, 3, seen["ids"]) == picked(made, "missing", "opened", "ids")
-        await fleet.tick()
-        await fleet.settle()
-        assert [began, *(began - n * MINUTE for n in (3, 2, 1))] == [due for _, due, _ in fleet.sent]
-        assert 3 == sum(origin == "backfill" for (origin,) in await query(api, "SELECT origin FROM occurrences"))
-        again = (await api.post(f"/events/{event['id']}/backfill", wanted | {"dry_run": False})).json()
-        assert (0, 0) == picked(again, "missing", "opened")
-
-    @pytest.mark.parametrize(("since", "until", "field"), [(-1, 1, "until"), (-1, -1, "since"), (-1, -2, "since")])
-    async def test_only_what_is_past_can_be_made_up_for(self, api, clock, since, until, field):
-        event = await create(api, schedule="FREQ=DAILY")
-        answer = await api.post(f"/events/{event['id']}/backfill", {"since": clock.now() + since * MINUTE, "until": clock.now() + until * MINUTE})
-
-        assert (422, field) == (answer.status_code, answer.json()["field"])
-
-    async def test_a_paused_event_is_resumed_first(self, api, clock):
-        event = await create(api, schedule="FREQ=DAILY")
-        await api.post(f"/events/{event['id']}/pause")
-        answer = await api.post(f"/events/{event['id']}/backfill", {"since": clock.now() - MINUTE, "until": clock.now()})
 
         assert 409 == answer.status_code
 
