@@ -40,6 +40,7 @@ from qhronos.store.pending import Claimed
 
 LONGEST_REST = 1.0
 CLAIM = 1_000  # rows a claim
+GATHER = 1 / 16  # of the prefetch, for which a claim waits for more to come along, as nothing is due before
 PREPARE = 64  # rows made ready before the loop gets a turn
 FIRE = 256  # deliveries started before the loop gets a turn to send them
 DRAIN_SECONDS = 20.0
@@ -172,8 +173,11 @@ class Dispatcher:
             return 0.0
         if claims.next_at is None or claims.plan_lost:
             return LONGEST_REST
-        ahead = claims.next_at - self._prefetch() - self._clock.now()
-        return max(0.0, min(LONGEST_REST, ahead.total_seconds()))
+        now, prefetch = self._clock.now(), self._prefetch()
+        rest = max(claims.next_at - prefetch - now, prefetch * GATHER)
+        if claims.turn_at:
+            rest = min(rest, claims.turn_at - now)
+        return max(0.0, min(LONGEST_REST, rest.total_seconds()))
 
     # firing
 

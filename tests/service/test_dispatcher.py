@@ -455,6 +455,15 @@ async def test_what_is_recalled_while_it_is_claimed_is_not_held(engine, clock, n
     await dispatcher.drain()
 
 
+@pytest.mark.parametrize(("policies", "rest"), [({}, 1 / 16), ({"ordering_key": "x"}, 0.02)], ids=["ahead", "in turn"])
+async def test_a_claim_waits_a_moment_for_more_unless_a_turn_comes_before(engine, clock, dispatcher, policies, rest):
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + timedelta(seconds=0.02), policies=policies)
+    await plan_one(engine, clock.now() + timedelta(seconds=1.001))
+
+    assert rest == pytest.approx(await dispatcher.tick())
+
+
 async def test_what_was_claimed_is_fired_though_redis_went_away_right_then(engine, clock, noting):
     plan = CutPlan(engine.plan.redis, engine.plan.prefix, engine.plan.shards)
     dispatcher = make_dispatcher(engine._replace(plan=plan), clock, noting)
