@@ -247,7 +247,9 @@ class Dispatcher:
             return True
         self._is_alone = bool(self._suspects)
         if self._suspects and self._suspects[0].fire_at <= self._clock.now():
-            self._start(self._suspects.popleft())
+            suspect = self._suspects.popleft()
+            self._ready.admit(suspect)
+            self._start(suspect)
         return self._is_alone
 
     async def _charge(self, row: Claimed) -> bool:

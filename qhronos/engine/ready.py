@@ -68,7 +68,7 @@ class Ready:
             name = turn.holding.work.place
             if name is None:
                 return turn.holding
-            place = self._places.get(name) or self._places.setdefault(name, Place())
+            place = self._place(name)
             if place.under_way < self._capacity(name):
                 place.under_way += 1
                 return turn.holding
@@ -77,6 +77,11 @@ class Ready:
             heapq.heappush(place.waiting, turn)
             self._aside += 1
         return None
+
+    def admit(self, holding: Holding) -> None:
+        """It starts whatever room there is; as of what was taken, its end is to be told."""
+        if name := holding.work.place:
+            self._place(name).under_way += 1
 
     def ended(self, holding: Holding) -> bool:
         """What was taken has ended; whether there is room for more than waits here."""
@@ -115,6 +120,9 @@ class Ready:
 
     def clear(self) -> list[Claimed]:
         return self._drop(lambda _row: True)
+
+    def _place(self, name: str) -> Place:
+        return self._places.get(name) or self._places.setdefault(name, Place())
 
     def _drop(self, goes: Callable[[Claimed], bool]) -> list[Claimed]:
         gone: list[Claimed] = []

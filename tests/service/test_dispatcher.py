@@ -608,6 +608,22 @@ async def test_what_lost_two_workers_is_acted_on_alone(engine, clock, dispatcher
     assert [("completed", 3)] == await query(engine, "SELECT status, count(*) FROM occurrences GROUP BY status")
 
 
+async def test_what_is_acted_on_alone_leaves_its_place_in_good_order(engine, clock, dispatcher, noting):
+    faults = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+    noting.place, noting.room = "https://example.com", 1
+    await plan_lost(engine, clock.now(), 2)
+    await dispatcher.tick()
+    await dispatcher.tick()
+    await settled(dispatcher)
+    await dispatcher.tick()
+    await plan_one(engine, clock.now())
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert (2, []) == (len(noting.deliveries), faults)
+
+
 async def test_what_lost_its_worker_when_it_was_alone_has_failed(engine, clock, dispatcher, noting):
     await plan_lost(engine, clock.now(), 3)
 
