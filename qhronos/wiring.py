@@ -28,6 +28,7 @@ from qhronos.api.revocation import Revocations
 from qhronos.api.server import ApiServer
 from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
+from qhronos.companions import Companions, cores, dispatchers_for
 from qhronos.config import Config, database_url, environment, explicit_keys, leaves, load, redis_url
 from qhronos.copies import Copies, Place
 from qhronos.core.ratelimit import limit_of
@@ -103,6 +104,7 @@ def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
         "hmac.default_secret": options.default_secret,
         "secrets.keys": [options.secrets_key],
         "http.egress_allow": list(LOOPBACK),
+        "scheduler.dispatcher_processes": dispatchers_for(cores()),
     }
     with ExitStack() as stack:
         config = _up_config(options, explicit, defaults)
@@ -121,8 +123,9 @@ def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
         _run_loop(program.run_migrated())
 
 
-def run_roles(config: Config, roles: Sequence[str]) -> None:
-    """Run roles against stores that others keep, until a signal; returns after an orderly end."""
+def run_roles(config: Config, roles: Sequence[str], *, lifeline: int | None = None) -> None:
+    """Run roles against stores that others keep, until a signal, or until the file `lifeline` ends; returns after an
+    orderly end."""
     _check_roles(roles)
     _configure_log(config)
     with ExitStack() as stack:
@@ -131,7 +134,7 @@ def run_roles(config: Config, roles: Sequence[str]) -> None:
             listener = stack.enter_context(_listen(config))
         elif config.health.port:
             probes = stack.enter_context(_bind(config.health.host, config.health.port, "health.port"))
-        _run_loop(Program(config, roles, listener, probes=probes).run())
+        _run_loop(Program(config, roles, listener, probes=probes, lifeline=lifeline).run())
 
 
 def run_copies(config: Config, role: str, count: int) -> None:
@@ -152,7 +155,8 @@ def run_copies(config: Config, role: str, count: int) -> None:
             if config.health.port:
                 number = config.health.port + place.number
                 probes = stack.enter_context(_bind(config.health.host, number, "health.port"))
-            _run_loop(Program(config, [role], listener, probes=probes, place=place).run())
+            lifeline, announce = place.lifeline, lambda _: place.ready()
+            _run_loop(Program(config, [role], listener, probes=probes, lifeline=lifeline, announce=announce).run())
 
     Copies(work).run(count)
 
@@ -167,7 +171,7 @@ class Program:
         listener: socket.socket | None,
         *,
         probes: socket.socket | None = None,
-        place: Place | None = None,
+        lifeline: int | None = None,
         embedded: Embedded | None = None,
         weak_master: bool = False,
         announce: Callable[[Started], None] | None = None,
@@ -176,7 +180,7 @@ class Program:
         self._roles = roles
         self._listener = listener
         self._probes = probes
-        self._place = place
+        self._lifeline = lifeline
         self._embedded = embedded
         self._weak_master = weak_master
         self._announce = announce
@@ -216,8 +220,6 @@ class Program:
             for server in servers:
                 group.create_task(server.serve(), name="server")
                 await server.ready.wait()
-            if self._place is not None:
-                self._place.ready()
             if self._announce is not None:
                 self._announce(Started(self._url(), environment(self._config)))
             await self._stop.wait()
@@ -236,6 +238,11 @@ class Program:
         config, clock = self._config, self._clock
         if self._embedded is not None:
             yield Supervisor(self._embedded)
+            if "dispatcher" in self._roles and (further := config.scheduler.dispatcher_processes - 1):
+                companions = Companions(config, further, clock)
+                stack.callback(companions.close)
+                self._hurries.append(companions.hurry)
+                yield companions
         if "expander" in self._roles:
             yield Expander(stores, clock, config.scheduler)
             yield Resumer(Changes(stores, clock, config.scheduler), clock)
@@ -304,8 +311,8 @@ class Program:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._end)
-        if self._place is not None:
-            loop.add_reader(self._place.lifeline, self._orphaned, loop, self._place.lifeline)
+        if self._lifeline is not None:
+            loop.add_reader(self._lifeline, self._orphaned, loop, self._lifeline)
 
     def _orphaned(self, loop: asyncio.AbstractEventLoop, lifeline: int) -> None:
         loop.remove_reader(lifeline)
