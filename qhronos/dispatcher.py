@@ -92,7 +92,7 @@ class Dispatcher:
 
     async def tick(self) -> float:
         self._start_background()
-        if self._worker.needs_beat():
+        if self._worker.is_late():
             await self._worker.beat()
         if self._worker.lapses != self._lapses:
             self._lapses = self._worker.lapses
