@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from qhronos import metrics
@@ -96,6 +98,7 @@ class Dispatcher:
             await self._worker.beat()
         if self._worker.lapses != self._lapses:
             self._lapses = self._worker.lapses
+            self._recall_suspects(lambda _row: True)
             self._recall_all()  # taken for dead: others may have what was held
         if not self._subscribed.is_set():
             self._recall_all()
@@ -291,8 +294,14 @@ class Dispatcher:
         """Let go of what is held of these events. Some of it may have been claimed after the change, and is still ours."""
         self._news.event_ids |= event_ids
         self._recalled += self._held.remove(event_ids) + self._ready.remove(event_ids)
+        self._recall_suspects(lambda row: row.event_id in event_ids)
+
+    def _recall_suspects(self, goes: Callable[[Claimed], bool]) -> None:
+        self._recalled += [one.work.row for one in self._suspects if goes(one.work.row)]
+        self._suspects = deque(one for one in self._suspects if not goes(one.work.row))
 
     def _recall_all(self) -> None:
+        """Of what needs nothing but its instant."""
         self._news.is_lost = True
         self._recalled += self._held.clear() + self._ready.clear()
 
@@ -318,8 +327,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         self._recall_all()
-        self._recalled += [holding.work.row for holding in self._suspects]
-        self._suspects.clear()
+        self._recall_suspects(lambda _row: True)
         await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)
@@ -350,7 +358,15 @@ class Dispatcher:
             await self._hand_back(cut_off)
         return len(cut_off)
 
+    async def _follow(self) -> None:
+        await self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
+
     def _start_background(self) -> None:
-        if not self._background:
-            following = self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
-            self._background = [asyncio.create_task(self.settler.run()), asyncio.create_task(following)]
+        """And again, should one of them have ended, which only a bug can do."""
+        works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (self.settler.run, self._follow)
+        for number, work in enumerate(works):
+            if number == len(self._background):
+                self._background.append(asyncio.create_task(work()))
+            elif (ended := self._background[number]).done():
+                log.error("dispatcher.broken", error=str(ended))
+                self._background[number] = asyncio.create_task(work())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -20,9 +22,18 @@ class Holding(NamedTuple):
     trusted_until: float  # the monotonic second up to which the lease is surely ours
 
 
+def count_down(events: Counter[UUID], rows: Iterable[Claimed]) -> None:
+    """These rows are gone, out of so many of each event: a recall of an event that is not there looks no further."""
+    for row in rows:
+        events[row.event_id] -= 1
+        if not events[row.event_id]:
+            del events[row.event_id]
+
+
 class Held:
     def __init__(self) -> None:
         self._heap: list[Holding] = []
+        self._events: Counter[UUID] = Counter()
         self._number = 0
 
     def __len__(self) -> int:
@@ -30,6 +41,7 @@ class Held:
 
     def add(self, work: Work, trusted_until: float) -> None:
         self._number += 1
+        self._events[work.row.event_id] += 1
         heapq.heappush(self._heap, Holding(work.row.fire_at, self._number, work, trusted_until))
 
     def next_at(self) -> datetime | None:
@@ -39,19 +51,24 @@ class Held:
         due: list[Holding] = []
         while self._heap and self._heap[0].fire_at <= now and len(due) < limit:
             due.append(heapq.heappop(self._heap))
+        count_down(self._events, [holding.work.row for holding in due])
         return due
 
     def remove(self, event_ids: set[UUID]) -> list[Claimed]:
         """Let go of what is held of these events."""
+        if not any(event_id in self._events for event_id in event_ids):
+            return []
         gone = [holding.work.row for holding in self._heap if holding.work.row.event_id in event_ids]
         if gone:
             self._heap = [holding for holding in self._heap if holding.work.row.event_id not in event_ids]
             heapq.heapify(self._heap)
+            count_down(self._events, gone)
         return gone
 
     def clear(self) -> list[Claimed]:
         rows = [holding.work.row for holding in self._heap]
         self._heap = []
+        self._events.clear()
         return rows
 
 

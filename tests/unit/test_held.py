@@ -197,12 +197,47 @@ def test_a_destination_that_is_better_lets_more_wait():
         ready.add(one)
     taken(ready, 0.0)
     ready.give_up(1.0)  # nothing has ended, and one is given up
-    ready.ended(first)
     refused = ready.add(holding(3, place="here"))
+    ready.ended(first)
+    ready.add(holding(4, place="here"))
+    taken(ready, 1.5)
     ready.give_up(2.0)
 
     assert not refused
-    assert ready.add(holding(4, place="here"))
+    assert ready.add(holding(5, place="here"))
+
+
+def test_a_destination_that_nothing_is_at_any_more_takes_all_again():
+    """Its last request ended, what waited had its turn, and was recalled before a hand was free."""
+    ready = Ready(lambda _place: 1)
+    first, second, *others = [holding(number, place="here") for number in range(5)]
+    for one in (first, second, *others):
+        ready.add(one)
+    taken(ready, 0.0)
+    ready.ended(first)
+    taken(ready, 0.5)
+    ready.give_up(1.0)
+    ready.ended(second)
+    ready.clear()
+    ready.give_up(2.0)
+    ready.give_up(3.0)
+
+    assert ready.add(holding(9, place="here"))
+
+
+def test_what_comes_where_there_is_room_is_not_put_off_though_nothing_ended_lately():
+    ready = Ready(lambda _place: 10)
+    here = [holding(number, place="slow") for number in range(12)]
+    for one in here:
+        ready.add(one)
+    taken(ready, 0.0)
+    ready.give_up(1.0)
+    for one in here[:4]:
+        ready.ended(one)
+    ready.give_up(2.0)
+    ready.give_up(3.0)
+
+    assert ready.add(holding(99, place="slow"))
 
 
 def test_what_is_recalled_goes_wherever_it_waits():
