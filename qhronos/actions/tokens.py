@@ -29,6 +29,7 @@ class NoToken(Unreachable):
 
     def __init__(self, grant: Grant, why: str, kind: str = "token", retry_after: str | None = None) -> None:
         super().__init__(kind, f"no access token from {url.parse(grant.token_url).origin}: {why}")
+        self.why = why
         self.retry_after = retry_after
 
 
@@ -38,7 +39,11 @@ class Token(NamedTuple):
 
 
 class Missed(NamedTuple):
-    error: NoToken
+    """Not the error itself: raised again and again, it would keep all that it has passed through."""
+
+    why: str
+    kind: str
+    retry_after: str | None
     until: float
 
 
@@ -71,7 +76,7 @@ class Tokens:
         if known and known.until > now:
             return known.value
         if missed and missed.until > now:
-            raise missed.error
+            raise NoToken(grant, missed.why, missed.kind, missed.retry_after)
         try:
             async with asyncio.timeout(seconds):
                 # One fetch serves all who wait for it, and goes on when one of them gives up.
@@ -102,7 +107,8 @@ class Tokens:
         try:
             answer = await self._ask(grant)
         except NoToken as error:
-            _put(self._missed, grant, Missed(error, self._http.clock.monotonic() + PAUSE))
+            until = self._http.clock.monotonic() + PAUSE
+            _put(self._missed, grant, Missed(error.why, error.kind, error.retry_after, until))
             raise
         life = min(USUAL_LIFE if answer.expires_in is None else answer.expires_in, LONGEST_LIFE)
         _put(self._known, grant, Token(answer.access_token, began + life - min(MARGIN, life / 10)))

@@ -13,7 +13,8 @@ import pytest
 
 from qhronos import actions
 from qhronos.actions.hidden import CLIENT_SECRET
-from qhronos.actions.oauth2 import OAuth2
+from qhronos.actions.oauth2 import Grant, OAuth2
+from qhronos.actions.tokens import NoToken, Tokens
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Parked, Refused, Withdrawn
 from qhronos.errors import Invalid
@@ -230,6 +231,20 @@ async def test_a_token_endpoint_that_gives_none_is_asked_once_a_second(perform, 
     assert isinstance(await perform(), Delivered)
     assert isinstance(await perform(), Delivered)
     assert 3 == len(issuer.requests)
+
+
+async def test_what_could_not_be_got_keeps_nothing_of_those_who_asked(client, issuer):
+    issuer.answer = lambda _: Answer(429, {"retry-after": "7"})
+    tokens, grant = Tokens(client), Grant(issuer.url, "a", "b", None, None, "basic")
+    missed = []
+    for _ in range(30):
+        with pytest.raises(NoToken, match="HTTP 429") as raised:
+            await tokens.get(grant, 5.0)
+        missed.append(raised.value)
+
+    assert 30 == len({id(error) for error in missed})
+    assert {("token", "7")} == {(error.kind, error.retry_after) for error in missed}
+    assert 1 == len(issuer.requests)
 
 
 async def test_an_answer_without_a_type_or_an_end_will_do(perform, issuer):
