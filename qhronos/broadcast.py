@@ -23,7 +23,7 @@ from qhronos.errors import Unavailable
 from qhronos.log import get_logger
 from qhronos.redis_link import translated
 
-QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping
+QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping; once more, and it is lost
 OUTAGE_REST = 1.0
 
 log = get_logger()
@@ -100,10 +100,14 @@ class Broadcast:
         """Every notice from now on. Raises Unavailable when the subscription breaks."""
         async with translated(), self._redis.pubsub(ignore_subscribe_messages=False) as channel:
             await channel.subscribe(self._channel)
+            is_asked = False
             try:
                 while True:
                     _end_if_cancelled()
                     message = await channel.get_message(timeout=QUIET_SECONDS)
+                    if message is None and is_asked:
+                        raise Unavailable("redis", "the subscription has fallen silent")
+                    is_asked = message is None
                     if message is None:
                         await channel.ping()
                     elif message["type"] == "subscribe":
