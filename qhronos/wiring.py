@@ -68,6 +68,9 @@ KEYLESS = (
     f"or after an upgrade, when none is sealed yet, to a new one ({MAKE_ONE})"
 )
 COLLECT_AFTER = 20_000  # objects more than were freed
+ECHO_SECONDS = (
+    1.0  # in which signals count as one: a terminal or systemd tells all of a group, and one tells the others
+)
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 logger = log.get_logger()
@@ -187,6 +190,7 @@ class Program:
         self._clock = SystemClock()
         self._http: Client | None = None
         self._stop = asyncio.Event()
+        self._ending_at = 0.0
         self._drained = asyncio.Event()
         self._hurries: list[Callable[[], None]] = []
 
@@ -319,11 +323,14 @@ class Program:
         self._end()
 
     def _end(self) -> None:
-        """At the first signal in good order; at the second at once, without waiting for what is under way."""
-        if self._stop.is_set():
+        """At the first signal in good order; at another, later one at once, without waiting for what is under way."""
+        now = self._clock.monotonic()
+        if not self._stop.is_set():
+            self._ending_at = now
+            self._stop.set()
+        elif now - self._ending_at >= ECHO_SECONDS:
             for hurry in self._hurries:
                 hurry()
-        self._stop.set()
 
     def _url(self) -> str | None:
         if self._listener is None:

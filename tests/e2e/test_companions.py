@@ -13,7 +13,8 @@ import pytest
 
 from qhronos.clock import SystemClock
 from tests.e2e.processes import up
-from tests.e2e.test_spine import silent_endpoint, until
+from tests.e2e.test_spine import a_while, silent_endpoint, until
+from tests.fakes import Answer
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="which processes there are is read in /proc")
 TWO = {"QHRONOS_SCHEDULER__DISPATCHER_PROCESSES": "2", "QHRONOS_LOGGING__FORMAT": "json"}
@@ -102,6 +103,7 @@ async def test_a_second_signal_hurries_the_further_dispatcher_as_well(tmp_path):
         running.process.kill(signal.SIGCONT)
         running.process.kill(signal.SIGTERM)
         await running.process.says("process.draining")
+        await a_while()
         running.process.kill(signal.SIGTERM)
         began = SystemClock().monotonic()
         code = await running.process.ended()
@@ -109,6 +111,24 @@ async def test_a_second_signal_hurries_the_further_dispatcher_as_well(tmp_path):
     assert 0 == code
     assert SystemClock().monotonic() - began < 10  # of the 15 s that the request may take
     assert any('"handed_back":1' in line and "dispatcher.drained" in line for line in running.process.lines)
+
+
+async def test_a_signal_that_goes_to_all_processes_at_once_is_one_signal(tmp_path, receiver):
+    """As systemd sends it; and `up` tells the other one as well."""
+    receiver.answer = lambda _: Answer(delay=4)
+    async with pair(tmp_path / "data") as (running, pid):
+        await running.call("POST", "/events", soon(receiver.url))
+        running.process.kill(signal.SIGSTOP)  # so it is the other one that asks
+        await receiver.wait_for(1)
+        running.process.kill(signal.SIGCONT)
+        running.process.kill(signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
+        code = await running.process.ended()
+
+    drained = [line for line in running.process.lines if "dispatcher.drained" in line]
+    assert 0 == code
+    assert [] == [line for line in drained if '"handed_back":0' not in line]
+    assert (2, 1) == (len(drained), len(receiver.requests))
 
 
 async def test_one_process_is_enough_where_one_is_asked_for(tmp_path):
