@@ -68,9 +68,8 @@ KEYLESS = (
     f"or after an upgrade, when none is sealed yet, to a new one ({MAKE_ONE})"
 )
 COLLECT_AFTER = 20_000  # objects more than were freed
-ECHO_SECONDS = (
-    1.0  # in which signals count as one: a terminal or systemd tells all of a group, and one tells the others
-)
+# A terminal or systemd tells all of a group, and one of them tells the others: one signal, that comes twice.
+ECHO_SECONDS = 1.0
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 logger = log.get_logger()
