@@ -204,7 +204,8 @@ class Program:
             stores = await _open_stores(self._config, self._roles, stack)
             services = [Anchor(stores.database, stores.plan, self._clock), *self._services(stack, stores)]
             await services[0].tick()
-            readiness = Readiness(stores.database, stores.plan, self._clock)
+            claims = "dispatcher" in self._roles
+            readiness = Readiness(stores.database, stores.plan, self._clock, claims=claims)
             servers = list(self._servers(stack, stores, readiness))
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
