@@ -16,7 +16,7 @@ from qhronos.http import Busy, Client, Response, url
 V = TypeVar("V")
 
 MOST = 10_000  # tokens that are kept
-PAUSE = 1.0  # seconds in which a token endpoint that gave none is not asked again: many may be due
+PAUSE = 1.0  # seconds in which a token endpoint that gave none, or one that was refused, is not asked again: many may be due
 USUAL_LIFE = 300.0  # seconds of a token whose end is not said
 LONGEST_LIFE = 86_400.0
 MARGIN = 30.0  # seconds before its end in which a token is not used any more; of short lives a tenth
@@ -68,6 +68,7 @@ class Tokens:
         self._http = http
         self._known: dict[Grant, Token] = {}
         self._missed: dict[Grant, Missed] = {}
+        self._renewed: dict[Grant, float] = {}  # when last; `monotonic`
         self._fetching: dict[Grant, asyncio.Task[str]] = {}
 
     async def get(self, grant: Grant, seconds: float) -> str:
@@ -84,10 +85,14 @@ class Tokens:
         except TimeoutError as error:
             raise NoToken(grant, "it did not come in time", "timeout") from error
 
-    async def renew(self, grant: Grant, refused: str, seconds: float) -> str:
-        """Another than one that was refused; somebody else may have fetched it meanwhile. Raises as `get` does."""
-        known = self._known.get(grant)
+    async def renew(self, grant: Grant, refused: str, seconds: float) -> str | None:
+        """Another than one that was refused; somebody else may have fetched it meanwhile. None: the last one that was got for
+        this has just been refused as well, so it is not for want of a good one. Raises as `get` does."""
+        known, now = self._known.get(grant), self._http.clock.monotonic()
         if known and known.value == refused:
+            if now - self._renewed.get(grant, -PAUSE) < PAUSE:
+                return None
+            _put(self._renewed, grant, now)
             del self._known[grant]
         return await self.get(grant, seconds)
 
@@ -124,8 +129,10 @@ class Tokens:
 
 
 def _put(into: dict[Grant, V], grant: Grant, value: V) -> None:
+    """As the latest of them; where there are too many, the earliest goes."""
+    into.pop(grant, None)
     if len(into) >= MOST:
-        into.clear()
+        del into[next(iter(into))]
     into[grant] = value
 
 

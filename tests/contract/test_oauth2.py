@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from qhronos import actions
+from qhronos.actions import tokens as kept
 from qhronos.actions.hidden import CLIENT_SECRET
 from qhronos.actions.oauth2 import Grant, OAuth2
 from qhronos.actions.tokens import NoToken, Tokens
@@ -157,6 +158,27 @@ async def test_an_endpoint_that_takes_no_token_refuses_after_two(perform, issuer
 
     assert Refused(reason="HTTP 401", status_code=401, excerpt="not Bearer [secret]") == outcome
     assert (2, 2) == (len(issuer.issued), len(receiver.requests))
+
+
+async def test_for_an_endpoint_that_takes_no_token_one_is_fetched_a_second(perform, issuer, receiver, clock):
+    receiver.answer = lambda _: Answer(401)
+    outcomes = [await perform() for _ in range(5)]
+    assert (2, 6) == (len(issuer.issued), len(receiver.requests))
+
+    clock.advance(1)
+    outcomes += [await perform() for _ in range(5)]
+    assert [Refused(reason="HTTP 401", status_code=401)] * 10 == outcomes
+    assert (3, 12) == (len(issuer.issued), len(receiver.requests))
+
+
+async def test_where_there_are_too_many_tokens_the_oldest_goes(client, issuer, monkeypatch):
+    monkeypatch.setattr(kept, "MOST", 2)
+    tokens = Tokens(client)
+    grants = [Grant(issuer.url, issuer.ID, issuer.SECRET, scope, None, "basic") for scope in "abc"]
+    for grant in [*grants, grants[2], grants[1], grants[0]]:
+        await tokens.get(grant, 5.0)
+
+    assert ["t0ken-0-a", "t0ken-1-b", "t0ken-2-c", "t0ken-3-a"] == issuer.issued
 
 
 async def test_what_was_sent_once_is_an_attempt_though_it_is_not_sent_again(perform, issuer, receiver):
