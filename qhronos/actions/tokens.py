@@ -16,7 +16,9 @@ from qhronos.http import Busy, Client, Response, url
 V = TypeVar("V")
 
 MOST = 10_000  # tokens that are kept
-PAUSE = 1.0  # seconds in which a token endpoint that gave none, or one that was refused, is not asked again: many may be due
+PAUSE = (
+    1.0  # seconds in which a token endpoint is not asked again that gave none, or one that is refused: many may be due
+)
 USUAL_LIFE = 300.0  # seconds of a token whose end is not said
 LONGEST_LIFE = 86_400.0
 MARGIN = 30.0  # seconds before its end in which a token is not used any more; of short lives a tenth

@@ -413,11 +413,12 @@ AUTH = {"type": "oauth2", "token_url": "https://id.example.com/t", "client_id": 
 @pytest.mark.parametrize(
     ("said", "field", "message"),
     [
-        ({"type": "basic"}, "auth.type", "Invalid value"),
+        ({"type": ...}, "auth.type", "type is required in action.params.auth$"),
+        ({"type": "basic"}, "auth.type", "Invalid value 'basic'; give oauth2"),
         ({"type": None}, "auth.type", "Expected `str`"),
         ({"token_url": "http://10.0.0.1/"}, "auth.token_url", "URL cannot be reached"),
         ({"token_url": "ftp://a/"}, "auth.token_url", "URL must start with"),
-        ({"token_url": ...}, "auth.token_url", "token_url is required"),
+        ({"token_url": ...}, "auth.token_url", "token_url is required in action.params.auth$"),
         ({"client_id": ""}, "auth.client_id", "length"),
         ({"client_id": "é"}, "auth.client_id", "client_id is printable ASCII"),
         ({"client_secret": ...}, "auth.client_secret", "client_secret is required"),
@@ -428,7 +429,8 @@ AUTH = {"type": "oauth2", "token_url": "https://id.example.com/t", "client_id": 
         ({"scope": "a  b"}, "auth.scope", "one space between"),
         ({"scope": 'a"'}, "auth.scope", "one space between"),
         ({"audience": "a\tb"}, "auth.audience", "audience is printable ASCII"),
-        ({"style": "jwt"}, "auth.style", "Invalid enum value"),
+        ({"client_secret": [1]}, "auth.client_secret", "got `array`; give its value, or {"),
+        ({"style": "jwt"}, "auth.style", "Invalid enum value 'jwt'; give basic or post"),
         ({"secret": "a"}, "auth.secret", "unknown field `secret`"),
     ],
 )
@@ -439,6 +441,15 @@ def test_what_cannot_work_is_refused_by_its_field(kind, said, field, message):
 
     assert f"action.params.{field}" == refusal.value.field
     assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("said", [[], "Bearer x", 1])
+def test_what_is_no_auth_is_refused_with_what_one_has(kind, said):
+    params = example(kind, "https://example.com/") | {"auth": said}
+    with pytest.raises(Invalid, match="give an object with type, token_url, client_id and client_secret") as refusal:
+        actions.parse({"type": kind, "params": params}, Egress())
+
+    assert "action.params.auth" == refusal.value.field
 
 
 def test_a_header_that_auth_writes_cannot_be_given_beside_it(kind):
