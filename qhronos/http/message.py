@@ -28,6 +28,10 @@ class Request(Struct, frozen=True, kw_only=True):
         True
     )  # asked when the connection is open: nothing comes between it and the bytes
 
+    def __post_init__(self) -> None:
+        if self.lines and self.redirects:
+            raise ValueError("credentials could go along in `lines` where a redirect leads; give `headers` instead")
+
 
 class Busy(Unreachable):
     """Nothing was sent: there is no room at the origin just now. `place` names it; `pause` is in how many seconds there
