@@ -56,11 +56,12 @@ def etag(event: Event) -> str:
 class Change:
     """A held event in the middle of its transaction, and what is to be told after it."""
 
-    def __init__(self, conn: Connection, actor: Actor, event: Event, now: datetime) -> None:
+    def __init__(self, conn: Connection, actor: Actor, event: Event, now: datetime, clock: Clock) -> None:
         self.conn = conn
         self.actor = actor
         self.event = event
-        self.now = now
+        self.now = now  # since when it holds, whatever it takes to compute
+        self.clock = clock  # what has started goes by the moment at which rows are taken
         self.opened: list[Entry] = []
         self.recalled = False
 
@@ -97,7 +98,7 @@ async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: IfMatc
     event = _found(await events.get(conn, event_id, None, now))
     if if_match is not None and etag(event) not in if_match:
         raise Outdated(f"the event has changed: it is now {etag(event)}; read it again", field="If-Match")
-    return await _up_to_date(Change(conn, actor, event, now))
+    return await _up_to_date(Change(conn, actor, event, now, clock))
 
 
 class Changes:
@@ -153,10 +154,10 @@ class Changes:
     async def delete(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> None:
         async with self.change(actor, event_id, if_match) as change:
             conn, event, now = change.conn, change.event, change.now
-            closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", now)
+            closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", self.clock.now())
             change.touched(closed, plan=False)
             await change.recall_due()
-            left = await changes.list_open(conn, event.id, now)
+            left = await changes.list_open(conn, event.id, self.clock.now())
             in_flight = [occurrence_id(Identity(event.id, row.due_at)) for row in left]
             await pass_over(change, "event deleted")
             await change.record("event.deleted", cancelled=len(closed), in_flight=in_flight)
@@ -195,10 +196,10 @@ class Changes:
         dropped: list[datetime] = []
         if recurrence is not None:
             await self._finish_past(change)
-            change.touched(await changes.remove_future(conn, event_id, now), plan=False)
+            change.touched(await changes.remove_future(conn, event_id, now, self.clock.now()), plan=False)
         change.event = merged
         paused = merged.status == EventStatus.PAUSED
-        change.touched(await changes.rebind(conn, event_id, merged.version, now), plan=not paused)
+        change.touched(await changes.rebind(conn, event_id, merged.version, self.clock.now()), plan=not paused)
         await change.recall_due()
         if recurrence is not None:
             dropped = await self.reapply(change, recurrence)
@@ -211,7 +212,7 @@ class Changes:
         event = change.event
         opened, dropped = await reapply(change.conn, event.id, event.version, recurrence, change.now)
         if event.status == EventStatus.PAUSED:
-            await changes.block(change.conn, event.id, change.now)
+            await changes.block(change.conn, event.id, self.clock.now())
         else:
             change.opened += opened
         return dropped
@@ -221,7 +222,7 @@ class Changes:
         event = change.event
         if event.status not in (EventStatus.ACTIVE, EventStatus.PAUSED):
             raise Conflict(f"the event is {event.status}; only an active one can be paused")
-        change.touched(await changes.block(change.conn, event.id, change.now), plan=False)
+        change.touched(await changes.block(change.conn, event.id, self.clock.now()), plan=False)
         await change.recall_due()
         await change.record("event.paused", reason=reason)
         await change.save(status=EventStatus.PAUSED, reason=reason)
@@ -322,7 +323,8 @@ async def begin_by_key(conn: Connection, actor: Actor, key: str, clock: Clock) -
     if not visible:
         raise Conflict("another event has this key", field="key")
     now = clock.now()  # once it is held, as in `begin`
-    return await _up_to_date(Change(conn, actor, _found(await events.get(conn, event_id, None, now)), now))
+    event = _found(await events.get(conn, event_id, None, now))
+    return await _up_to_date(Change(conn, actor, event, now, clock))
 
 
 async def _up_to_date(change: Change) -> Change:

@@ -1,6 +1,7 @@
 """What a change to an event does to its open rows. Statements and their whys in changes.sql.
 
-The caller holds the event.
+The caller holds the event. `now` is the moment of the statement, and not that at which the change began: what fired while
+it was computed has started.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ class Override(NamedTuple):
         return self.move_to or self.due_at
 
 
-async def remove_future(conn: Connection, event_id: UUID, now: datetime) -> list[Changed]:
-    """Remove what a rule that no longer holds promised for after `now`."""
-    return await _changed(conn, "remove_future", {"event_id": event_id, "now": now, "begun": now + RECALL})
+async def remove_future(conn: Connection, event_id: UUID, since: datetime, now: datetime) -> list[Changed]:
+    """Remove what a rule that no longer holds promised for after `since`, as far as it has not started."""
+    return await _changed(conn, "remove_future", {"event_id": event_id, "since": since, "begun": now + RECALL})
 
 
 async def rebind(conn: Connection, event_id: UUID, version: int, now: datetime) -> list[Changed]:
