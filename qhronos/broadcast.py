@@ -1,7 +1,7 @@
 """Redis pub/sub between processes: a doorbell and a recall. What is lost here delays, and is never relied upon.
 
 wake      something is due earlier than dispatchers may think; carries the instant
-revoke    these events have changed; whoever holds occurrences of them gives them back
+revoke    these events have changed; whoever holds occurrences of them gives them back, but for what was at hand
 tokens    a token was revoked; look at once
 lost      said by nobody: the subscription broke, and what is sent until it lives again is gone
 """
@@ -35,6 +35,7 @@ class Wake(Struct, frozen=True, tag="wake"):
 
 class Revoke(Struct, frozen=True, tag="revoke"):
     event_ids: tuple[UUID, ...]
+    at: datetime | None = None  # what was at hand then is spared; None: nothing is
 
 
 class TokenRevoked(Struct, frozen=True, tag="tokens"):
@@ -76,8 +77,8 @@ class Broadcast:
     async def wake(self, fire_at: datetime) -> None:
         await self._send(Wake(fire_at))
 
-    async def revoke(self, event_ids: Iterable[UUID]) -> None:
-        await self._send(Revoke(tuple(event_ids)))
+    async def revoke(self, event_ids: Iterable[UUID], at: datetime | None = None) -> None:
+        await self._send(Revoke(tuple(event_ids), at))
 
     async def token_revoked(self, token_id: UUID) -> None:
         await self._send(TokenRevoked(token_id))

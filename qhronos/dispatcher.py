@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
-from uuid import UUID
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
@@ -28,7 +27,7 @@ from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Work, attempt, dropped, prepare, telling
 from qhronos.engine.flights import Flights
 from qhronos.engine.gone import Gone
-from qhronos.engine.held import Held, Holding, News
+from qhronos.engine.held import Held, Holding, News, Recall
 from qhronos.engine.judge import SUSPECT, judge
 from qhronos.engine.parking import Parking
 from qhronos.engine.ready import Ready
@@ -151,7 +150,7 @@ class Dispatcher:
         for work in works:
             if end := ends.get(work.row.identity):
                 self.settler.put(end)
-            elif self._news.concern(work.row.event_id):
+            elif self._news.concern(work.row):
                 self._recalled.append(work.row)
                 self.wake.set()
             elif work.row.losses == SUSPECT:
@@ -280,8 +279,8 @@ class Dispatcher:
         match notice:
             case Wake():
                 self.wake.set()
-            case Revoke(event_ids=event_ids):
-                self._recall(set(event_ids))
+            case Revoke(event_ids=event_ids, at=at):
+                self._recall(Recall(frozenset(event_ids), at))
                 self.wake.set()  # what changed may be due at once
             case Lost():  # at once: by the next tick the subscription may live again
                 self._recall_all()
@@ -290,11 +289,11 @@ class Dispatcher:
             case _:
                 pass
 
-    def _recall(self, event_ids: set[UUID]) -> None:
-        """Let go of what is held of these events. Some of it may have been claimed after the change, and is still ours."""
-        self._news.event_ids |= event_ids
-        self._recalled += self._held.remove(event_ids) + self._ready.remove(event_ids)
-        self._recall_suspects(lambda row: row.event_id in event_ids)
+    def _recall(self, recall: Recall) -> None:
+        """Let go of what it takes. Some of that may have been claimed after the change, and is still ours."""
+        self._news.recalls.append(recall)
+        self._recalled += self._held.remove(recall) + self._ready.remove(recall)
+        self._recall_suspects(recall.takes)
 
     def _recall_suspects(self, goes: Callable[[Claimed], bool]) -> None:
         self._recalled += [one.work.row for one in self._suspects if goes(one.work.row)]

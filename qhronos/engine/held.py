@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from qhronos.core.occurrence import AT_HAND
 from qhronos.engine.deliver import Work
 from qhronos.store.pending import Claimed
 
@@ -28,6 +29,18 @@ def count_down(events: Counter[UUID], rows: Iterable[Claimed]) -> None:
         events[row.event_id] -= 1
         if not events[row.event_id]:
             del events[row.event_id]
+
+
+class Recall(NamedTuple):
+    """Events that have changed. The change spared what was at hand `at` its moment, under the lease that it has, so that
+    starts as it was; what was due by then and still waits is taken, as anything that is late."""
+
+    event_ids: frozenset[UUID]
+    at: datetime | None = None  # None: nothing was spared
+
+    def takes(self, row: Claimed) -> bool:
+        spared = self.at is not None and self.at < row.fire_at <= self.at + AT_HAND
+        return row.event_id in self.event_ids and not spared
 
 
 class Held:
@@ -54,13 +67,13 @@ class Held:
         count_down(self._events, [holding.work.row for holding in due])
         return due
 
-    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
-        """Let go of what is held of these events."""
-        if not any(event_id in self._events for event_id in event_ids):
+    def remove(self, recall: Recall) -> list[Claimed]:
+        """Let go of what it takes."""
+        if not any(event_id in self._events for event_id in recall.event_ids):
             return []
-        gone = [holding.work.row for holding in self._heap if holding.work.row.event_id in event_ids]
+        gone = [holding.work.row for holding in self._heap if recall.takes(holding.work.row)]
         if gone:
-            self._heap = [holding for holding in self._heap if holding.work.row.event_id not in event_ids]
+            self._heap = [holding for holding in self._heap if not recall.takes(holding.work.row)]
             heapq.heapify(self._heap)
             count_down(self._events, gone)
         return gone
@@ -76,8 +89,8 @@ class News:
     """What was heard since a claim was asked for. What the claim brings may be older than that."""
 
     def __init__(self) -> None:
-        self.event_ids: set[UUID] = set()  # recalled
+        self.recalls: list[Recall] = []
         self.is_lost = False  # there may have been more
 
-    def concern(self, event_id: UUID) -> bool:
-        return self.is_lost or event_id in self.event_ids
+    def concern(self, row: Claimed) -> bool:
+        return self.is_lost or any(recall.takes(row) for recall in self.recalls)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from qhronos.engine.held import Holding, count_down
+from qhronos.engine.held import Holding, Recall, count_down
 from qhronos.store.pending import Claimed
 
 LOOK = 1.0  # seconds between two looks at how a destination does
@@ -124,11 +124,11 @@ class Ready:
         self._forget_empty()
         return [self._taken(turn.holding) for turn in given_up]
 
-    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
-        """Let go of what is of these events."""
-        if not any(event_id in self._events for event_id in event_ids):
+    def remove(self, recall: Recall) -> list[Claimed]:
+        """Let go of what it takes."""
+        if not any(event_id in self._events for event_id in recall.event_ids):
             return []
-        return self._drop(lambda row: row.event_id in event_ids)
+        return self._drop(recall.takes)
 
     def clear(self) -> list[Claimed]:
         return self._drop(lambda _row: True)

@@ -44,7 +44,7 @@ async def _pass_over(change: Change, backlog: Backlog) -> bool:
         await events.save(conn, change.event)
         if not arrived:
             return False
-    at = change.clock.now()
+    at = change.moment()
     due = [row for row in await changes.list_open(conn, event.id, at) if not row.started and row.meant_at <= now]
     spare = max(due, key=lambda row: row.meant_at).due_at if due and latest else None
     reason = REASON if spare is None else SUPERSEDED

@@ -15,6 +15,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.rows import class_row
 
+from qhronos.core.occurrence import AT_HAND
 from qhronos.errors import Conflict
 from qhronos.store import Connection, load_sql
 
@@ -129,7 +130,7 @@ async def get(conn: Connection, event_id: UUID, scope: list[str] | None, now: da
 async def get_many(conn: Connection, ids: Sequence[UUID], scope: list[str] | None, now: datetime) -> dict[UUID, Event]:
     """Those of the events that live and that `scope` sees."""
     async with conn.cursor(row_factory=class_row(Event)) as cursor:
-        await cursor.execute(SQL["get_events"], {"ids": list(ids), "scope": scope, "now": now})
+        await cursor.execute(SQL["get_events"], {"ids": list(ids), "scope": scope, "now": now, "begun": now + AT_HAND})
         return {event.id: event for event in await cursor.fetchall()}
 
 
@@ -142,6 +143,7 @@ async def page(
         "before": before,
         "limit": limit + 1,
         "now": now,
+        "begun": now + AT_HAND,
         "ids": None,
     }
     if scope is not None or wanted.is_particular:
