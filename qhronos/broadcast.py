@@ -1,7 +1,7 @@
 """Redis pub/sub between processes: a doorbell and a recall. What is lost here delays, and is never relied upon.
 
 wake      something is due earlier than dispatchers may think; carries the instant
-revoke    these events have changed; whoever holds occurrences of them gives them back
+revoke    these events have changed; whoever holds occurrences of them gives them back, but for what was at hand
 tokens    a token was revoked; look at once
 hearing   from now on somebody listens to what becomes due; carries nothing
 lost      said by nobody: the subscription broke, and what is sent until it lives again is gone
@@ -32,7 +32,7 @@ from qhronos.log import get_logger
 from qhronos.redis_link import translated
 
 HEARD_SECONDS = 15
-QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping
+QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping; once more, and it is lost
 OUTAGE_REST = 1.0
 SCRIPT = files("qhronos").joinpath("broadcast.lua").read_text()
 
@@ -45,6 +45,7 @@ class Wake(Struct, frozen=True, tag="wake"):
 
 class Revoke(Struct, frozen=True, tag="revoke"):
     event_ids: tuple[UUID, ...]
+    at: datetime | None = None  # what was at hand then is spared; None: nothing is
 
 
 class TokenRevoked(Struct, frozen=True, tag="tokens"):
@@ -111,8 +112,8 @@ class Broadcast:
     async def wake(self, fire_at: datetime) -> None:
         await self._send(Wake(fire_at))
 
-    async def revoke(self, event_ids: Iterable[UUID]) -> None:
-        await self._send(Revoke(tuple(event_ids)))
+    async def revoke(self, event_ids: Iterable[UUID], at: datetime | None = None) -> None:
+        await self._send(Revoke(tuple(event_ids), at))
 
     async def token_revoked(self, token_id: UUID) -> None:
         await self._send(TokenRevoked(token_id))
@@ -176,10 +177,14 @@ class Broadcast:
         """Every notice from now on. Raises Unavailable when the subscription breaks."""
         async with translated(), self._redis.pubsub(ignore_subscribe_messages=False) as channel:
             await channel.subscribe(name)
+            is_asked = False
             try:
                 while True:
                     _end_if_cancelled()
                     message = await channel.get_message(timeout=QUIET_SECONDS)
+                    if message is None and is_asked:
+                        raise Unavailable("redis", "the subscription has fallen silent")
+                    is_asked = message is None
                     if message is None:
                         await channel.ping()
                     elif message["type"] == "subscribe":

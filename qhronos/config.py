@@ -31,6 +31,7 @@ Interval = Annotated[timedelta, Meta(extra={"positive": True})]
 Secrets = Annotated[tuple[str, ...], Meta(extra={"secret": True})]
 
 
+ALIASES = {"DATABASE_URL": "database.url", "REDIS_URL": "redis.url", "PORT": "server.port"}
 LEAST_LEASE = timedelta(seconds=65)
 
 
@@ -99,7 +100,8 @@ class Scheduler(Section, frozen=True):
     expansion_interval: Interval = timedelta(seconds=5)  # the longest rest of the expander
     max_open: Positive = 1_000  # open occurrences per event
     min_period: timedelta = timedelta(seconds=1)  # an event that fires more often is refused
-    dispatcher_processes: Annotated[int, Meta(ge=1, le=256)] = 1  # of `qhronos dispatcher`, best one for each core
+    # Of `qhronos dispatcher`, best one for each core; of `up`, which unless told takes half of the cores, 8 at most.
+    dispatcher_processes: Annotated[int, Meta(ge=1, le=256)] = 1
     dispatch_worker_count: Positive = 500  # requests in flight per dispatcher
     grace_period: timedelta = timedelta(seconds=60)  # what is later than this when claimed counts as missed
     prefetch: timedelta = timedelta(seconds=1)  # how far ahead a dispatcher claims
@@ -277,10 +279,14 @@ def _read(path: Path) -> dict[str, Any]:
     return raw
 
 
+def is_setting(name: str) -> bool:
+    """Whether a variable of this name may say how this process is set."""
+    return name in ALIASES or name.startswith("QHRONOS_")
+
+
 def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Dotted keys from the environment, the well-known names first so that QHRONOS_… beats them."""
-    aliases = {"DATABASE_URL": "database.url", "REDIS_URL": "redis.url", "PORT": "server.port"}
-    found = [(key, environ[name]) for name, key in aliases.items() if environ.get(name)]
+    found = [(key, environ[name]) for name, key in ALIASES.items() if environ.get(name)]
     names = {environment_name(key): key for key in _known(Config)}
     for name, value in environ.items():
         if name in names:

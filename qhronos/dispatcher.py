@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import timedelta
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from uuid import UUID
+from typing import Any
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
@@ -24,10 +25,11 @@ from qhronos.core.occurrence import Status
 from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
-from qhronos.engine.deliver import Defaults, attempt, dropped, prepare, telling
+from qhronos.engine.deliver import Defaults, Work, attempt, dropped, prepare, telling
+from qhronos.engine.flights import Flights
 from qhronos.engine.gone import Gone
-from qhronos.engine.held import Held, Holding
-from qhronos.engine.missed import judge_missed
+from qhronos.engine.held import Held, Holding, News, Recall
+from qhronos.engine.judge import SUSPECT, judge
 from qhronos.engine.parking import Parking
 from qhronos.engine.ready import Ready
 from qhronos.engine.settle import Settler
@@ -40,15 +42,14 @@ from qhronos.store.pending import Claimed
 
 LONGEST_REST = 1.0
 CLAIM = 1_000  # rows a claim
+GATHER = 1 / 16  # of the prefetch, for which a claim waits for more to come along, as nothing is due before
+PREPARE = 64  # rows made ready before the loop gets a turn
 FIRE = 256  # deliveries started before the loop gets a turn to send them
 DRAIN_SECONDS = 20.0
 LEASE_MARGIN = 2.0
 CALLED_BACK = 2  # of those put off, for each that ends where there is room; they may have gone elsewhere
-SUSPECT = 2  # losses from which on it is acted on alone; with one more, which was alone, it has failed
 ALONE_REST = 0.1
 EXPIRED = "expired: no longer of use, as its event has it"
-WORKER_LOST = "worker lost: dispatchers have died of it, the last with nothing else in hand"
-OVERLAPS = "overlap: the occurrence before it has not ended"
 
 log = get_logger()
 
@@ -80,13 +81,12 @@ class Dispatcher:
         self._held = Held()
         self._ready = Ready(acts.capacity)
         self._recalled: list[Claimed] = []
+        self._news = News()
         self._unheard: list[Unheard] = []
         self._suspects: deque[Holding] = deque()
         self._is_alone = False  # what is in flight, if anything, is a suspect
         self._lapses = 0  # of the worker, as far as they have been heeded
-        self._in_flight: dict[asyncio.Task[None], Holding] = {}
-        self._landed = asyncio.Event()
-        self._is_hurried = False
+        self._in_flight = Flights(clock, self._land)
         self._subscribed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -95,10 +95,11 @@ class Dispatcher:
 
     async def tick(self) -> float:
         self._start_background()
-        if self._worker.needs_beat():
+        if self._worker.is_late():
             await self._worker.beat()
         if self._worker.lapses != self._lapses:
             self._lapses = self._worker.lapses
+            self._recall_suspects(lambda _row: True)
             self._recall_all()  # taken for dead: others may have what was held
         if not self._subscribed.is_set():
             self._recall_all()
@@ -112,7 +113,7 @@ class Dispatcher:
         room = min(CLAIM, self._settings.max_held - len(self._held) - len(self._ready))
         if room <= 0:
             return LONGEST_REST / 10
-        asked_at = self._clock.monotonic()
+        asked_at, self._news = self._clock.monotonic(), News()
         claims = await self._claim(room)
         await self._take(claims.rows, asked_at + self._settings.lease.total_seconds() - LEASE_MARGIN)
         return self._rest(claims, room)
@@ -142,29 +143,32 @@ class Dispatcher:
     async def _take(self, rows: list[Claimed], trusted_until: float) -> None:
         """Hold what is to fire; settle at once what is not to. Leases run from when they were asked for."""
         now = self._clock.now()
-        lives = partial(self._lives, self._lapses)
-        works = [prepare(row, self._acts, self._defaults, now, lives) for row in rows]
+        works = await self._prepare(rows, now)
         try:
-            skips = await judge_missed(self._stores.database, works, now, self._settings.grace_period)
+            ends = await judge(self._stores.database, works, now, self._settings.grace_period)
         except Unavailable:
             await self._hand_back(rows)
             raise
         for work in works:
-            row = work.row
-            if row.orphaned:
-                self.settler.put(dropped(row, Status.CANCELLED, "event deleted", self._clock.now()))
-            elif row.losses > SUSPECT:
-                end = dropped(row, Status.FAILED, WORKER_LOST, self._clock.now())
-                self.settler.put(telling(row, work.policies, end))
-            elif row.overlapping:
-                self.settler.put(dropped(row, Status.SKIPPED, OVERLAPS, self._clock.now()))
-            elif reason := skips.get(row.identity):
-                self.settler.put(dropped(row, Status.SKIPPED, reason, self._clock.now()))
-            elif row.losses == SUSPECT:
-                self._suspects.append(Holding(row.fire_at, 0, work, trusted_until))
+            if end := ends.get(work.row.identity):
+                self.settler.put(end)
+            elif self._news.concern(work.row):
+                self._recalled.append(work.row)
+                self.wake.set()
+            elif work.row.losses == SUSPECT:
+                self._suspects.append(Holding(work.row.fire_at, 0, work, trusted_until))
             else:
                 self._held.add(work, trusted_until)
         self._fire_due()
+
+    async def _prepare(self, rows: list[Claimed], now: datetime) -> list[Work]:
+        lives = partial(self._lives, self._lapses)
+        works = []
+        for row in rows:
+            works.append(prepare(row, self._acts, self._defaults, now, lives))
+            if not len(works) % PREPARE:
+                await asyncio.sleep(0)  # noqa: TID251 - what is due has its turn
+        return works
 
     def _rest(self, claims: Claims, room: int) -> float:
         metrics.HELD.set(len(self._held))
@@ -173,8 +177,11 @@ class Dispatcher:
             return 0.0
         if claims.next_at is None or claims.plan_lost:
             return LONGEST_REST
-        ahead = claims.next_at - self._prefetch() - self._clock.now()
-        return max(0.0, min(LONGEST_REST, ahead.total_seconds()))
+        now, prefetch = self._clock.now(), self._prefetch()
+        rest = max(claims.next_at - prefetch - now, prefetch * GATHER)
+        if claims.turn_at:
+            rest = min(rest, claims.turn_at - now)
+        return max(0.0, min(LONGEST_REST, rest.total_seconds()))
 
     # firing
 
@@ -202,17 +209,13 @@ class Dispatcher:
             self._start(holding)
 
     def _start(self, holding: Holding) -> None:
-        task = asyncio.create_task(self._act(holding))
-        self._in_flight[task] = holding
-        task.add_done_callback(self._land)
+        self._in_flight.start(holding, self._act(holding))
 
-    def _land(self, task: asyncio.Task[None]) -> None:
-        holding = self._in_flight.pop(task)
+    def _land(self, holding: Holding) -> None:
         place = holding.work.place
         if self._ready.ended(holding) and place and self.parking.is_waited_for(place):
             self.parking.room(place, CALLED_BACK)
         self._start_ready()
-        self._landed.set()
         if self._suspects:
             self.wake.set()  # the next of them has waited for this
 
@@ -249,7 +252,9 @@ class Dispatcher:
             return True
         self._is_alone = bool(self._suspects)
         if self._suspects and self._suspects[0].fire_at <= self._clock.now():
-            self._start(self._suspects.popleft())
+            suspect = self._suspects.popleft()
+            self._ready.admit(suspect)
+            self._start(suspect)
         return self._is_alone
 
     async def _charge(self, row: Claimed) -> bool:
@@ -277,8 +282,8 @@ class Dispatcher:
         match notice:
             case Wake():
                 self.wake.set()
-            case Revoke(event_ids=event_ids):
-                self._recall(set(event_ids))
+            case Revoke(event_ids=event_ids, at=at):
+                self._recall(Recall(frozenset(event_ids), at))
                 self.wake.set()  # what changed may be due at once
             case Hearing():
                 self._announcer.heard()
@@ -289,11 +294,19 @@ class Dispatcher:
             case _:
                 pass
 
-    def _recall(self, event_ids: set[UUID]) -> None:
-        """Let go of what is held of these events. Some of it may have been claimed after the change, and is still ours."""
-        self._recalled += self._held.remove(event_ids) + self._ready.remove(event_ids)
+    def _recall(self, recall: Recall) -> None:
+        """Let go of what it takes. Some of that may have been claimed after the change, and is still ours."""
+        self._news.recalls.append(recall)
+        self._recalled += self._held.remove(recall) + self._ready.remove(recall)
+        self._recall_suspects(recall.takes)
+
+    def _recall_suspects(self, goes: Callable[[Claimed], bool]) -> None:
+        self._recalled += [one.work.row for one in self._suspects if goes(one.work.row)]
+        self._suspects = deque(one for one in self._suspects if not goes(one.work.row))
 
     def _recall_all(self) -> None:
+        """Of what needs nothing but its instant."""
+        self._news.is_lost = True
         self._recalled += self._held.clear() + self._ready.clear()
 
     async def _hand_back_recalled(self) -> None:
@@ -318,8 +331,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         self._recall_all()
-        self._recalled += [holding.work.row for holding in self._suspects]
-        self._suspects.clear()
+        self._recall_suspects(lambda _row: True)
         await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)
@@ -336,8 +348,7 @@ class Dispatcher:
 
     def hurry(self) -> None:
         """Wait for nothing that is under way; hand it back."""
-        self._is_hurried = True
-        self._landed.set()
+        self._in_flight.hurry()
 
     async def _retire(self) -> None:
         try:
@@ -346,21 +357,24 @@ class Dispatcher:
             log.warning("worker.unretired", error=str(error))
 
     async def _finish_in_flight(self, deadline: float) -> int:
-        """Wait for what was started; cut off and hand back what takes too long. How many that were."""
-        while self._in_flight and not self._is_hurried and (left := deadline - self._clock.monotonic()) > 0:
-            self._landed.clear()
-            await self._clock.wait(self._landed, left)
-        unfinished = dict(self._in_flight)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
-        cut_off = [holding.work.row for task, holding in unfinished.items() if task.cancelled()]
-        if cut_off:
+        """Wait for what was started; hand back what takes too long. How many that were."""
+        if cut_off := await self._in_flight.finish(deadline):
             await self._hand_back(cut_off)
         return len(cut_off)
 
+    async def _follow(self) -> None:
+        await self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
+
     def _start_background(self) -> None:
-        if not self._background:
-            following = self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
-            running = (self.settler.run(), following, self._announcer.run())
-            self._background = [asyncio.create_task(each) for each in running]
+        """And again, should one of them have ended, which only a bug can do."""
+        works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
+            self.settler.run,
+            self._follow,
+            self._announcer.run,
+        )
+        for number, work in enumerate(works):
+            if number == len(self._background):
+                self._background.append(asyncio.create_task(work()))
+            elif (ended := self._background[number]).done():
+                log.error("dispatcher.broken", error=str(ended))
+                self._background[number] = asyncio.create_task(work())

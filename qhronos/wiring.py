@@ -29,6 +29,7 @@ from qhronos.api.revocation import Revocations
 from qhronos.api.server import ApiServer
 from qhronos.broadcast import Broadcast
 from qhronos.clock import SystemClock
+from qhronos.companions import Companions, cores, dispatchers_for
 from qhronos.config import Config, database_url, environment, explicit_keys, leaves, load, redis_url
 from qhronos.copies import Copies, Place
 from qhronos.core.ratelimit import limit_of
@@ -72,6 +73,8 @@ KEYLESS = (
     f"or after an upgrade, when none is sealed yet, to a new one ({MAKE_ONE})"
 )
 COLLECT_AFTER = 20_000  # objects more than were freed
+# A terminal or systemd tells all of a group, and one of them tells the others: one signal, that comes twice.
+ECHO_SECONDS = 1.0
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 logger = log.get_logger()
@@ -108,6 +111,7 @@ def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
         "hmac.default_secret": options.default_secret,
         "secrets.keys": [options.secrets_key],
         "http.egress_allow": list(LOOPBACK),
+        "scheduler.dispatcher_processes": dispatchers_for(cores()),
     }
     with ExitStack() as stack:
         config = _up_config(options, explicit, defaults)
@@ -126,8 +130,9 @@ def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
         _run_loop(program.run_migrated())
 
 
-def run_roles(config: Config, roles: Sequence[str]) -> None:
-    """Run roles against stores that others keep, until a signal; returns after an orderly end."""
+def run_roles(config: Config, roles: Sequence[str], *, lifeline: int | None = None) -> None:
+    """Run roles against stores that others keep, until a signal, or until the file `lifeline` ends; returns after an
+    orderly end."""
     _check_roles(roles)
     _configure_log(config)
     with ExitStack() as stack:
@@ -136,7 +141,7 @@ def run_roles(config: Config, roles: Sequence[str]) -> None:
             listener = stack.enter_context(_listen(config))
         elif config.health.port:
             probes = stack.enter_context(_bind(config.health.host, config.health.port, "health.port"))
-        _run_loop(Program(config, roles, listener, probes=probes).run())
+        _run_loop(Program(config, roles, listener, probes=probes, lifeline=lifeline).run())
 
 
 def run_copies(config: Config, role: str, count: int) -> None:
@@ -157,7 +162,8 @@ def run_copies(config: Config, role: str, count: int) -> None:
             if config.health.port:
                 number = config.health.port + place.number
                 probes = stack.enter_context(_bind(config.health.host, number, "health.port"))
-            _run_loop(Program(config, [role], listener, probes=probes, place=place).run())
+            lifeline, announce = place.lifeline, lambda _: place.ready()
+            _run_loop(Program(config, [role], listener, probes=probes, lifeline=lifeline, announce=announce).run())
 
     Copies(work).run(count)
 
@@ -172,7 +178,7 @@ class Program:
         listener: socket.socket | None,
         *,
         probes: socket.socket | None = None,
-        place: Place | None = None,
+        lifeline: int | None = None,
         embedded: Embedded | None = None,
         weak_master: bool = False,
         announce: Callable[[Started], None] | None = None,
@@ -181,7 +187,7 @@ class Program:
         self._roles = roles
         self._listener = listener
         self._probes = probes
-        self._place = place
+        self._lifeline = lifeline
         self._embedded = embedded
         self._weak_master = weak_master
         self._announce = announce
@@ -189,6 +195,7 @@ class Program:
         self._http: Client | None = None
         self._known_revoked: Revocations | None = None
         self._stop = asyncio.Event()
+        self._ending_at = 0.0
         self._drained = asyncio.Event()
         self._hurries: list[Callable[[], None]] = []
 
@@ -203,7 +210,8 @@ class Program:
             stores = await _open_stores(self._config, self._roles, stack)
             services = [Anchor(stores.database, stores.plan, self._clock), *self._services(stack, stores)]
             await services[0].tick()
-            readiness = Readiness(stores.database, stores.plan, self._clock)
+            claims = "dispatcher" in self._roles
+            readiness = Readiness(stores.database, stores.plan, self._clock, claims=claims)
             gateway = next((service for service in services if isinstance(service, Gateway)), None)
             servers = list(self._servers(stack, stores, readiness, gateway))
             self._heed_signals()
@@ -223,8 +231,6 @@ class Program:
             for server in servers:
                 group.create_task(server.serve(), name="server")
                 await server.ready.wait()
-            if self._place is not None:
-                self._place.ready()
             if self._announce is not None:
                 self._announce(Started(self._url(), environment(self._config)))
             await self._stop.wait()
@@ -243,6 +249,11 @@ class Program:
         config, clock = self._config, self._clock
         if self._embedded is not None:
             yield Supervisor(self._embedded)
+            if "dispatcher" in self._roles and (further := config.scheduler.dispatcher_processes - 1):
+                companions = Companions(config, further, clock)
+                stack.callback(companions.close)
+                self._hurries.append(companions.hurry)
+                yield companions
         if "expander" in self._roles:
             yield Expander(stores, clock, config.scheduler)
             yield Resumer(Changes(stores, clock, config.scheduler), clock)
@@ -336,19 +347,22 @@ class Program:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._end)
-        if self._place is not None:
-            loop.add_reader(self._place.lifeline, self._orphaned, loop, self._place.lifeline)
+        if self._lifeline is not None:
+            loop.add_reader(self._lifeline, self._orphaned, loop, self._lifeline)
 
     def _orphaned(self, loop: asyncio.AbstractEventLoop, lifeline: int) -> None:
         loop.remove_reader(lifeline)
         self._end()
 
     def _end(self) -> None:
-        """At the first signal in good order; at the second at once, without waiting for what is under way."""
-        if self._stop.is_set():
+        """At the first signal in good order; at another, later one at once, without waiting for what is under way."""
+        now = self._clock.monotonic()
+        if not self._stop.is_set():
+            self._ending_at = now
+            self._stop.set()
+        elif now - self._ending_at >= ECHO_SECONDS:
             for hurry in self._hurries:
                 hurry()
-        self._stop.set()
 
     def _url(self) -> str | None:
         if self._listener is None:

@@ -136,6 +136,7 @@ class CutDatabase:
         self.heard = True
         self.unheard_once = False  # the next is not heard, those after it are
         self.asked = 0
+        self.meanwhile: Callable[[], None] = lambda: None  # between what is done and its answer
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -144,6 +145,7 @@ class CutDatabase:
             raise Unavailable("postgres", "away")
         async with self._database.connection() as conn:
             yield conn
+        self.meanwhile()
         if not self.heard or self.unheard_once:
             self.unheard_once = False
             raise Unavailable("postgres", "the reply was lost")

@@ -22,6 +22,13 @@ Action: TypeAlias = apicall.ApiCall | webhook.Webhook | websocket.Websocket
 TYPES: dict[str, type[Action]] = {each.__struct_config__.tag: each for each in get_args(Action)}
 
 PLACED = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
+REMEDIES = {
+    ".params.envelope": "give event or callback",
+    ".params.auth": "give an object with type, token_url, client_id and client_secret",
+    ".params.auth.type": "give oauth2",
+    ".params.auth.style": "give basic or post",
+    ".params.auth.client_secret": 'give its value, or {"secret": true} to keep it',
+}
 NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 
 
@@ -32,9 +39,24 @@ class Envelope(Struct):
     params: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class Typed(Struct):
+    """What says its type. The decoder of one type alone takes it without."""
+
+    type: str
+
+
+class WithAuth(Struct):
+    auth: Typed
+
+
+class Authorised(Struct):
+    params: WithAuth
+
+
 encode = msgspec.json.Encoder().encode
 _stored: msgspec.json.Decoder[Action] = msgspec.json.Decoder(Action)
 _open = msgspec.json.Decoder(Envelope).decode
+_authorised = msgspec.json.Decoder(Authorised).decode
 _read: dict[str, msgspec.json.Decoder[Action]] = {name: msgspec.json.Decoder(each) for name, each in TYPES.items()}
 
 
@@ -45,6 +67,8 @@ def parse(raw: object, egress: Egress, field: str = "action") -> Action:
         action = _stored.decode(data)
     except (msgspec.DecodeError, UnicodeError):
         action = _read_slowly(data, field)
+    if not isinstance(action, websocket.Websocket) and action.params.auth:
+        _check_type_of_auth(data, field)
     action.vet(egress, f"{field}.params")
     return action
 
@@ -129,6 +153,13 @@ def _read_slowly(data: bytes | msgspec.Raw, field: str) -> Action:
         raise _refusal(str(error), name, field) from error
 
 
+def _check_type_of_auth(data: bytes | msgspec.Raw, field: str) -> None:
+    try:
+        _authorised(data)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), "", field) from error
+
+
 def _type_of(data: bytes | msgspec.Raw, field: str) -> str:
     try:
         envelope = _open(data)
@@ -153,7 +184,10 @@ def _refusal(complaint: str, name: str, field: str) -> Invalid:
     path = field + place.replace("[...]", "")
     named = NAMED.fullmatch(text)
     if named is None:
-        return Invalid(f"invalid params for {name} action: {text}", field=path)
+        remedy = f"; {REMEDIES[place]}" if place in REMEDIES else ""
+        return Invalid(f"invalid params for {name} action: {text}{remedy}", field=path)
     what, missing = named[2], named[1] == "missing required"
-    message = f"{'URL' if what == 'url' else what} is required for {name} action params"
-    return Invalid(message if missing else f"unknown field `{what}` in {path}", field=f"{path}.{what}")
+    if not missing:
+        return Invalid(f"unknown field `{what}` in {path}", field=f"{path}.{what}")
+    whose = f"for {name} action params" if place == ".params" else f"in {path}"
+    return Invalid(f"{'URL' if what == 'url' else what} is required {whose}", field=f"{path}.{what}")

@@ -105,7 +105,8 @@ class Letter:
         return performed, _has_failed(performed)
 
     async def _send_with_token(self, grant: Grant, now: datetime) -> Sent:
-        """And once more with another one if the endpoint does not take it. Raises NoToken and Busy for want of one."""
+        """And once more with another one, if there is any, where the endpoint does not take it. Raises NoToken and Busy for
+        want of one."""
         clock, tokens = self._means.http.clock, self._means.tokens
         request = self._write(now)
         deadline = clock.monotonic() + request.timeout
@@ -124,7 +125,9 @@ class Letter:
             return performed
         later = Failed(reason=performed.reason, status_code=performed.status_code, excerpt=performed.excerpt)
         try:
-            again = await send(await tokens.renew(grant, token, left()))
+            if (another := await tokens.renew(grant, token, left())) is None:
+                return performed
+            again = await send(another)
         except Busy:
             return later
         return later if isinstance(again, Parked | Withdrawn) else again  # something was sent before

@@ -16,7 +16,9 @@ from qhronos.http import Busy, Client, Response, url
 V = TypeVar("V")
 
 MOST = 10_000  # tokens that are kept
-PAUSE = 1.0  # seconds in which a token endpoint that gave none is not asked again: many may be due
+PAUSE = (
+    1.0  # seconds in which a token endpoint is not asked again that gave none, or one that is refused: many may be due
+)
 USUAL_LIFE = 300.0  # seconds of a token whose end is not said
 LONGEST_LIFE = 86_400.0
 MARGIN = 30.0  # seconds before its end in which a token is not used any more; of short lives a tenth
@@ -29,6 +31,7 @@ class NoToken(Unreachable):
 
     def __init__(self, grant: Grant, why: str, kind: str = "token", retry_after: str | None = None) -> None:
         super().__init__(kind, f"no access token from {url.parse(grant.token_url).origin}: {why}")
+        self.why = why
         self.retry_after = retry_after
 
 
@@ -38,7 +41,11 @@ class Token(NamedTuple):
 
 
 class Missed(NamedTuple):
-    error: NoToken
+    """Not the error itself: raised again and again, it would keep all that it has passed through."""
+
+    why: str
+    kind: str
+    retry_after: str | None
     until: float
 
 
@@ -63,6 +70,7 @@ class Tokens:
         self._http = http
         self._known: dict[Grant, Token] = {}
         self._missed: dict[Grant, Missed] = {}
+        self._renewed: dict[Grant, float] = {}  # when last; `monotonic`
         self._fetching: dict[Grant, asyncio.Task[str]] = {}
 
     async def get(self, grant: Grant, seconds: float) -> str:
@@ -71,7 +79,7 @@ class Tokens:
         if known and known.until > now:
             return known.value
         if missed and missed.until > now:
-            raise missed.error
+            raise NoToken(grant, missed.why, missed.kind, missed.retry_after)
         try:
             async with asyncio.timeout(seconds):
                 # One fetch serves all who wait for it, and goes on when one of them gives up.
@@ -79,10 +87,14 @@ class Tokens:
         except TimeoutError as error:
             raise NoToken(grant, "it did not come in time", "timeout") from error
 
-    async def renew(self, grant: Grant, refused: str, seconds: float) -> str:
-        """Another than one that was refused; somebody else may have fetched it meanwhile. Raises as `get` does."""
-        known = self._known.get(grant)
+    async def renew(self, grant: Grant, refused: str, seconds: float) -> str | None:
+        """Another than one that was refused; somebody else may have fetched it meanwhile. None: the last one that was got for
+        this has just been refused as well, so it is not for want of a good one. Raises as `get` does."""
+        known, now = self._known.get(grant), self._http.clock.monotonic()
         if known and known.value == refused:
+            if now - self._renewed.get(grant, -PAUSE) < PAUSE:
+                return None
+            _put(self._renewed, grant, now)
             del self._known[grant]
         return await self.get(grant, seconds)
 
@@ -102,7 +114,8 @@ class Tokens:
         try:
             answer = await self._ask(grant)
         except NoToken as error:
-            _put(self._missed, grant, Missed(error, self._http.clock.monotonic() + PAUSE))
+            until = self._http.clock.monotonic() + PAUSE
+            _put(self._missed, grant, Missed(error.why, error.kind, error.retry_after, until))
             raise
         life = min(USUAL_LIFE if answer.expires_in is None else answer.expires_in, LONGEST_LIFE)
         _put(self._known, grant, Token(answer.access_token, began + life - min(MARGIN, life / 10)))
@@ -118,8 +131,10 @@ class Tokens:
 
 
 def _put(into: dict[Grant, V], grant: Grant, value: V) -> None:
+    """As the latest of them; where there are too many, the earliest goes."""
+    into.pop(grant, None)
     if len(into) >= MOST:
-        into.clear()
+        del into[next(iter(into))]
     into[grant] = value
 
 

@@ -14,7 +14,7 @@ from qhronos.actions.oauth2 import OAuth2, check
 from qhronos.core.attempt import Delivery
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
-from qhronos.http import Egress, Request
+from qhronos.http import Egress, Request, headers
 from qhronos.http.guard import vet_url
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
@@ -65,7 +65,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
 
     def prepare(self, delivery: Delivery, means: Means) -> Act:
         given = hidden.reveal(self.params.headers, delivery.header_secrets)
-        headers = endpoint.merge(OWN + endpoint.identity(delivery), given)
+        lines = headers.lines(endpoint.merge(OWN + endpoint.identity(delivery), given))
         body = _encode(_payload(delivery)) if self.params.envelope == "event" else None
         timeout = delivery.timeout.total_seconds()
         grant = self.params.auth.grant(delivery.header_secrets) if self.params.auth else None
@@ -78,7 +78,8 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             return Request(
                 method="POST",
                 url=self.params.url,
-                headers=headers + signed,
+                lines=lines,
+                headers=signed,
                 body=sent,
                 timeout=timeout,
                 wanted=delivery.wanted,

@@ -27,7 +27,7 @@ from qhronos.api.event_body import (
     status_of,
 )
 from qhronos.api.event_view import EventView, RunView, answer_of, created, respond, run_view_of, view_of
-from qhronos.api.paging import Page, Paging, decode_cursor, page_of
+from qhronos.api.paging import Page, Paging, decode_cursor, page_until
 from qhronos.api.reading import Moment, Request, decode
 from qhronos.api.requests import TAKES_KEY, TAKES_MATCH, actor_of, event_id_of, if_match, keyed, require_sight
 from qhronos.core.event import EventStatus
@@ -136,9 +136,8 @@ async def list_events(deps: Given[Deps], caller: Given[Caller], wanted: Given[Li
         words=wanted.q,
     )
     async with deps.database.connection() as conn:
-        rows = await events.page(conn, asked, caller.visible, before, wanted.limit + 1, deps.clock.now())
-    page = page_of(rows, wanted.limit, lambda event: event.id)
-    return Page([view_of(event) for event in page.data], page.pagination)
+        found = await events.page(conn, asked, caller.visible, before, wanted.limit, deps.clock.now())
+    return page_until([view_of(event) for event in found.events], wanted.limit, found.after)
 
 
 @get("/events/{event_id:str}", **reads(EventView), summary="Show an event")

@@ -140,11 +140,11 @@ async def _pages(deps: Deps, asked: Filter, scope: list[str] | None) -> AsyncIte
     before: UUID | None = None
     while True:
         async with deps.database.connection() as conn:
-            some = await events.page(conn, asked, scope, before, AT_ONCE, deps.clock.now())
-        yield some
-        if len(some) < AT_ONCE:
+            found = await events.page(conn, asked, scope, before, AT_ONCE, deps.clock.now())
+        yield found.events
+        before = found.after
+        if before is None:
             return
-        before = some[-1].id
 
 
 HANDLERS = [export_events]

@@ -67,9 +67,10 @@ async def get_healthz() -> Alive:
 
 @get("/readyz", **PUBLIC, summary="Whether the process may be sent work")
 async def get_readyz(readiness: Given[Readiness]) -> Response[Ready]:
-    """503 while a store is away, the schema is not ours or the process is about to end."""
+    """503 while a store is away, the schema is not ours, the process is about to end, or the clock is disputed that it is to
+    claim by."""
     checks = await readiness.check()
-    if checks.ready:
+    if readiness.suffices(checks):
         return Response(Ready("ready", checks))
     return Response(Ready("not ready", checks), status_code=503, headers={"Retry-After": "1"})
 

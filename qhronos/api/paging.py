@@ -40,9 +40,13 @@ class Page(Struct, Generic[T], frozen=True):
 def page_of(rows: Sequence[T], limit: int, key: Callable[[T], Any]) -> Page[T]:
     """`rows` holds one more than `limit` where there is a further page; `key` is what the next one starts behind."""
     data = list(rows[:limit])
-    more = len(rows) > limit
-    next_cursor = encode_cursor(key(data[-1])) if more else None
-    return Page(data, Pagination(limit=limit, next_cursor=next_cursor, has_more=more))
+    return page_until(data, limit, key(data[-1]) if len(rows) > limit else None)
+
+
+def page_until(data: list[T], limit: int, after: object | None) -> Page[T]:
+    """`after` is what the next page starts behind; None: there is none."""
+    next_cursor = None if after is None else encode_cursor(after)
+    return Page(data, Pagination(limit=limit, next_cursor=next_cursor, has_more=after is not None))
 
 
 def encode_cursor(key: object) -> str:

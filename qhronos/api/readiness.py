@@ -29,13 +29,11 @@ class Checks(Struct, frozen=True, kw_only=True):
     clock: str
     draining: bool
 
-    @property
-    def ready(self) -> bool:
-        return self.postgres == self.redis == self.clock == OK and not self.draining
-
 
 class Readiness:
-    def __init__(self, database: Database, plan: Plan, clock: Clock) -> None:
+    def __init__(self, database: Database, plan: Plan, clock: Clock, *, claims: bool) -> None:
+        """`claims`: whether the process does what a disputed clock forbids."""
+        self._claims = claims
         self._database = database
         self._plan = plan
         self._clock = clock
@@ -57,6 +55,11 @@ class Readiness:
         postgres, redis = self._stores
         clock = DISPUTED if self._clock.skew > MOST_SKEW else OK
         return Checks(postgres=postgres, redis=redis, clock=clock, draining=self._draining)
+
+    def suffices(self, checks: Checks) -> bool:
+        """Whether the process may be sent work."""
+        is_timely = checks.clock == OK or not self._claims
+        return checks.postgres == checks.redis == OK and is_timely and not checks.draining
 
     async def _ask_postgres(self) -> None:
         async with self._database.connection() as conn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,19 @@ def expander(config_path: Path | None, log_level: str | None) -> None:
 
 @click.command()
 @click.option("--processes", type=click.IntRange(1, 256), help="How many share the work.  [default: 1]")
+@click.option("--lifeline", is_flag=True, hidden=True, help="One process, which ends when its standard input does.")
 @options.config_file
 @options.log_level
-def dispatcher(processes: int | None, config_path: Path | None, log_level: str | None) -> None:
+def dispatcher(*, processes: int | None, lifeline: bool, config_path: Path | None, log_level: str | None) -> None:
     """Run a dispatcher: it performs what is due."""
     flags = {"scheduler.dispatcher_processes": processes, "logging.level": log_level}
     config = options.settings(config_path, flags)
-    _run("dispatcher", config, config.scheduler.dispatcher_processes)
+    if lifeline:
+        from qhronos.wiring import run_roles
+
+        run_roles(config, ["dispatcher"], lifeline=sys.stdin.fileno())
+    else:
+        _run("dispatcher", config, config.scheduler.dispatcher_processes)
 
 
 @click.command()

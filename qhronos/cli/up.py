@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ALL_ROLES = "api,expander,dispatcher,janitor,gateway"
 # What one process decides for itself; another that joins does not inherit it.
-OWN_SECTIONS = ("QHRONOS_SERVER__", "QHRONOS_HEALTH__", "QHRONOS_LOGGING__")
+OWN = ("QHRONOS_SERVER__", "QHRONOS_HEALTH__", "QHRONOS_LOGGING__", "QHRONOS_SCHEDULER__DISPATCHER_PROCESSES")
 
 
 @click.command()
@@ -85,7 +85,7 @@ def joining(environment: Mapping[str, str], url: str | None) -> dict[str, str]:
 
     config = load(None, environment)
     stores = {"DATABASE_URL": database_url(config.database), "REDIS_URL": redis_url(config.redis)}
-    shared = {name: value for name, value in environment.items() if not name.startswith(OWN_SECTIONS)}
+    shared = {name: value for name, value in environment.items() if not name.startswith(OWN)}
     for name in ("QHRONOS_DATABASE__URL", "QHRONOS_REDIS__URL"):
         shared.pop(name, None)
     client = {"QHRONOS_URL": url, "QHRONOS_TOKEN": config.auth.master_token}

@@ -19,6 +19,8 @@ from qhronos.errors import NotFound
 PREFIX = "occ_"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+# What a dispatcher holds for so soon has started: it could not be told in time that something has changed.
+AT_HAND = timedelta(milliseconds=100)
 
 
 class Identity(NamedTuple):

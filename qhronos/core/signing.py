@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 PREFIX = "whsec_"
 LONGEST_SECRET = 512
+BLOCK = 64  # bytes that SHA-256 takes at once
+INNER, OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 TOLERANCE = timedelta(seconds=300)
 ID = "webhook-id"
 TIMESTAMP = "webhook-timestamp"
@@ -91,11 +94,31 @@ def _check_age(timestamp: str, now: datetime) -> None:
 
 def _standard(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, "sha256")).decode()
+    return "v1," + base64.b64encode(_keyed(_key(secret)).digest(signed)).decode()
 
 
 def _first(secret: str, body: bytes) -> str:
-    return hmac.digest(secret.encode(), body, "sha256").hex()
+    return _keyed(secret.encode()).digest(body).hex()
+
+
+class Keyed:
+    """HMAC-SHA256 with what depends on the key alone done once: that is more than half of it for a small body."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        padded = (key if len(key) <= BLOCK else hashlib.sha256(key).digest()).ljust(BLOCK, b"\0")
+        self._inner = hashlib.sha256(padded.translate(INNER))
+        self._outer = hashlib.sha256(padded.translate(OUTER))
+
+    def digest(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+_keyed = lru_cache(maxsize=1024)(Keyed)
 
 
 @lru_cache(maxsize=1024)

@@ -22,6 +22,7 @@ from qhronos.store import Connection, Database, clock
 REST = 10.0
 DISPUTED_REST = 1.0
 SAMPLES = 4
+PROMPT = 0.001  # seconds; an answer that came as soon leaves no doubt that matters, and one is enough
 NOTEWORTHY = 0.5  # seconds
 
 log = get_logger()
@@ -49,8 +50,7 @@ class Anchor:
         self._is_anchored = False
 
     async def tick(self) -> float:
-        async with self._database.connection() as conn:
-            postgres = min([await self._ask_postgres(conn) for _ in range(SAMPLES)])
+        postgres = await self._postgres()
         node, redis = self._node().ahead_of(postgres), await self._redis_ahead_of(postgres)
         self._weigh({"node": node, "redis": redis})
         outvoted = redis is not None and abs(node - redis) <= MOST_SKEW
@@ -60,6 +60,13 @@ class Anchor:
         for state, count in self._database.connections().items():
             metrics.DB_POOL.labels(state).set(count)
         return DISPUTED_REST if self._system.skew > MOST_SKEW else REST
+
+    async def _postgres(self) -> Reading:
+        async with self._database.connection() as conn:
+            readings = [await self._ask_postgres(conn)]
+            while len(readings) < SAMPLES and readings[-1].took > PROMPT:
+                readings.append(await self._ask_postgres(conn))
+        return min(readings)
 
     def _weigh(self, ahead: dict[str, float | None]) -> None:
         """How far the clocks that could be read are ahead of Postgres': the closest one tells."""

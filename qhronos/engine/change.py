@@ -56,13 +56,21 @@ def etag(event: Event) -> str:
 class Change:
     """A held event in the middle of its transaction, and what is to be told after it."""
 
-    def __init__(self, conn: Connection, actor: Actor, event: Event, now: datetime) -> None:
+    def __init__(self, conn: Connection, actor: Actor, event: Event, now: datetime, clock: Clock) -> None:
         self.conn = conn
         self.actor = actor
         self.event = event
-        self.now = now
+        self.now = now  # since when it holds, whatever it takes to compute
+        self.clock = clock
+        self.took_at: datetime | None = None  # the first moment at which rows were taken
         self.opened: list[Entry] = []
         self.recalled = False
+
+    def moment(self) -> datetime:
+        """The clock's now, at which rows are taken: what fired while the change was computed has started."""
+        now = self.clock.now()
+        self.took_at = self.took_at or now
+        return now
 
     def touched(self, rows: Sequence[Changed], *, plan: bool) -> None:
         """Rows were taken from whoever held them; `plan`: they are still to be acted on."""
@@ -97,7 +105,7 @@ async def begin(conn: Connection, actor: Actor, event_id: UUID, if_match: IfMatc
     event = _found(await events.get(conn, event_id, None, now))
     if if_match is not None and etag(event) not in if_match:
         raise Outdated(f"the event has changed: it is now {etag(event)}; read it again", field="If-Match")
-    return await _up_to_date(Change(conn, actor, event, now))
+    return await _up_to_date(Change(conn, actor, event, now, clock))
 
 
 class Changes:
@@ -153,10 +161,10 @@ class Changes:
     async def delete(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> None:
         async with self.change(actor, event_id, if_match) as change:
             conn, event, now = change.conn, change.event, change.now
-            closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", now)
+            closed = await changes.close(conn, event.id, Status.CANCELLED, "event deleted", change.moment())
             change.touched(closed, plan=False)
             await change.recall_due()
-            left = await changes.list_open(conn, event.id, now)
+            left = await changes.list_open(conn, event.id, change.moment())
             in_flight = [occurrence_id(Identity(event.id, row.due_at)) for row in left]
             await pass_over(change, "event deleted")
             await change.record("event.deleted", cancelled=len(closed), in_flight=in_flight)
@@ -195,10 +203,10 @@ class Changes:
         dropped: list[datetime] = []
         if recurrence is not None:
             await self._finish_past(change)
-            change.touched(await changes.remove_future(conn, event_id, now), plan=False)
+            change.touched(await changes.remove_future(conn, event_id, now, change.moment()), plan=False)
         change.event = merged
         paused = merged.status == EventStatus.PAUSED
-        change.touched(await changes.rebind(conn, event_id, merged.version, now), plan=not paused)
+        change.touched(await changes.rebind(conn, event_id, merged.version, change.moment()), plan=not paused)
         await change.recall_due()
         if recurrence is not None:
             dropped = await self.reapply(change, recurrence)
@@ -211,7 +219,7 @@ class Changes:
         event = change.event
         opened, dropped = await reapply(change.conn, event.id, event.version, recurrence, change.now)
         if event.status == EventStatus.PAUSED:
-            await changes.block(change.conn, event.id, change.now)
+            await changes.block(change.conn, event.id, change.moment())
         else:
             change.opened += opened
         return dropped
@@ -221,7 +229,7 @@ class Changes:
         event = change.event
         if event.status not in (EventStatus.ACTIVE, EventStatus.PAUSED):
             raise Conflict(f"the event is {event.status}; only an active one can be paused")
-        change.touched(await changes.block(change.conn, event.id, change.now), plan=False)
+        change.touched(await changes.block(change.conn, event.id, change.moment()), plan=False)
         await change.recall_due()
         await change.record("event.paused", reason=reason)
         await change.save(status=EventStatus.PAUSED, reason=reason)
@@ -297,7 +305,7 @@ class Changes:
     async def tell(self, change: Change) -> None:
         """After the commit."""
         if change.recalled:
-            await recall(self.stores, [change.event.id])
+            await recall(self.stores, [change.event.id], change.took_at)
         await announce(self.stores, change.opened, change.now)
 
 
@@ -322,7 +330,8 @@ async def begin_by_key(conn: Connection, actor: Actor, key: str, clock: Clock) -
     if not visible:
         raise Conflict("another event has this key", field="key")
     now = clock.now()  # once it is held, as in `begin`
-    return await _up_to_date(Change(conn, actor, _found(await events.get(conn, event_id, None, now)), now))
+    event = _found(await events.get(conn, event_id, None, now))
+    return await _up_to_date(Change(conn, actor, event, now, clock))
 
 
 async def _up_to_date(change: Change) -> Change:
@@ -330,7 +339,8 @@ async def _up_to_date(change: Change) -> Change:
     followed = await follow_one(change.conn, change.event, change.now)
     if followed is not None:
         change.opened += followed.opened
-        change.recalled = bool(followed.recalled)
+        if followed.recalled:
+            change.recalled, change.took_at = True, change.now
         change.event = _found(await events.get(change.conn, change.event.id, None, change.now))
     return change
 

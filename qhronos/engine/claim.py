@@ -32,6 +32,7 @@ class Claims(NamedTuple):
     rows: list[Claimed]
     popped: int  # entries taken from the plan; as many as asked for means that there may be more
     next_at: datetime | None  # when the plan's next entry is due
+    turn_at: datetime | None  # when the next of those is due that take turns, as far as it is known here
     plan_lost: bool  # Redis lost some of the plan; a rebuild is needed
 
 
@@ -52,12 +53,12 @@ async def claim(
     Postgres' clock is disputed nothing is claimed: too late can be made up for, too early cannot.
     """
     if clock.skew > MOST_SKEW:
-        return Claims([], 0, None, plan_lost=False)
+        return Claims([], 0, None, None, plan_lost=False)
     now = clock.now()
     horizon = now + prefetch
     popped = await stores.plan.pop(horizon, now, limit)
     if not popped.identities:
-        return Claims([], 0, popped.next_at, bool(popped.lost))
+        return Claims([], 0, popped.next_at, None, bool(popped.lost))
     ahead, prompt = now + prefetch + lease, now + lease
     try:
         async with stores.database.connection() as conn:
@@ -71,6 +72,7 @@ async def claim(
         raise
     # What takes turns is never claimed ahead, so its entry comes out of the plan as much later.
     early = {one.identity: one.fire_at + prefetch if one.lane else one.fire_at for one in left if one.fire_at > now}
+    turn_at = min((one.fire_at for one in left if one.lane and one.fire_at > now), default=None)
     next_at = min([*early.values(), *([popped.next_at] if popped.next_at else [])], default=None)
     try:
         await stores.plan.add(early.items())
@@ -78,7 +80,7 @@ async def claim(
     except Unavailable as error:
         # What was claimed is ours all the same. The entries come out of transit again, and that comes to nothing.
         log.warning("plan.unavailable", count=len(rows), error=str(error))
-    return Claims(rows, len(popped.identities), next_at, bool(popped.lost))
+    return Claims(rows, len(popped.identities), next_at, turn_at, bool(popped.lost))
 
 
 async def disclaim(stores: Stores, unheard: list[Unheard]) -> None:

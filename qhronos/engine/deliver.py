@@ -66,7 +66,12 @@ class Work(Struct, frozen=True):
 
 def prepare(row: Claimed, acts: Acts, defaults: Defaults, now: datetime, is_ours: Callable[[], bool]) -> Work:
     """Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
-    policies = read_policies(row.policies)
+    try:
+        policies = read_policies(row.policies)
+    except msgspec.MsgspecError as error:  # a newer version of us wrote them, and will act by them
+        return Work(
+            row, Policies(), defaults.retry, Done("unknown", Failed(reason=f"cannot read the policies: {error}"))
+        )
     retry = policies.retry or defaults.retry
     stored = row.action if row.callback is None else _callback(row.callback, policies)
     return Work(row, policies, retry, _act(stored, acts, row, retry, defaults, now, is_ours) if stored else None)
@@ -86,17 +91,23 @@ def _act(
     now: datetime,
     is_ours: Callable[[], bool],
 ) -> Act:
+    delivery = None
     try:
         delivery = _delivery(row, is_ours, retry, defaults, now)
+        return Guarded(acts.prepare(stored, delivery), delivery)
     except Locked as error:
         log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
-        return Done(
-            _typed(stored).type, Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
-        )
-    try:
-        return Guarded(acts.prepare(stored, delivery), delivery)
+        return Done(_type_of(stored), Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}"))
     except Exception as error:  # noqa: BLE001 - the guard around a plug-in
-        return Done(_typed(stored).type, _crashed(error, delivery))
+        known = delivery.confidential if delivery else None
+        return Done(_type_of(stored), _crashed(error, occurrence_id(row.identity), known))
+
+
+def _type_of(stored: msgspec.Raw) -> str:
+    try:
+        return _typed(stored).type
+    except msgspec.MsgspecError:
+        return "unknown"
 
 
 class Guarded:
@@ -114,13 +125,13 @@ class Guarded:
         try:
             return await self._act.perform(now)
         except Exception as error:  # noqa: BLE001 - the guard
-            return _crashed(error, self._delivery)
+            return _crashed(error, self._delivery.occurrence_id, self._delivery.confidential)
 
 
-def _crashed(error: Exception, delivery: Delivery) -> Failed:
-    """Logged here once, with its traceback."""
-    told = scrub(format_exc(), delivery.confidential)
-    log.error("action.crashed", occurrence_id=delivery.occurrence_id, exception=told)
+def _crashed(error: Exception, occurrence: str, confidential: tuple[str, ...] | None) -> Failed:
+    """Logged here once, with its traceback; without, where it is not known what must not be in it."""
+    told = type(error).__name__ if confidential is None else scrub(format_exc(), confidential)
+    log.error("action.crashed", occurrence_id=occurrence, exception=told)
     return Failed(reason=f"internal error: {type(error).__name__}")
 
 

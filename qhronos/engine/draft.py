@@ -41,7 +41,7 @@ from qhronos.store.pending import Open
 T = TypeVar("T")
 
 ROOM = 100  # occurrences made inside the transaction of a request; the expander makes the others
-COUNTING = 80  # passes at counting out a rule with COUNT; the highest COUNT of an ordinary rule takes 20
+COUNTING = 50  # passes at counting out a rule with COUNT; the highest COUNT of an ordinary rule takes 20
 PASSES = 3  # of an expansion inside a request, as long as they only pass over what is too old
 USUAL = Policies()
 APART = frozenset({"policies", "header_secrets"})  # fields whose own names nobody said

@@ -33,10 +33,11 @@ async def announce(stores: Stores, opened: Sequence[Entry], now: datetime) -> No
         log.warning("plan.unavailable", count=len(opened), error=str(error))
 
 
-async def recall(stores: Stores, event_ids: Sequence[UUID]) -> None:
-    """After the commit: whoever holds occurrences of these events lets go of them."""
+async def recall(stores: Stores, event_ids: Sequence[UUID], at: datetime | None = None) -> None:
+    """After the commit: whoever holds occurrences of these events lets go of them, but for those that were at hand `at`
+    the moment at which the rows were taken."""
     try:
-        await stores.broadcast.revoke(event_ids)
+        await stores.broadcast.revoke(event_ids, at)
     except Unavailable as error:
         # Their fences have moved on, so what is not let go comes to nothing when it is settled.
         log.warning("recall.unavailable", count=len(event_ids), error=str(error))

@@ -15,6 +15,7 @@ import msgspec
 
 from qhronos.clock import Clock
 from qhronos.core.attempt import Outcome
+from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status
 from qhronos.core.retry import Retry
 from qhronos.engine.deliver import count, dropped, read_policies, settlement, telling
@@ -43,7 +44,7 @@ class Words:
     def say(self, message: Message, outcome: Outcome, then: Callable[[bool], None] | None = None) -> None:
         """That attempt has ended so. `then` is told after the commit whether that counted: the first word does."""
         now = self._clock.now()
-        policies = read_policies(message.policies)
+        policies = _policies(message)
         retry = policies.retry or self._retry
         settled = settlement(message, outcome, retry, message.handed_at, now, self._random.uniform(-1, 1))
 
@@ -72,7 +73,7 @@ class Keeper:
             stale = await outbox.stale(conn, self._clock.now(), MOST)
         for message in stale:
             end = dropped(message, Status.FAILED, _why(message), self._clock.now())
-            self._settler.put(_waited(telling(message, read_policies(message.policies), end)))
+            self._settler.put(_waited(telling(message, _policies(message), end)))
         if stale:
             log.warning("messages.given_up", count=len(stale))
             await self._clock.wait(self._settler.idle, REST)
@@ -80,6 +81,14 @@ class Keeper:
 
     async def drain(self) -> None:
         """The dispatcher drains the settler."""
+
+
+def _policies(message: Message) -> Policies:
+    """The usual ones, where a newer version of us wrote what is not understood here."""
+    try:
+        return read_policies(message.policies)
+    except msgspec.MsgspecError:
+        return Policies()
 
 
 def _why(message: Stale) -> str:

@@ -50,10 +50,10 @@ class Parking:
             self._call([entry])
             return
         waiting = self._waiting.setdefault(place, {})
-        is_new = entry.identity not in waiting
-        if not is_new or self._count < MOST_WAITING:
-            waiting[entry.identity] = entry.fire_at
-            self._count += is_new
+        self._count += entry.identity not in waiting
+        waiting[entry.identity] = entry.fire_at
+        if self._count > MOST_WAITING:
+            self._forget_one()
 
     def room(self, place: str, count: int) -> None:
         """There is room for `count` of those who were turned away."""
@@ -67,6 +67,14 @@ class Parking:
 
     def is_waited_for(self, place: str) -> bool:
         return place in self._waiting
+
+    def _forget_one(self) -> None:
+        """The oldest of the place that was waited for first: it may be long done, by somebody else."""
+        place, waiting = next(iter(self._waiting.items()))
+        del waiting[next(iter(waiting))]
+        if not waiting:
+            del self._waiting[place]
+        self._count -= 1
 
     def take_called(self) -> list[Entry]:
         called, self._called = self._called, []

@@ -7,12 +7,13 @@ waiting as it takes within a while, judged by how many ended there lately; those
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from qhronos.engine.held import Holding
+from qhronos.engine.held import Holding, Recall, count_down
 from qhronos.store.pending import Claimed
 
 LOOK = 1.0  # seconds between two looks at how a destination does
@@ -49,17 +50,25 @@ class Ready:
         self._turns: list[Turn] = []
         self._places: dict[str, Place] = {}
         self._aside = 0
+        self._events: Counter[UUID] = Counter()
 
     def __len__(self) -> int:
         return len(self._turns) + self._aside
 
     def add(self, holding: Holding) -> bool:
         """False: as many wait for its destination as make sense."""
-        place = self._places.get(holding.work.place) if holding.work.place else None
-        if place and place.most is not None and len(place.waiting) >= place.most:
+        if holding.work.place and self._is_crowded(holding.work.place):
             return False
         heapq.heappush(self._turns, Turn(-holding.work.policies.priority, holding.fire_at, holding.number, holding))
+        self._events[holding.work.row.event_id] += 1
         return True
+
+    def _is_crowded(self, name: str) -> bool:
+        """It has no room, and enough that wait for it."""
+        place = self._places.get(name)
+        if place is None or place.most is None or len(place.waiting) < place.most:
+            return False
+        return place.under_way >= self._capacity(name)
 
     def take(self, now: float) -> Holding | None:
         """The next that there is room for; `ended` gives the room back."""
@@ -67,16 +76,21 @@ class Ready:
             turn = heapq.heappop(self._turns)
             name = turn.holding.work.place
             if name is None:
-                return turn.holding
-            place = self._places.get(name) or self._places.setdefault(name, Place())
+                return self._taken(turn.holding)
+            place = self._place(name)
             if place.under_way < self._capacity(name):
                 place.under_way += 1
-                return turn.holding
+                return self._taken(turn.holding)
             if not place.waiting:
                 place.looked_at, place.ended = now, 0
             heapq.heappush(place.waiting, turn)
             self._aside += 1
         return None
+
+    def admit(self, holding: Holding) -> None:
+        """It starts whatever room there is; as of what was taken, its end is to be told."""
+        if name := holding.work.place:
+            self._place(name).under_way += 1
 
     def ended(self, holding: Holding) -> bool:
         """What was taken has ended; whether there is room for more than waits here."""
@@ -107,14 +121,27 @@ class Ready:
                     given_up += place.waiting[place.most :]
                     del place.waiting[place.most :]
         self._aside -= len(given_up)
-        return [turn.holding for turn in given_up]
+        self._forget_empty()
+        return [self._taken(turn.holding) for turn in given_up]
 
-    def remove(self, event_ids: set[UUID]) -> list[Claimed]:
-        """Let go of what is of these events."""
-        return self._drop(lambda row: row.event_id in event_ids)
+    def remove(self, recall: Recall) -> list[Claimed]:
+        """Let go of what it takes."""
+        if not any(event_id in self._events for event_id in recall.event_ids):
+            return []
+        return self._drop(recall.takes)
 
     def clear(self) -> list[Claimed]:
         return self._drop(lambda _row: True)
+
+    def _forget_empty(self) -> None:
+        self._places = {name: place for name, place in self._places.items() if place.under_way or place.waiting}
+
+    def _taken(self, holding: Holding) -> Holding:
+        count_down(self._events, [holding.work.row])
+        return holding
+
+    def _place(self, name: str) -> Place:
+        return self._places.get(name) or self._places.setdefault(name, Place())
 
     def _drop(self, goes: Callable[[Claimed], bool]) -> list[Claimed]:
         gone: list[Claimed] = []
@@ -124,5 +151,7 @@ class Ready:
                 heap[:] = [turn for turn in heap if not goes(turn.holding.work.row)]
                 heapq.heapify(heap)
                 gone += rows
+        count_down(self._events, gone)
         self._aside = sum(len(place.waiting) for place in self._places.values())
+        self._forget_empty()
         return gone

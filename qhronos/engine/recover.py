@@ -25,12 +25,13 @@ from qhronos.store import expansion, lanes, pending
 from qhronos.store.clock import read as read_clock
 from qhronos.store.pending import FIRST, Entry
 
-REST = 2.0
+REAPER_REST = 2.0
+REST = 3.0
 PAGE = 2_000
 GRACE = 3.0  # seconds that Postgres must have been reachable: settlements of the outage come first
 # With expanders. Less where they look less far ahead: what is opened in their place must be in time.
 PATIENCE = timedelta(seconds=30)
-STANDBY_REST = 5.0
+STANDBY_REST = 10.0
 OVERDUE_AFTER = timedelta(seconds=1.5)
 MOST_LANES = 1_000
 START = Entry(*FIRST, datetime.min.replace(tzinfo=UTC))
@@ -76,7 +77,7 @@ class Reaper(Recovery):
         if entries:
             metrics.RECLAIMED.inc(len(entries))
             log.warning("leases.reclaimed", count=len(entries))
-        return 0.0 if len(entries) == PAGE else REST
+        return 0.0 if len(entries) == PAGE else REAPER_REST
 
     def _postgres_is_steady(self) -> bool:
         return self._reachable_since is not None and self._clock.monotonic() - self._reachable_since >= GRACE
@@ -142,6 +143,7 @@ class Standby(Recovery):
         self._settings = settings
         # An event is to be expanded when half of the look-ahead is left.
         self._patience = min(PATIENCE, settings.look_ahead_duration / 4)
+        self._longest = min(STANDBY_REST, self._patience.total_seconds())
 
     async def tick(self) -> float:
         """A batch in the place of expanders, if they have kept one waiting. Where they live, it costs a look at an index."""
@@ -149,11 +151,11 @@ class Standby(Recovery):
         async with self._stores.database.connection() as conn:
             next_at = await expansion.next_at(conn, tzdata_version())
         if next_at is None:
-            return STANDBY_REST
+            return self._longest
         if (left := next_at + self._patience - now) > timedelta():
-            return min(STANDBY_REST, left.total_seconds())
+            return min(self._longest, left.total_seconds())
         expanded = await expand_due(self._stores, now, self._settings)
         if not expanded.taken:
-            return STANDBY_REST
+            return self._longest
         log.warning("expanders.missed", events=expanded.taken, opened=len(expanded.opened))
         return 0.0

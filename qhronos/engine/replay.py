@@ -62,7 +62,7 @@ class Replays:
             await _record(conn, actor, "occurrence.cancelled", identity, now)
             occurrence = _found(await occurrences.get(conn, identity, None, now))
         if closed[0].held:
-            await recall(self._stores, [identity.event_id])
+            await recall(self._stores, [identity.event_id], now)
         return occurrence
 
     async def preview(self, actor: Actor, wanted: Filter, limit: int) -> list[Identity]:

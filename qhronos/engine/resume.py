@@ -44,8 +44,9 @@ async def _pass_over(change: Change, backlog: Backlog) -> bool:
         await events.save(conn, change.event)
         if not arrived:
             return False
-    due = [row for row in await changes.list_open(conn, event.id, now) if not row.started and row.meant_at <= now]
+    at = change.moment()
+    due = [row for row in await changes.list_open(conn, event.id, at) if not row.started and row.meant_at <= now]
     spare = max(due, key=lambda row: row.meant_at).due_at if due and latest else None
     reason = REASON if spare is None else SUPERSEDED
-    change.touched(await changes.close(conn, event.id, Status.SKIPPED, reason, now, until=now, spare=spare), plan=False)
+    change.touched(await changes.close(conn, event.id, Status.SKIPPED, reason, at, until=now, spare=spare), plan=False)
     return True

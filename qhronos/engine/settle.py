@@ -1,8 +1,5 @@
 """Settlements in groups: whatever was put while the last group was being committed makes the next.
 
-Events that may have nothing left are looked at when nothing waits to be settled, or after a while: a burst of one-time
-events is not held up by ending them. Whoever dies before leaves that to the janitor.
-
 Nothing is lost while Postgres is away: the group waits in memory, bounded by what may be in flight, and its leases decide
 what becomes of it. After the commit the plan is told of what is to be tried again.
 """
@@ -11,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.core.occurrence import OPEN, Identity
 from qhronos.engine.announce import Announcer
+from qhronos.engine.ending import Endings
 from qhronos.engine.gone import Gone
 from qhronos.engine.parking import Parking
 from qhronos.engine.stores import Stores
@@ -29,7 +26,6 @@ LEAST, MOST = 0.005, 0.025  # seconds; what ends within them shares a commit
 ENOUGH = 64  # in a group; where fewer come together, more time is given to them
 GROUP = 1_000
 OUTAGE_REST = 0.2
-ENDING = 1.0  # seconds for which events that may have ended wait, at most
 
 log = get_logger()
 
@@ -43,9 +39,8 @@ class Settler:
         self._announcer = announcer
         self._waiting: list[Settlement] = []
         self._unsettled = 0
-        self._ending: set[UUID] = set()
         self._rings: set[str] = set()
-        self._ended_at = clock.monotonic()
+        self._endings = Endings(stores, clock, self._look_idle)
         self._put = asyncio.Event()
         self._never = asyncio.Event()
         self.idle = asyncio.Event()
@@ -59,6 +54,13 @@ class Settler:
 
     async def run(self) -> None:
         """Commit groups for ever; the caller cancels it once `idle`."""
+        ending = asyncio.create_task(self._endings.run())
+        try:
+            await self._run()
+        finally:
+            ending.cancel()
+
+    async def _run(self) -> None:
         linger = MOST
         while True:
             await self._put.wait()
@@ -68,11 +70,9 @@ class Settler:
             if not self._waiting:
                 self._put.clear()
             await self._commit_each(group)
-            if not self._waiting or self._clock.monotonic() - self._ended_at >= ENDING:
-                await self._end_events()
             self._unsettled -= len(group)
-            if not self._unsettled:
-                self.idle.set()
+            self._endings.hint(is_quiet=not self._waiting)
+            self._look_idle()
 
     async def _commit_each(self, group: list[Settlement]) -> None:
         """Together; if that cannot be, in halves, so that a bad one is left alone to the end of its lease."""
@@ -81,6 +81,8 @@ class Settler:
         except Exception:  # what is wrong with one must neither hold up the others nor end this loop; logged here once
             if len(group) == 1:
                 log.exception("settlement.dropped", event_id=str(group[0].event_id), due_at=group[0].due_at.isoformat())
+                if group[0].then:
+                    group[0].then(False)
                 return
             half = len(group) // 2
             await self._commit_each(group[:half])
@@ -94,7 +96,7 @@ class Settler:
             except Unavailable as error:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
-        self._ending |= {s.event_id for s in group if s.status not in OPEN}
+        self._endings.add(s.event_id for s in group if s.status not in OPEN)
         self._count(group, settled)
         self._tell(group, settled)
         self._park(group, settled)
@@ -128,26 +130,19 @@ class Settler:
 
     def _tell(self, group: list[Settlement], settled: list[Settled]) -> None:
         """Whoever waits for the end of one; and the gateways, what waits for whom."""
-        done = {Identity(s.event_id, s.due_at) for s in settled if s.status != OPENED}
+        done = {(s.event_id, s.due_at) for s in settled if s.status != OPENED}
         for one in group:
-            if one.then:
-                one.then(Identity(one.event_id, one.due_at) in done)
-            if Identity(one.event_id, one.due_at) not in done:
-                continue
-            if one.handed:
+            is_done = (one.event_id, one.due_at) in done
+            if is_done and one.handed:
                 self._rings.add(one.handed.client)
-            self._announcer.ended(one)
+            if is_done:
+                self._announcer.ended(one)
+            if one.then:
+                one.then(is_done)
 
-    async def _end_events(self) -> None:
-        """Complete those that have nothing left."""
-        self._ended_at = self._clock.monotonic()
-        ending, self._ending = self._ending, set()
-        try:
-            async with self._stores.database.connection() as conn:
-                await pending.complete_events(conn, list(ending), self._clock.now())
-        except Unavailable as error:
-            self._ending |= ending
-            log.warning("events.unended", count=len(ending), error=str(error))
+    def _look_idle(self) -> None:
+        if not self._unsettled and self._endings.is_idle:
+            self.idle.set()
 
     async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:
         """Whose turn it is where something has ended."""

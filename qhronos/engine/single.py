@@ -70,7 +70,7 @@ async def skip(machinery: Changes, actor: Actor, event_id: UUID, due_at: datetim
         if due_at is None:
             raise Conflict("nothing is to come that could be skipped")
         reason = f"skipped by {actor.subject}"
-        closed = await changes.close(change.conn, event_id, Status.SKIPPED, reason, change.now, only=due_at)
+        closed = await changes.close(change.conn, event_id, Status.SKIPPED, reason, change.moment(), only=due_at)
         change.touched(closed, plan=False)
         if closed or await _skip_ahead(machinery, change, due_at, reason):
             await change.record("event.occurrence_skipped", scheduled_at=due_at)
@@ -127,7 +127,7 @@ def _require_possible(change: Change, before: Override, after: Override) -> None
 
 async def _move(change: Change, known: Occurrence, fire_at: datetime | None) -> None:
     """Also what stays where it is: whoever holds it has the old content in hand."""
-    rows = await changes.move(change.conn, known.identity, fire_at or known.due_at, change.now)
+    rows = await changes.move(change.conn, known.identity, fire_at or known.due_at, change.moment())
     if not rows:
         raise Conflict("the occurrence is dispatched; only a scheduled one can be changed")
     change.touched(rows, plan=change.event.status != EventStatus.PAUSED)
@@ -144,7 +144,7 @@ async def _open_ahead(machinery: Changes, change: Change, override: Override) ->
     event = change.event
     opened = await pending.insert(change.conn, [open_row(event.id, event.version, recurrence, override, instant)])
     if event.status == EventStatus.PAUSED:
-        await changes.block(change.conn, event.id, change.now)
+        await changes.block(change.conn, event.id, change.moment())
     else:
         change.opened += opened
     await _go_behind(machinery, change, recurrence, override.due_at)
@@ -191,7 +191,7 @@ def _manual(event: Event, due_at: datetime) -> Open:
 async def _skip_ahead(machinery: Changes, change: Change, due_at: datetime, reason: str) -> bool:
     """An instant that is not open must be one that is yet to be expanded; false if it is skipped already."""
     conn, event, now = change.conn, change.event, change.now
-    known = await occurrences.get(conn, Identity(event.id, due_at), None, now)
+    known = await occurrences.get(conn, Identity(event.id, due_at), None, change.moment())
     if known is not None:
         if known.status != Status.SKIPPED:
             raise Conflict(f"the occurrence is {known.status}; only a scheduled one can be skipped")

@@ -48,7 +48,7 @@ async def split(
         if at <= now:
             raise Invalid("scheduled_at: has passed; only what is to come can be split off", field="scheduled_at")
         halves = await asyncio.to_thread(_halve, event, at, fields, now, machinery.min_period)
-        begun = Change(change.conn, actor, halves.begun, now)
+        begun = Change(change.conn, actor, halves.begun, now, change.clock)
         await changes.hand_over_overrides(change.conn, event.id, begun.event.id, at, now)
         await _end(machinery, change, halves, at)
         await _begin(machinery, begun, halves, event.id, fields)

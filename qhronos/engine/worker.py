@@ -9,6 +9,7 @@ from qhronos.clock import Clock
 from qhronos.store import Database, pending
 
 BEAT_EVERY = 1.5  # seconds
+LATE_AFTER = 2.5  # seconds without a beat
 DEAD_AFTER = timedelta(seconds=5)  # without a beat, others take what it held
 MARGIN = 0.5  # seconds by which a worker stops trusting its own beat before others do
 
@@ -27,6 +28,10 @@ class Worker:
 
     def needs_beat(self) -> bool:
         return self._clock.monotonic() - self._beaten_at >= BEAT_EVERY
+
+    def is_late(self) -> bool:
+        """Whether the heartbeat lets it wait, or there was none yet: whoever is about to claim beats by itself then."""
+        return self._clock.monotonic() - self._beaten_at >= LATE_AFTER
 
     def trusted_until(self) -> float:
         """The monotonic second until which nobody takes this worker for dead."""

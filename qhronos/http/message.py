@@ -18,6 +18,7 @@ class Request(Struct, frozen=True, kw_only=True):
     method: str
     url: str
     headers: Headers = ()
+    lines: bytes = b""  # more of them, by headers.lines: what is known long before is written long before
     body: bytes = b""
     timeout: float  # seconds; everything, from the name lookup to the last byte, ends within it
     most_body: int | None = None  # bytes of the response, where it is not the usual; what is longer is cut
@@ -26,6 +27,10 @@ class Request(Struct, frozen=True, kw_only=True):
     wanted: Callable[[], bool] = lambda: (
         True
     )  # asked when the connection is open: nothing comes between it and the bytes
+
+    def __post_init__(self) -> None:
+        if self.lines and self.redirects:
+            raise ValueError("credentials could go along in `lines` where a redirect leads; give `headers` instead")
 
 
 class Busy(Unreachable):
@@ -67,4 +72,4 @@ def encode(request: Request, url: Url) -> bytes:
         f"{request.method} {url.target} HTTP/1.1\r\nhost: {url.authority}\r\naccept: */*\r\n"
         f"accept-encoding: identity\r\n{length}"
     )
-    return b"%b%b\r\n%b" % (start.encode(), headers.lines(request.headers), body)
+    return b"%b%b%b\r\n%b" % (start.encode(), request.lines, headers.lines(request.headers), body)

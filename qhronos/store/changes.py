@@ -1,6 +1,7 @@
 """What a change to an event does to its open rows. Statements and their whys in changes.sql.
 
-The caller holds the event.
+The caller holds the event. `now` is the moment of the statement, and not that at which the change began: what fired while
+it was computed has started.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from qhronos.core.occurrence import Identity, Status
+from qhronos.core.occurrence import AT_HAND, Identity, Status
 from qhronos.store import Connection, load_sql
 from qhronos.store.pending import Entry, make_days
 
 SQL = load_sql("changes")
 TOGETHER = timedelta()
-RECALL = timedelta(milliseconds=100)  # until a commit has been heard of by those who hold what it changes
 T = TypeVar("T")
 
 
@@ -49,19 +49,19 @@ class Override(NamedTuple):
         return self.move_to or self.due_at
 
 
-async def remove_future(conn: Connection, event_id: UUID, now: datetime) -> list[Changed]:
-    """Remove what a rule that no longer holds promised for after `now`."""
-    return await _changed(conn, "remove_future", {"event_id": event_id, "now": now, "begun": now + RECALL})
+async def remove_future(conn: Connection, event_id: UUID, since: datetime, now: datetime) -> list[Changed]:
+    """Remove what a rule that no longer holds promised for after `since`, as far as it has not started."""
+    return await _changed(conn, "remove_future", {"event_id": event_id, "since": since, "begun": now + AT_HAND})
 
 
 async def rebind(conn: Connection, event_id: UUID, version: int, now: datetime) -> list[Changed]:
     """Bind what has not started to `version` of the event."""
-    return await _changed(conn, "rebind", {"event_id": event_id, "version": version, "begun": now + RECALL})
+    return await _changed(conn, "rebind", {"event_id": event_id, "version": version, "begun": now + AT_HAND})
 
 
 async def block(conn: Connection, event_id: UUID, now: datetime) -> list[Changed]:
     """Keep what has not started from being claimed until `unblock`."""
-    return await _changed(conn, "block", {"event_id": event_id, "begun": now + RECALL})
+    return await _changed(conn, "block", {"event_id": event_id, "begun": now + AT_HAND})
 
 
 async def unblock(conn: Connection, event_id: UUID, version: int) -> list[Changed]:
@@ -85,7 +85,7 @@ async def close(
         "status": str(status),
         "reason": reason,
         "now": now,
-        "begun": now + RECALL,
+        "begun": now + AT_HAND,
         "only": only,
         "until": until,
         "spare": spare,
@@ -115,7 +115,7 @@ async def is_held(conn: Connection, event_id: UUID) -> bool:
 
 
 async def list_open(conn: Connection, event_id: UUID, now: datetime) -> list[OpenRow]:
-    cursor = await conn.execute(SQL["list_open"], {"event_id": event_id, "begun": now + RECALL})
+    cursor = await conn.execute(SQL["list_open"], {"event_id": event_id, "begun": now + AT_HAND})
     return [OpenRow(*row) for row in await cursor.fetchall()]
 
 
@@ -190,7 +190,7 @@ async def count_overridden(conn: Connection, event_id: UUID) -> int:
 
 async def move(conn: Connection, identity: Identity, fire_at: datetime, now: datetime) -> list[Changed]:
     """Act on it at `fire_at`; nothing if it is not open or has started."""
-    return await _changed(conn, "move", identity._asdict() | {"fire_at": fire_at, "begun": now + RECALL})
+    return await _changed(conn, "move", identity._asdict() | {"fire_at": fire_at, "begun": now + AT_HAND})
 
 
 async def has_day(conn: Connection, due_at: datetime) -> bool:

@@ -7,8 +7,8 @@
 -- What the old rule promised for later. What was begun or opened again on purpose is not of the rule's future. A single
 -- occurrence that was moved to later is: an edit says anew when it happens.
 DELETE FROM pending
-WHERE event_id = %(event_id)s AND coalesce(meant_at, fire_at) > %(now)s AND starts = 0
-    AND ((origin = 'rule' AND due_at > %(now)s) OR origin = 'once')
+WHERE event_id = %(event_id)s AND coalesce(meant_at, fire_at) > %(since)s AND starts = 0
+    AND ((origin = 'rule' AND due_at > %(since)s) OR origin = 'once')
     AND (lease_until IS NULL OR fire_at > %(begun)s)
 RETURNING due_at, fire_at, lease_until IS NOT NULL AS held;
 

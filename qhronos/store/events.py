@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.rows import class_row
 
+from qhronos.core.occurrence import AT_HAND
 from qhronos.errors import Conflict
 from qhronos.store import Connection, load_sql
 
@@ -62,6 +63,13 @@ class Filter(Struct, frozen=True, kw_only=True):
     def is_particular(self) -> bool:
         """Few events may be meant."""
         return any((self.any_tags, self.all_tags, self.metadata, self.words))
+
+
+class Found(NamedTuple):
+    """A page. What went while it was read is missing from it, so its length does not say whether it is the last."""
+
+    events: list[Event]
+    after: UUID | None  # the next page holds what is older than this; None: there is none
 
 
 async def insert(conn: Connection, events: Sequence[Event]) -> set[UUID]:
@@ -122,26 +130,32 @@ async def get(conn: Connection, event_id: UUID, scope: list[str] | None, now: da
 async def get_many(conn: Connection, ids: Sequence[UUID], scope: list[str] | None, now: datetime) -> dict[UUID, Event]:
     """Those of the events that live and that `scope` sees."""
     async with conn.cursor(row_factory=class_row(Event)) as cursor:
-        await cursor.execute(SQL["get_events"], {"ids": list(ids), "scope": scope, "now": now})
+        await cursor.execute(SQL["get_events"], {"ids": list(ids), "scope": scope, "now": now, "begun": now + AT_HAND})
         return {event.id: event for event in await cursor.fetchall()}
 
 
 async def page(
     conn: Connection, wanted: Filter, scope: list[str] | None, before: UUID | None, limit: int, now: datetime
-) -> list[Event]:
-    """Newest first, those older than `before`."""
+) -> Found:
+    """Newest first, at most `limit` of those older than `before`."""
     params = msgspec.structs.asdict(wanted) | {
         "scope": scope,
         "before": before,
-        "limit": limit,
+        "limit": limit + 1,
         "now": now,
+        "begun": now + AT_HAND,
         "ids": None,
     }
     if scope is not None or wanted.is_particular:
         params["ids"] = [row[0] for row in await _fetch(conn, "search_events", params)]
     async with conn.cursor(row_factory=class_row(Event)) as cursor:
         await cursor.execute(SQL["list_events"], params, prepare=False)
-        return await cursor.fetchall()
+        found = await cursor.fetchall()
+    ids = params["ids"] or [event.id for event in found]  # of one statement: by the next, some may be gone
+    if len(ids) <= limit:
+        return Found(found, None)
+    after = ids[limit - 1]
+    return Found([event for event in found if event.id >= after], after)
 
 
 async def _fetch(conn: Connection, statement: str, params: dict[str, Any]) -> list[Any]:

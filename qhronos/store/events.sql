@@ -61,7 +61,7 @@ SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule,
 FROM events AS e
 LEFT JOIN LATERAL (
     SELECT p.due_at FROM pending AS p
-    WHERE p.event_id = e.id AND p.starts = 0 AND (p.lease_until IS NULL OR p.fire_at > %(now)s)
+    WHERE p.event_id = e.id AND p.starts = 0 AND (p.lease_until IS NULL OR p.fire_at > %(begun)s)
     ORDER BY p.due_at
     LIMIT 1
 ) AS open ON true
@@ -121,7 +121,7 @@ SELECT e.id, e.key, e.name, e.description, e.start_time, e.timezone, e.schedule,
 FROM events AS e
 LEFT JOIN LATERAL (
     SELECT p.due_at FROM pending AS p
-    WHERE p.event_id = e.id AND p.starts = 0 AND (p.lease_until IS NULL OR p.fire_at > %(now)s)
+    WHERE p.event_id = e.id AND p.starts = 0 AND (p.lease_until IS NULL OR p.fire_at > %(begun)s)
     ORDER BY p.due_at
     LIMIT 1
 ) AS open ON true

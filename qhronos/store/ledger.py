@@ -12,6 +12,7 @@ from msgspec import Struct
 from psycopg.rows import class_row
 
 from qhronos.core.ledger import Passed
+from qhronos.core.occurrence import AT_HAND
 from qhronos.store import Connection, load_sql
 from qhronos.store.occurrences import Occurrence
 
@@ -72,7 +73,7 @@ async def gaps(conn: Connection, window: Window) -> list[Passed]:
 async def recorded(conn: Connection, window: Window, limit: int, now: datetime) -> list[Occurrence]:
     """What is open and what is closed, in the order of time, at most `limit`."""
     async with conn.cursor(row_factory=class_row(Occurrence)) as cursor:
-        await cursor.execute(SQL["list_recorded"], window._asdict() | {"limit": limit, "now": now})
+        await cursor.execute(SQL["list_recorded"], window._asdict() | {"limit": limit, "begun": now + AT_HAND})
         return await cursor.fetchall()
 
 
@@ -80,7 +81,7 @@ async def by_wall(
     conn: Connection, window: Window, walls: Sequence[datetime], far: timedelta, now: datetime
 ) -> list[Occurrence]:
     """What lies outside of the window, by no more than `far`, and has one of these local times."""
-    params = window._asdict() | {"walls": list(walls), "far": far, "now": now}
+    params = window._asdict() | {"walls": list(walls), "far": far, "begun": now + AT_HAND}
     async with conn.cursor(row_factory=class_row(Occurrence)) as cursor:
         await cursor.execute(SQL["find_by_wall"], params)
         return await cursor.fetchall()

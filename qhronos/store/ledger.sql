@@ -41,7 +41,7 @@ ORDER BY since;
 SELECT found.*, v.move_to
 FROM (
     SELECT p.event_id, p.due_at,
-        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
+        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(begun)s THEN 'dispatched' ELSE 'scheduled' END AS status,
         p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
         p.parent, p.callback
     FROM pending AS p
@@ -62,7 +62,7 @@ ORDER BY found.due_at;
 SELECT found.*, NULL::timestamptz AS move_to
 FROM (
     SELECT p.event_id, p.due_at,
-        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
+        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(begun)s THEN 'dispatched' ELSE 'scheduled' END AS status,
         p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
         p.parent, p.callback
     FROM pending AS p

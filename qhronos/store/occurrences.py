@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from psycopg.rows import class_row
 
-from qhronos.core.occurrence import Identity
+from qhronos.core.occurrence import AT_HAND, Identity
 from qhronos.store import Connection, load_sql
 
 SQL = load_sql("occurrences")
@@ -68,7 +68,7 @@ async def page(
         "before_event_id": before.event_id if before else None,
         "before_due_at": before.due_at if before else None,
         "by_event": any(tags is not None for tags in (scope, wanted.any_tags, wanted.all_tags)),
-        "now": now,
+        "begun": now + AT_HAND,
     }
     async with conn.cursor(row_factory=class_row(Occurrence)) as cursor:
         await cursor.execute(SQL["list_occurrences"], params, prepare=False)
@@ -77,7 +77,7 @@ async def page(
 
 async def get(conn: Connection, identity: Identity, scope: list[str] | None, now: datetime) -> Occurrence | None:
     async with conn.cursor(row_factory=class_row(Occurrence)) as cursor:
-        await cursor.execute(SQL["get_occurrence"], identity._asdict() | {"scope": scope, "now": now})
+        await cursor.execute(SQL["get_occurrence"], identity._asdict() | {"scope": scope, "begun": now + AT_HAND})
         return await cursor.fetchone()
 
 

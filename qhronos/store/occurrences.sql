@@ -5,13 +5,13 @@
 -- Newest due first.
 WITH open AS (
     SELECT p.event_id, p.due_at,
-        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
+        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(begun)s THEN 'dispatched' ELSE 'scheduled' END AS status,
         p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
         p.parent, p.callback
     FROM pending AS p
     WHERE (
             %(statuses)s::text[] IS NULL
-            OR CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END
+            OR CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(begun)s THEN 'dispatched' ELSE 'scheduled' END
                 = ANY(%(statuses)s::text[])
         )
         AND %(reason)s::text IS NULL -- none of them has one yet
@@ -75,7 +75,7 @@ ORDER BY page.due_at DESC, page.event_id DESC;
 SELECT found.*, v.move_to
 FROM (
     SELECT p.event_id, p.due_at,
-        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(now)s THEN 'dispatched' ELSE 'scheduled' END AS status,
+        CASE WHEN p.lease_until IS NOT NULL AND p.fire_at <= %(begun)s THEN 'dispatched' ELSE 'scheduled' END AS status,
         p.blocked_on AS reason, p.origin, p.version, p.attempt, p.fire_at, p.wall, NULL::timestamptz AS finished_at,
         p.parent, p.callback
     FROM pending AS p

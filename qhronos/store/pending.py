@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -184,21 +185,34 @@ async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -
         "now": now,
     }
     try:
-        return await _settle(conn, columns)
+        async with _savepoint(conn):
+            return await _settle(conn, columns)
     except psycopg.errors.CheckViolation:
         # No partition for one of the days: whoever inserts makes it.
         await make_days(conn, (s.due_at for s in batch))
         return await _settle(conn, columns)
 
 
+def _savepoint(conn: Connection) -> AbstractAsyncContextManager[object]:
+    """In the middle of a transaction, which goes on after what fails here."""
+    is_alone = conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    return nullcontext() if is_alone else conn.transaction()
+
+
 async def _settle(conn: Connection, columns: dict[str, Any]) -> list[Settled]:
     return [Settled(*row) for row in await (await conn.execute(SQL["settle"], columns)).fetchall()]
 
 
-async def complete_events(conn: Connection, event_ids: Sequence[UUID], now: datetime) -> None:
-    """Those of these events that have nothing open and nothing left to expand are completed."""
-    if event_ids:
-        await conn.execute(SQL["complete_events"], {"event_ids": list(event_ids), "now": now})
+async def complete_events(conn: Connection, event_ids: Iterable[UUID], now: datetime) -> set[UUID]:
+    """Those of these events that have nothing open and nothing left to expand are completed; but for those that somebody
+    else holds, which are returned. In a transaction of the caller's."""
+    ids = list(event_ids)
+    if not ids:
+        return set()
+    found = await (await conn.execute(SQL["hold_ending"], {"event_ids": ids})).fetchall()
+    if held := [event_id for event_id, is_held in found if is_held]:
+        await conn.execute(SQL["complete_events"], {"event_ids": held, "now": now})
+    return {event_id for event_id, is_held in found if not is_held}
 
 
 async def make_days(conn: Connection, instants: Iterable[datetime]) -> None:

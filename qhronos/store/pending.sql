@@ -151,9 +151,23 @@ SELECT event_id, due_at, status, fire_at FROM settled
 UNION ALL
 SELECT event_id, due_at, 'opened', finished_at FROM telling;
 
+-- name: hold_ending
+-- Events that seem to have nothing open and nothing left to expand, and which of them are held for this transaction. One
+-- that somebody else holds may be given work just now.
+WITH ending AS MATERIALIZED (
+    SELECT e.id FROM events AS e
+    WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL
+        AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
+), held AS (
+    SELECT e.id FROM events AS e JOIN ending USING (id)
+    ORDER BY e.id
+    FOR UPDATE OF e SKIP LOCKED
+)
+SELECT ending.id, held.id IS NOT NULL FROM ending LEFT JOIN held USING (id);
+
 -- name: complete_events
--- An event is completed when nothing is open and nothing is left to expand. Asked after what was settled last is committed:
--- of several who settle at the same time the last one sees that nothing is left.
+-- An event is completed when nothing is open and nothing is left to expand. Asked in a statement of its own, of what is held
+-- and after what was settled last is committed: so it sees what was done before it was held.
 UPDATE events AS e
 SET status = 'completed', updated_at = %(now)s
 WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL

@@ -99,7 +99,7 @@ def chosen(names: str) -> list[Peer]:
 
 def described(peer: Peer) -> Contender:
     less = f"; {peer.burst:,} items in the burst" if peer.burst < Size().burst else ""
-    return Contender(peer.durable, peer.is_durable, peer.settings + less)
+    return Contender(peer.durable, peer.is_durable, peer.settings + less, peer.is_tuned)
 
 
 if __name__ == "__main__":

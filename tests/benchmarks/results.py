@@ -19,6 +19,7 @@ class Contender(Struct, frozen=True):
     durable: str
     is_durable: bool
     settings: str
+    is_tuned: bool = False  # with a client that users of it seldom take
 
 
 class Case(Struct):

@@ -107,7 +107,7 @@ async def postgres_restarts_again_and_again(trial: Trial) -> Row:
 
 async def replies_are_lost(trial: Trial) -> Row:
     """One in a hundred replies of both stores is dropped, after the request was carried out: nothing lost."""
-    fleet, seconds = trial.fleet, trial.size.seconds * 2
+    fleet, seconds = trial.fleet, trial.size.seconds * 5
     await fleet.start_all()
     asked = await trial.ask(seconds=seconds)
     fleet.postgres.reply_loss = fleet.redis.reply_loss = LOSS

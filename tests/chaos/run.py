@@ -35,7 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 # So that all of them end within half an hour.
-AT_HALF_SIZE = {"R2", "R3", "R6", "R9", "R9b", "R13", "R13b", "R15", "N1", "N2", "N3"}
+AT_HALF_SIZE = {"R3", "R6", "R9", "R9b", "R13", "R13b", "R15", "N1", "N2", "N3"}
 
 
 class Done(NamedTuple):

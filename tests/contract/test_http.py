@@ -1321,3 +1321,8 @@ async def test_whatever_an_endpoint_says_a_request_ends(client, raw):
         [end] = await asyncio.gather(client.send(post(endpoint.url)), return_exceptions=True)
 
     assert isinstance(end, Response) or end.kind in {"protocol", "closed"}
+
+
+def test_a_request_that_follows_redirects_has_no_headers_that_cannot_be_taken_out_again():
+    with pytest.raises(ValueError, match="give `headers` instead"):
+        Request(method="GET", url="http://127.0.0.1/", timeout=5, redirects=1, lines=b"authorization: Bearer x\r\n")

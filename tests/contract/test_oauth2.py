@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from qhronos import actions
+from qhronos.actions import tokens as kept
 from qhronos.actions.hidden import CLIENT_SECRET
-from qhronos.actions.oauth2 import OAuth2
+from qhronos.actions.oauth2 import Grant, OAuth2
+from qhronos.actions.tokens import NoToken, Tokens
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Parked, Refused, Withdrawn
 from qhronos.errors import Invalid
@@ -158,6 +160,27 @@ async def test_an_endpoint_that_takes_no_token_refuses_after_two(perform, issuer
     assert (2, 2) == (len(issuer.issued), len(receiver.requests))
 
 
+async def test_for_an_endpoint_that_takes_no_token_one_is_fetched_a_second(perform, issuer, receiver, clock):
+    receiver.answer = lambda _: Answer(401)
+    outcomes = [await perform() for _ in range(5)]
+    assert (2, 6) == (len(issuer.issued), len(receiver.requests))
+
+    clock.advance(1)
+    outcomes += [await perform() for _ in range(5)]
+    assert [Refused(reason="HTTP 401", status_code=401)] * 10 == outcomes
+    assert (3, 12) == (len(issuer.issued), len(receiver.requests))
+
+
+async def test_where_there_are_too_many_tokens_the_oldest_goes(client, issuer, monkeypatch):
+    monkeypatch.setattr(kept, "MOST", 2)
+    tokens = Tokens(client)
+    grants = [Grant(issuer.url, issuer.ID, issuer.SECRET, scope, None, "basic") for scope in "abc"]
+    for grant in [*grants, grants[2], grants[1], grants[0]]:
+        await tokens.get(grant, 5.0)
+
+    assert ["t0ken-0-a", "t0ken-1-b", "t0ken-2-c", "t0ken-3-a"] == issuer.issued
+
+
 async def test_what_was_sent_once_is_an_attempt_though_it_is_not_sent_again(perform, issuer, receiver):
     """It was withdrawn, or there was no room any more, after the endpoint had said that the token is no good."""
     await perform()
@@ -230,6 +253,20 @@ async def test_a_token_endpoint_that_gives_none_is_asked_once_a_second(perform, 
     assert isinstance(await perform(), Delivered)
     assert isinstance(await perform(), Delivered)
     assert 3 == len(issuer.requests)
+
+
+async def test_what_could_not_be_got_keeps_nothing_of_those_who_asked(client, issuer):
+    issuer.answer = lambda _: Answer(429, {"retry-after": "7"})
+    tokens, grant = Tokens(client), Grant(issuer.url, "a", "b", None, None, "basic")
+    missed = []
+    for _ in range(30):
+        with pytest.raises(NoToken, match="HTTP 429") as raised:
+            await tokens.get(grant, 5.0)
+        missed.append(raised.value)
+
+    assert 30 == len({id(error) for error in missed})
+    assert {("token", "7")} == {(error.kind, error.retry_after) for error in missed}
+    assert 1 == len(issuer.requests)
 
 
 async def test_an_answer_without_a_type_or_an_end_will_do(perform, issuer):
@@ -376,11 +413,12 @@ AUTH = {"type": "oauth2", "token_url": "https://id.example.com/t", "client_id": 
 @pytest.mark.parametrize(
     ("said", "field", "message"),
     [
-        ({"type": "basic"}, "auth.type", "Invalid value"),
+        ({"type": ...}, "auth.type", "type is required in action.params.auth$"),
+        ({"type": "basic"}, "auth.type", "Invalid value 'basic'; give oauth2"),
         ({"type": None}, "auth.type", "Expected `str`"),
         ({"token_url": "http://10.0.0.1/"}, "auth.token_url", "URL cannot be reached"),
         ({"token_url": "ftp://a/"}, "auth.token_url", "URL must start with"),
-        ({"token_url": ...}, "auth.token_url", "token_url is required"),
+        ({"token_url": ...}, "auth.token_url", "token_url is required in action.params.auth$"),
         ({"client_id": ""}, "auth.client_id", "length"),
         ({"client_id": "é"}, "auth.client_id", "client_id is printable ASCII"),
         ({"client_secret": ...}, "auth.client_secret", "client_secret is required"),
@@ -391,7 +429,8 @@ AUTH = {"type": "oauth2", "token_url": "https://id.example.com/t", "client_id": 
         ({"scope": "a  b"}, "auth.scope", "one space between"),
         ({"scope": 'a"'}, "auth.scope", "one space between"),
         ({"audience": "a\tb"}, "auth.audience", "audience is printable ASCII"),
-        ({"style": "jwt"}, "auth.style", "Invalid enum value"),
+        ({"client_secret": [1]}, "auth.client_secret", "got `array`; give its value, or {"),
+        ({"style": "jwt"}, "auth.style", "Invalid enum value 'jwt'; give basic or post"),
         ({"secret": "a"}, "auth.secret", "unknown field `secret`"),
     ],
 )
@@ -402,6 +441,15 @@ def test_what_cannot_work_is_refused_by_its_field(kind, said, field, message):
 
     assert f"action.params.{field}" == refusal.value.field
     assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("said", [[], "Bearer x", 1])
+def test_what_is_no_auth_is_refused_with_what_one_has(kind, said):
+    params = example(kind, "https://example.com/") | {"auth": said}
+    with pytest.raises(Invalid, match="give an object with type, token_url, client_id and client_secret") as refusal:
+        actions.parse({"type": kind, "params": params}, Egress())
+
+    assert "action.params.auth" == refusal.value.field
 
 
 def test_a_header_that_auth_writes_cannot_be_given_beside_it(kind):

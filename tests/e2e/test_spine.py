@@ -16,6 +16,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from qhronos.clock import SystemClock
+from qhronos.wiring import ECHO_SECONDS
 from tests.e2e.processes import QHRONOS, started, up
 
 UNLIMITED = {"QHRONOS_RATE_LIMIT__ENABLED": "false"}
@@ -33,6 +34,11 @@ async def until(check, within=20.0):
         while not (found := await check()):
             await clock.wait(never, 0.05)
     return found
+
+
+async def a_while():
+    """As long as it takes until another signal counts as a second one."""
+    await SystemClock().wait(asyncio.Event(), ECHO_SECONDS + 0.2)
 
 
 async def closed(running, event_id):
@@ -105,6 +111,7 @@ async def test_a_second_signal_ends_the_waiting_for_what_is_under_way(tmp_path):
         await asyncio.wait_for(asked.wait(), 20)
         running.process.kill(signal.SIGTERM)
         await running.process.says("process.draining")
+        await a_while()
         running.process.kill(signal.SIGTERM)
         began = SystemClock().monotonic()
         code = await running.process.ended()

@@ -12,6 +12,7 @@ import httpx
 
 from tests.e2e.processes import QHRONOS, free_port, started, up
 from tests.e2e.test_spine import UNLIMITED, until
+from tests.fakes import Answer
 
 HANDLED = re.compile(r'^http_server_request_duration_seconds_count\{.*route="/healthz".*\} (\S+)$', re.MULTILINE)
 
@@ -119,3 +120,21 @@ async def test_processes_of_a_dispatcher_share_the_work_and_a_lost_one_is_replac
     assert 200 == status
     assert 20 == len({request.headers["webhook-id"] for request in requests})
     assert 0 == code
+
+
+async def test_one_ctrl_c_ends_the_processes_of_a_dispatcher_in_good_order(tmp_path, receiver):
+    """The terminal tells all of them, and the first of them tells the others."""
+    receiver.answer = lambda _: Answer(delay=4)
+    async with up(tmp_path / "data", "--roles", "api,expander,janitor") as running:
+        env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
+        async with started(*QHRONOS, "dispatcher", "--processes", "2", env=env) as process:
+            await until(lambda: started_all(process, 2))
+            await running.call("POST", "/events", {"name": "slow", "webhook": receiver.url})
+            await receiver.wait_for(1)
+            os.killpg(process.pid, signal.SIGINT)
+            code = await process.ended()
+
+    drained = [line for line in process.lines if "dispatcher.drained" in line]
+    assert 0 == code
+    assert [] == [line for line in drained if '"handed_back":0' not in line]
+    assert (2, 1) == (len(drained), len(receiver.requests))

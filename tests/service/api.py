@@ -102,7 +102,7 @@ async def open_deps(
             keyring=Keyring.from_config(config.auth),
             revocations=Revocations(database, clock),
             limiter=Limiter(redis, prefix, clock, limit),
-            readiness=Readiness(database, plan, clock),
+            readiness=Readiness(database, plan, clock, claims=False),
             egress=egress,
             http=http,
             creator=Creator(stores, clock),

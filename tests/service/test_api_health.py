@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from qhronos import __version__
 from qhronos.api.health import create_health_app
+from qhronos.api.readiness import Readiness
 from qhronos.config import Auth, Hmac
 from tests.service.api import CONFIG, open_api, open_app, open_deps
 
@@ -31,12 +32,25 @@ async def test_a_process_whose_stores_answer_is_ready(api):
     } == response.json()
 
 
-async def test_a_process_whose_clock_is_disputed_is_not_ready(api, clock):
+async def test_an_api_whose_clock_is_disputed_is_ready_and_says_so(api, clock):
     clock.skew = 5.1
 
     response = await api.get("/readyz", token=None)
 
-    assert (503, "disputed") == (response.status_code, response.json()["checks"]["clock"])
+    assert (200, "disputed") == (response.status_code, response.json()["checks"]["clock"])
+
+
+async def test_a_dispatcher_whose_clock_is_disputed_is_not_ready(deps, clock):
+    """Nothing is claimed by it."""
+    clock.skew = 5.1
+    readiness = Readiness(deps.database, deps.plan, clock, claims=True)
+    async with open_app(create_health_app(readiness, clock)) as client:
+        disputed = await client.get("/readyz")
+        clock.skew = 4.9
+        confirmed = await client.get("/readyz")
+
+    assert (503, "disputed") == (disputed.status_code, disputed.json()["checks"]["clock"])
+    assert (200, "ok") == (confirmed.status_code, confirmed.json()["checks"]["clock"])
 
 
 async def test_a_draining_process_is_not_ready(api):

@@ -94,7 +94,7 @@ async def test_an_edit_of_the_schedule_moves_only_the_future(api, clock, event, 
     } == await standing(api, clock)
     after = await fences(api, clock)
     assert plant[STARTED] == after[STARTED]
-    assert Revoke((UUID(event["id"]),)) == notice
+    assert Revoke((UUID(event["id"]),), clock.now()) == notice
     assert {} == await closed(api, clock)
 
 
@@ -112,7 +112,7 @@ async def test_an_edit_of_anything_else_rebinds_what_has_not_started(api, clock,
     } == await standing(api, clock)
     after = await fences(api, clock)
     assert [HELD] == [minute for minute, fence in plant.items() if after[minute] != fence]
-    assert Revoke((UUID(event["id"]),)) == notice
+    assert Revoke((UUID(event["id"]),), clock.now()) == notice
 
 
 async def test_what_was_held_is_planned_again(api, clock, event, plant):
@@ -142,7 +142,7 @@ async def test_a_pause_keeps_what_has_not_started_from_being_claimed(api, clock,
     } == await standing(api, clock)
     after = await fences(api, clock)
     assert [HELD] == [minute for minute, fence in plant.items() if after[minute] != fence]
-    assert Revoke((UUID(event["id"]),)) == notice
+    assert Revoke((UUID(event["id"]),), clock.now()) == notice
 
 
 async def test_a_paused_event_neither_fires_nor_expands(api, clock, event):
@@ -176,7 +176,7 @@ async def test_a_delete_cancels_what_has_not_started(api, clock, event, plant):
     gone = ("cancelled", "event deleted")
     assert {OVERDUE: gone, RETRYING: gone, HELD: gone, FUTURE: gone} == await closed(api, clock)
     assert {STARTED: (1, True, None)} == await standing(api, clock)
-    assert Revoke((UUID(event["id"]),)) == notice
+    assert Revoke((UUID(event["id"]),), clock.now()) == notice
     [(action, _, details), *_] = await audit_of(api, event)
     assert ("event.deleted", 4) == (action, details["cancelled"])
     assert [clock.now() + STARTED * MINUTE] == [parse_occurrence_id(one).due_at for one in details["in_flight"]]
@@ -193,7 +193,7 @@ async def test_what_is_due_and_in_a_dispatchers_hands_is_recalled_too(api, clock
         await api.send(change, path, **({"json": {"name": "new"}} if change == "PATCH" else {}))
         notice = await heard.get()
 
-    assert Revoke((UUID(event["id"]),)) == notice
+    assert Revoke((UUID(event["id"]),), clock.now()) == notice
 
 
 @pytest.mark.parametrize(
@@ -523,7 +523,7 @@ class TestSkip:
             await self.skip(api, event, clock.now() + HELD * MINUTE)
             notice = await heard.get()
 
-        assert Revoke((UUID(event["id"]),)) == notice
+        assert Revoke((UUID(event["id"]),), clock.now()) == notice
 
     async def test_one_far_ahead_is_written_down_and_never_made(self, api, clock, event):
         answer = await self.skip(api, event, clock.now() + 70 * MINUTE)

@@ -35,6 +35,7 @@ class Place(enum.StrEnum):
     OVERDUE = "overdue"
     RETRYING = "retrying"  # failed once, and waits for its second attempt
     HELD = "held"  # claimed ahead of its instant
+    AT_HAND = "at hand"  # the same, and within a tenth of a second of it
     WAITING = "waiting"  # claimed and due, but the dispatcher has no hand free
     STARTED = "started"  # its request is under way, and will succeed
     FAILING = "failing"  # its request is under way, and will fail
@@ -63,7 +64,7 @@ class Cell(NamedTuple):
     end: str
 
 
-FUTURE, OVERDUE, RETRYING, HELD, WAITING, STARTED, FAILING, CLOSED = Place
+FUTURE, OVERDUE, RETRYING, HELD, AT_HAND, WAITING, STARTED, FAILING, CLOSED = Place
 DONE, OPEN, NONE = "completed", "open", "none"
 GONE = "cancelled: event deleted"
 PASSED = "skipped: missed while paused"
@@ -150,6 +151,9 @@ CELLS = [
 
 
 def cell_of(edit: Edit, place: Place, news: News) -> Cell:
+    """What is at hand counts as started, and a dispatcher that hears nothing at all hands it back like anything else."""
+    if place is AT_HAND:
+        return TABLE[edit][WAITING if news is News.DOWN else STARTED]
     untold = UNTOLD[edit] if news is News.LOST else {}
     return untold.get(place, TABLE[edit][place])
 
@@ -188,6 +192,10 @@ class Scene:
                 self.noting.answer = lambda _: Delivered()
             case Place.HELD:
                 await self._create(0.8)
+                await self.dispatcher.tick()
+                assert 1 == len(self.dispatcher._held)
+            case Place.AT_HAND:
+                await self._create(0.05)
                 await self.dispatcher.tick()
                 assert 1 == len(self.dispatcher._held)
             case Place.WAITING:

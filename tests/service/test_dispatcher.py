@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import timedelta
 
 import pytest
 
 from qhronos.actions import Performer
-from qhronos.broadcast import Broadcast
+from qhronos.broadcast import Broadcast, Lost, Revoke
 from qhronos.clock import SystemClock
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.core.occurrence import Identity
-from qhronos.dispatcher import WORKER_LOST
+from qhronos.engine.judge import WORKER_LOST
 from qhronos.engine.worker import DEAD_AFTER, Heartbeat, Worker
 from qhronos.errors import Unavailable
 from qhronos.http import Client, Egress
@@ -435,6 +436,108 @@ async def test_what_was_under_way_when_its_event_was_deleted_is_not_tried_again(
     assert [("cancelled", "event deleted", 1)] == await query(engine, "SELECT status, reason, attempt FROM occurrences")
 
 
+@pytest.mark.parametrize("notice", ["this event", "another", "lost"])
+async def test_what_is_recalled_while_it_is_claimed_is_not_held(engine, clock, noting, notice):
+    """The change came after the claim, and its notice before the claim's answer."""
+    database = CutDatabase(engine.database)
+    dispatcher = make_dispatcher(engine._replace(database=database), clock, noting)
+    await dispatcher.tick()
+    async with asyncio.timeout(15):
+        await dispatcher._subscribed.wait()
+    identity = await plan_one(engine, clock.now() + timedelta(seconds=0.5))
+    told = {"this event": Revoke((identity.event_id,)), "another": Revoke((uuid.uuid4(),)), "lost": Lost()}[notice]
+    database.meanwhile = lambda: dispatcher._heed(told)
+    await dispatcher.tick()
+    database.meanwhile = lambda: None
+
+    assert (1 if notice == "another" else 0) == len(dispatcher._held)
+    assert len(dispatcher._held) + len(dispatcher._recalled) == 1
+    await dispatcher.drain()
+
+
+@pytest.mark.parametrize(("policies", "rest"), [({}, 1 / 16), ({"ordering_key": "x"}, 0.02)], ids=["ahead", "in turn"])
+async def test_a_claim_waits_a_moment_for_more_unless_a_turn_comes_before(engine, clock, dispatcher, policies, rest):
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now() + timedelta(seconds=0.02), policies=policies)
+    await plan_one(engine, clock.now() + timedelta(seconds=1.001))
+
+    assert rest == pytest.approx(await dispatcher.tick())
+
+
+async def test_settlements_go_on_though_an_event_cannot_be_completed(engine, clock, dispatcher, noting):
+    await change(
+        engine,
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'out of order'; END $$; "
+        "CREATE TRIGGER broken BEFORE UPDATE OF status ON events FOR EACH ROW EXECUTE FUNCTION broken()",
+    )
+    for _ in range(2):
+        await plan_one(engine, clock.now())
+        await dispatcher.tick()
+        await settled(dispatcher)
+    done = await query(engine, "SELECT count(*) FROM occurrences")
+    await change(engine, "DROP TRIGGER broken ON events; DROP FUNCTION broken")
+
+    assert [(2,)] == done
+
+
+async def test_an_event_that_somebody_holds_delays_no_settlement_of_others(engine, clock, dispatcher, noting):
+    """An edit holds its event while its rule is computed."""
+    held = await plan_one(engine, clock.now())
+    async with engine.database.transaction() as conn:
+        await conn.execute("SELECT 1 FROM events WHERE id = %s FOR UPDATE", (held.event_id,))
+        for _ in range(2):
+            await plan_one(engine, clock.now())
+            await dispatcher.tick()
+            await settled(dispatcher)
+        statuses = await query(engine, "SELECT status FROM events ORDER BY id = %s DESC, status", held.event_id)
+
+    assert [("active",), ("completed",), ("completed",)] == statuses
+
+
+async def test_what_waits_to_be_alone_is_recalled_with_its_event(engine, clock, dispatcher, noting):
+    noting.gate.clear()
+    await subscribed(dispatcher)
+    await plan_one(engine, clock.now())
+    suspect = await plan_lost(engine, clock.now(), 2)
+    await dispatcher.tick()
+    await noting.called()
+    await change(
+        engine, "UPDATE events SET status = 'paused' WHERE id IN (SELECT event_id FROM pending WHERE losses = 2)"
+    )
+    dispatcher._heed(Revoke((suspect.event_id,)))
+    noting.gate.set()
+    for _ in range(3):
+        await settled(dispatcher)
+        await dispatcher.tick()
+
+    assert suspect.event_id not in [one.event_id for one in noting.deliveries]
+
+
+async def test_an_event_whose_policies_cannot_be_read_stops_no_other(engine, clock, dispatcher, noting):
+    """A newer version wrote them, which was taken back."""
+    bad = await plan_one(engine, clock.now(), policies={"misfire": {"policy": "of_tomorrow"}})
+    good = await plan_one(engine, clock.now())
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [good.event_id] == [one.event_id for one in noting.deliveries]
+    assert [(bad.event_id, "failed")] == await query(
+        engine, "SELECT event_id, outcome FROM attempts WHERE outcome = 'failed'"
+    )
+
+
+async def test_what_a_dispatcher_does_besides_is_started_again_should_it_end(engine, clock, dispatcher, noting):
+    await subscribed(dispatcher)
+    for task in dispatcher._background:
+        task.cancel()
+    await asyncio.gather(*dispatcher._background, return_exceptions=True)
+    await plan_one(engine, clock.now())
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert [("completed",)] == await query(engine, "SELECT status FROM occurrences")
+
+
 async def test_what_was_claimed_is_fired_though_redis_went_away_right_then(engine, clock, noting):
     plan = CutPlan(engine.plan.redis, engine.plan.prefix, engine.plan.shards)
     dispatcher = make_dispatcher(engine._replace(plan=plan), clock, noting)
@@ -577,6 +680,22 @@ async def test_what_lost_two_workers_is_acted_on_alone(engine, clock, dispatcher
     assert [*beside, suspect.event_id] == alone
     assert 3 == len(noting.deliveries)
     assert [("completed", 3)] == await query(engine, "SELECT status, count(*) FROM occurrences GROUP BY status")
+
+
+async def test_what_is_acted_on_alone_leaves_its_place_in_good_order(engine, clock, dispatcher, noting):
+    faults = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+    noting.place, noting.room = "https://example.com", 1
+    await plan_lost(engine, clock.now(), 2)
+    await dispatcher.tick()
+    await dispatcher.tick()
+    await settled(dispatcher)
+    await dispatcher.tick()
+    await plan_one(engine, clock.now())
+    await dispatcher.tick()
+    await settled(dispatcher)
+
+    assert (2, []) == (len(noting.deliveries), faults)
 
 
 async def test_what_lost_its_worker_when_it_was_alone_has_failed(engine, clock, dispatcher, noting):

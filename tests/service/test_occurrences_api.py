@@ -338,7 +338,7 @@ class TestCancel:
             answer = await api.post(f"/occurrences/{id_of(event, 10)}/cancel")
             notice = await heard.get()
 
-        assert (200, Revoke((UUID(event["id"]),))) == (answer.status_code, notice)
+        assert (200, Revoke((UUID(event["id"]),), clock.now())) == (answer.status_code, notice)
 
     async def test_what_has_started_or_is_closed_is_a_conflict(self, api, clock, event):
         await execute(api, "UPDATE pending SET lease_until = %s WHERE due_at = %s", clock.now() + MINUTE, at(event, 0))

@@ -141,7 +141,7 @@ async def test_what_is_put_off_is_overdue_to_an_edit_and_stays(engine, clock, di
     await turn(dispatcher)
     clock.advance(1)
     async with engine.database.connection() as conn:
-        removed = await changes.remove_future(conn, identity.event_id, clock.now())
+        removed = await changes.remove_future(conn, identity.event_id, clock.now(), clock.now())
 
     assert [] == removed
 

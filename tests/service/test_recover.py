@@ -128,7 +128,7 @@ async def test_expanders_are_given_time(engine, clock, look_ahead, patience):
 
 
 async def test_with_nothing_to_expand_it_rests(engine, clock):
-    assert 5.0 == await Standby(engine, clock, Scheduler()).tick()
+    assert 10.0 == await Standby(engine, clock, Scheduler()).tick()
 
 
 async def test_what_expanders_are_at_is_left_to_them(engine, clock):
@@ -139,4 +139,4 @@ async def test_what_expanders_are_at_is_left_to_them(engine, clock):
     async with engine.database.transaction() as conn:
         await conn.execute("SELECT FROM events FOR UPDATE")
 
-        assert 5.0 == await Standby(engine, clock, Scheduler()).tick()
+        assert 10.0 == await Standby(engine, clock, Scheduler()).tick()

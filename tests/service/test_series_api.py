@@ -151,7 +151,7 @@ class TestMove:
             await override(api, event, due, move_to=due + MINUTE)
             notice = await heard.get()
 
-        assert Revoke((UUID(event["id"]),)) == notice
+        assert Revoke((UUID(event["id"]),), clock.now()) == notice
         assert [(None, True)] == await query(api, "SELECT lease_until, fence <> -1 FROM pending WHERE due_at = %s", due)
 
     async def test_of_a_paused_event_it_waits_for_the_resumption(self, api, clock, daily):

@@ -54,7 +54,7 @@ async def insert(store, *created):
 
 async def find(store, clock, scope=None, before=None, limit=100, **wanted):
     async with store.connection() as conn:
-        return await events.page(conn, Filter(**wanted), scope, before, limit, clock.now())
+        return (await events.page(conn, Filter(**wanted), scope, before, limit, clock.now())).events
 
 
 async def names(store, clock, **wanted):
@@ -218,9 +218,45 @@ async def test_a_page_is_the_same_whether_what_is_asked_for_is_common_or_rare(st
 
     async def page(tag, before, limit):
         async with store.connection() as conn:
-            return [event.id for event in await events.page(conn, Filter(any_tags=[tag]), None, before, limit, now)]
+            found = await events.page(conn, Filter(any_tags=[tag]), None, before, limit, now)
+            return [event.id for event in found.events]
 
     assert [made[2_500].id, made[3].id] == await page("rare", None, 5)
     assert [made[3].id] == await page("rare", made[2_500].id, 5)
     assert [made[2_999].id, made[2_998].id] == await page("common", None, 2)
     assert [made[1].id, made[0].id] == await page("common", made[2].id, 5)
+
+
+class Interrupted:
+    """A connection on which something happens after its first statement."""
+
+    def __init__(self, conn, meanwhile) -> None:
+        self.conn = conn
+        self.cursor = conn.cursor
+        self.meanwhile = meanwhile
+
+    async def execute(self, *said, **more):
+        cursor = await self.conn.execute(*said, **more)
+        await self.meanwhile()
+        return cursor
+
+
+@pytest.mark.parametrize("gone", [0, 2, 3], ids=["first", "last", "first of the next"])
+async def test_a_page_from_which_an_event_goes_while_it_is_read_does_not_end_the_list(store, clock, gone):
+    now = clock.now()
+    made = [make(now - timedelta(milliseconds=n), tags=("some",)) for n in range(5)]
+    await insert(store, *made)
+    wanted = Filter(any_tags=["some"])
+
+    async def delete():
+        async with store.connection() as other:
+            await events.delete(other, made[gone].id, now)
+
+    async with store.connection() as conn:
+        first = await events.page(Interrupted(conn, delete), wanted, None, None, 3, now)
+        second = await events.page(conn, wanted, None, first.after, 3, now)
+
+    left = [event.id for number, event in enumerate(made) if number != gone]
+    assert made[2].id == first.after
+    assert left == [event.id for event in first.events + second.events]
+    assert second.after is None

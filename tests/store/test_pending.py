@@ -144,6 +144,20 @@ async def test_an_event_with_nothing_left_is_completed_after_its_last_settlement
     assert [("active",), ("completed",)] == statuses
 
 
+async def test_an_event_that_is_given_work_while_it_is_completed_stays_active(store, conn, event):
+    """A run or an edit holds it as the last settlement asks whether anything is left."""
+    async with store.transaction() as held:
+        await held.execute("SELECT FROM events WHERE id = %s FOR UPDATE", (event,))
+        async with store.transaction() as own:
+            skipped = await pending.complete_events(own, [event], NOW)
+        await plant_open(held, event, NOW + seconds(60))
+    async with store.transaction() as own:
+        again = await pending.complete_events(own, skipped, NOW)
+
+    assert ({event}, set()) == (skipped, again)
+    assert [("active",)] == await rows(conn, "SELECT status FROM events")
+
+
 async def test_two_last_settlements_at_once_still_complete_the_event(store, conn, event, worker):
     dues = [NOW - seconds(i) for i in range(8)]
     for due_at in dues:
@@ -153,7 +167,10 @@ async def test_two_last_settlements_at_once_still_complete_the_event(store, conn
     async def settle(row):
         async with store.connection() as own:
             await pending.settle(own, [settlement(row)], NOW)
-            await pending.complete_events(own, [event], NOW)
+            left = {event}
+            while left:
+                async with own.transaction():
+                    left = await pending.complete_events(own, left, NOW)
 
     await asyncio.gather(*[settle(row) for row in claimed])
 

@@ -6,7 +6,7 @@ import msgspec
 from qhronos.core.event import Policies
 from qhronos.core.retry import Retry
 from qhronos.engine.deliver import Work
-from qhronos.engine.held import Held, Holding
+from qhronos.engine.held import Held, Holding, Recall
 from qhronos.engine.ready import Ready
 from qhronos.store.pending import Claimed
 
@@ -85,13 +85,28 @@ def test_of_what_is_due_at_once_no_more_come_out_than_asked_for():
     assert 3 == len(held)
 
 
+def test_a_recall_spares_what_was_at_hand_when_the_change_was_made():
+    recalled, other = uuid.uuid4(), uuid.uuid4()
+    recall = Recall(frozenset({recalled}), NOW)
+    instants = [NOW, after(0.001), after(0.1), after(0.101)]
+
+    assert [True, False, False, True] == [recall.takes(claimed(at, recalled)) for at in instants]
+    assert not any(recall.takes(claimed(at, other)) for at in instants)
+
+
+def test_a_recall_that_names_no_moment_takes_all():
+    event_id = uuid.uuid4()
+
+    assert Recall(frozenset({event_id})).takes(claimed(after(0.05), event_id))
+
+
 def test_removing_an_event_leaves_the_others_in_order():
     held, gone = Held(), uuid.uuid4()
     for seconds in (3, 1, 2):
         held.add(work(after(seconds)), 0.0)
         held.add(work(after(seconds), gone), 0.0)
 
-    removed = held.remove({gone})
+    removed = held.remove(Recall(frozenset({gone})))
 
     assert 3 == len(removed)
     assert [after(1), after(2), after(3)] == [holding.fire_at for holding in held.pop_due(after(9), 10)]
@@ -197,12 +212,47 @@ def test_a_destination_that_is_better_lets_more_wait():
         ready.add(one)
     taken(ready, 0.0)
     ready.give_up(1.0)  # nothing has ended, and one is given up
-    ready.ended(first)
     refused = ready.add(holding(3, place="here"))
+    ready.ended(first)
+    ready.add(holding(4, place="here"))
+    taken(ready, 1.5)
     ready.give_up(2.0)
 
     assert not refused
-    assert ready.add(holding(4, place="here"))
+    assert ready.add(holding(5, place="here"))
+
+
+def test_a_destination_that_nothing_is_at_any_more_takes_all_again():
+    """Its last request ended, what waited had its turn, and was recalled before a hand was free."""
+    ready = Ready(lambda _place: 1)
+    first, second, *others = [holding(number, place="here") for number in range(5)]
+    for one in (first, second, *others):
+        ready.add(one)
+    taken(ready, 0.0)
+    ready.ended(first)
+    taken(ready, 0.5)
+    ready.give_up(1.0)
+    ready.ended(second)
+    ready.clear()
+    ready.give_up(2.0)
+    ready.give_up(3.0)
+
+    assert ready.add(holding(9, place="here"))
+
+
+def test_what_comes_where_there_is_room_is_not_put_off_though_nothing_ended_lately():
+    ready = Ready(lambda _place: 10)
+    here = [holding(number, place="slow") for number in range(12)]
+    for one in here:
+        ready.add(one)
+    taken(ready, 0.0)
+    ready.give_up(1.0)
+    for one in here[:4]:
+        ready.ended(one)
+    ready.give_up(2.0)
+    ready.give_up(3.0)
+
+    assert ready.add(holding(99, place="slow"))
 
 
 def test_what_is_recalled_goes_wherever_it_waits():
@@ -215,7 +265,7 @@ def test_what_is_recalled_goes_wherever_it_waits():
     ready.add(holding(3, event_id=event_id))
     ready.add(holding(4))
 
-    assert 3 == len(ready.remove({event_id}))
+    assert 3 == len(ready.remove(Recall(frozenset({event_id}))))
     assert 1 == len(ready)
     assert 1 == len(ready.clear())
     assert [] == taken(ready)

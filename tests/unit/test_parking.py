@@ -60,7 +60,7 @@ def test_who_comes_again_keeps_its_turn_and_is_called_by_its_new_instant(lot):
     assert [again, entry(1)] == lot.take_called()
 
 
-def test_not_everything_is_remembered(lot, monkeypatch):
+def test_of_many_the_oldest_are_forgotten(lot, monkeypatch):
     monkeypatch.setattr(parking, "MOST_WAITING", 1)
     for number in range(3):
         lot.add(PLACE, entry(number))
@@ -68,7 +68,7 @@ def test_not_everything_is_remembered(lot, monkeypatch):
     lot.add(PLACE, entry(3))
     lot.room(PLACE, 1)
 
-    assert [entry(0), entry(3)] == lot.take_called()
+    assert [entry(2), entry(3)] == lot.take_called()
 
 
 def test_nothing_is_kept_of_places_where_nobody_waits(lot):

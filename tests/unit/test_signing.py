@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from qhronos.clock import SystemClock
-from qhronos.core.signing import check_secret, sign, sign_callback, verify
+from qhronos.core.signing import Keyed, check_secret, sign, sign_callback, verify
 from qhronos.errors import Invalid
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -143,3 +143,8 @@ def test_a_secret_that_cannot_sign_is_refused_with_its_field(text):
     with pytest.raises(Invalid, match=r"^hmac_secret ") as refusal:
         check_secret(text)
     assert refusal.value.field == "hmac_secret"
+
+
+@given(st.binary(max_size=200), st.binary(max_size=500))
+def test_a_key_that_is_kept_signs_as_hmac_does(key, message):
+    assert hmac.digest(key, message, "sha256") == Keyed(key).digest(message)

@@ -35,6 +35,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     durable: str  # in words: what becomes of what a worker had that died
     is_durable: bool = False  # whether that is: it is done by another
     settings: str
+    is_tuned: bool = False  # with a client that users of it seldom take, chosen for speed
     is_quick: bool = False  # enough to have a turn in every round; the others have one, in the first
     burst: int = 10_000  # items of a burst; less where it would take too long
     intake: float = 1_000  # items a second that it surely takes in

@@ -18,7 +18,7 @@ export function* batches() {
   }
 }
 
-// node:http over connections that are kept: it takes a quarter of what fetch does, which most people use.
+// fetch is what most people use; node:http over connections that are kept takes a quarter of its time.
 const agent = new http.Agent({ keepAlive: true, maxSockets: 128 });
 const byAgent = (data) =>
   new Promise((resolve, reject) => {
@@ -37,7 +37,7 @@ const byFetch = async (data) => {
   const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(data) });
   await response.text();
 };
-export const post = process.env.CLIENT === 'fetch' ? byFetch : byAgent;
+export const post = process.env.CLIENT === 'node:http' ? byAgent : byFetch;
 
 // Said when all items wait.
 export const enqueued = (began) => {

@@ -6,13 +6,14 @@ import sys
 from qhronos.cli import home, up
 
 
-def test_a_joining_process_gets_urls_and_keys_but_neither_port_nor_logging():
+def test_a_joining_process_gets_urls_and_keys_but_neither_port_nor_logging_nor_how_many_up_runs():
     environment = {
         "QHRONOS_DATABASE__URL": "postgresql://qhronos@/qhronos?host=/run",
         "QHRONOS_REDIS__URL": "unix:///run/s?db=0",
         "QHRONOS_REDIS__PREFIX": "p",
         "QHRONOS_SERVER__PORT": "9999",
         "QHRONOS_LOGGING__LEVEL": "debug",
+        "QHRONOS_SCHEDULER__DISPATCHER_PROCESSES": "4",
         "QHRONOS_AUTH__MASTER_TOKEN": "m",
     }
 
