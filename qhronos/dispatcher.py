@@ -191,10 +191,13 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         now = self._clock.now()
-        for holding in self._held.pop_due(now, FIRE):
+        due = self._held.pop_due(now, FIRE)
+        for holding in due:
             if not self._ready.add(holding):
                 self._put_off(holding)
         self._start_ready()
+        for holding in due:
+            self._announcer.due(holding.work.row)
         next_at = self._held.next_at()
         if next_at is not None:
             seconds = max(0.0, (next_at - now).total_seconds())
@@ -235,7 +238,6 @@ class Dispatcher:
             end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, work.policies, end))
             return
-        self._announcer.due(row)
         settled = await attempt(work, self._clock, self._random, self.parking)
         if settled is None:
             await self._hand_back([row])

@@ -7,7 +7,7 @@ listens nothing is written, only counted, about once a second.
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,8 @@ BATCH = 200
 MOST_WAITING = 10_000  # frames; beyond it they are left out
 LONGEST_METADATA = 64 * 1024
 ASK_EVERY = 1.0  # seconds, whether somebody listens
-ENDS: dict[Status, Literal["completed", "failed"]] = {Status.COMPLETED: "completed", Status.FAILED: "failed"}
+Kind: TypeAlias = Literal["due", "completed", "failed"]
+ENDS: dict[Status, Kind] = {Status.COMPLETED: "completed", Status.FAILED: "failed"}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,7 +33,7 @@ class Frame(Struct, kw_only=True, omit_defaults=True):
     """What listeners are sent, but for its number."""
 
     type: Literal["event"]
-    kind: Literal["due", "completed", "failed"]
+    kind: Kind
     event_id: str
     occurrence_id: str
     name: str
@@ -45,13 +46,22 @@ class Frame(Struct, kw_only=True, omit_defaults=True):
     tags: list[str]
 
 
+class News(NamedTuple):
+    """To be written down when it is told: what is due must not wait for that."""
+
+    row: Claimed
+    kind: Kind
+    attempt: int | None = None
+    reason: str | None = None
+
+
 class Announcer:
     def __init__(self, broadcast: Broadcast, clock: Clock) -> None:
         self._broadcast = broadcast
         self._clock = clock
         self._is_heard = True  # until it is known better
         self._asked_at = float("-inf")
-        self._waiting: list[bytes] = []
+        self._waiting: list[News] = []
         self._left_out = 0
         self._put = asyncio.Event()
 
@@ -61,16 +71,17 @@ class Announcer:
         self._put.set()
 
     def due(self, row: Claimed) -> None:
-        """Its first attempt begins. Of callbacks nothing is told, and of no attempt but the first."""
-        if row.callback is None and not row.attempt:
-            self._add(row, "due")
+        """It is due for the first time. Nothing is told of callbacks, of retries and of what was put off or lost before."""
+        if row.callback is None and not row.attempt and not row.losses and row.meant_at == row.fire_at:
+            self._add(News(row, "due"))
 
     def ended(self, settlement: Settlement) -> None:
         """It is committed."""
         kind = ENDS.get(settlement.status)
         row = settlement.row
         if kind and row and row.callback is None:
-            self._add(row, kind, row.attempt + (settlement.outcome is not None), settlement.reason)
+            attempt = row.attempt + (settlement.outcome is not None)
+            self._add(News(row, kind, attempt, settlement.reason))
 
     async def run(self) -> None:
         """Tell, until it is cancelled."""
@@ -88,38 +99,33 @@ class Announcer:
         left_out, self._left_out = self._left_out, 0
         self._asked_at = self._clock.monotonic()
         try:
-            self._is_heard = await self._broadcast.tell(batch, left_out)
+            self._is_heard = await self._broadcast.tell([_encode(_frame(news)) for news in batch], left_out)
         except Unavailable:  # whoever follows broadcasts says so in the log
             self._left_out += left_out + len(batch)
 
-    def _add(
-        self,
-        row: Claimed,
-        kind: Literal["due", "completed", "failed"],
-        attempt: int | None = None,
-        reason: str | None = None,
-    ) -> None:
-        if not self._is_heard or len(self._waiting) >= MOST_WAITING:
-            self._left_out += 1
-            if self._clock.monotonic() - self._asked_at >= ASK_EVERY:
-                self._put.set()
+    def _add(self, news: News) -> None:
+        if self._is_heard and len(self._waiting) < MOST_WAITING:
+            self._waiting.append(news)
+            self._put.set()
             return
-        self._waiting.append(_encode(_frame(row, kind, attempt, reason)))
-        self._put.set()
+        self._left_out += 1
+        if self._clock.monotonic() - self._asked_at >= ASK_EVERY:
+            self._put.set()
 
 
-def _frame(row: Claimed, kind: Literal["due", "completed", "failed"], attempt: int | None, reason: str | None) -> Frame:
+def _frame(news: News) -> Frame:
+    row = news.row
     is_long = len(bytes(row.metadata)) > LONGEST_METADATA
     return Frame(
         type="event",
-        kind=kind,
+        kind=news.kind,
         event_id=str(row.event_id),
         occurrence_id=occurrence_id(row.identity),
         name=row.name,
         description=row.description,
         scheduled_at=rfc3339(row.due_at),
-        attempt=attempt,
-        reason=reason,
+        attempt=news.attempt,
+        reason=news.reason,
         metadata=msgspec.Raw(b"null") if is_long else row.metadata,
         metadata_omitted=is_long,
         tags=row.tags,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -165,8 +166,11 @@ class Gateway:
         async with self._stores.database.connection() as conn:
             connected = await outbox.connect(conn, name, self._clock.now())
         client = Client(socket, name, connected, self._stores.database, self._words, self._clock)
-        if (older := self._clients.get(name)) and older.generation < client.generation:
-            older.replaced()
+        if (other := self._clients.get(name)) and other.generation > client.generation:
+            client.replaced()  # that one came later and was quicker
+            return
+        if other:
+            other.replaced()
         self._clients[name] = client
         await self._quietly_tell(self._stores.broadcast.taken(name, connected.generation))
         epoch = str(connected.epoch)
@@ -175,13 +179,13 @@ class Gateway:
             await client.resume(hello.resume.seq)
         socket.say(Registered(message=frames.REGISTERED, epoch=epoch, seq=connected.last_seq, gap=has_gap))
         pump = asyncio.create_task(client.pump())
+        pump.add_done_callback(lambda _: socket.close(Code.UNAVAILABLE, "nothing can be sent"))
         try:
             await self._heed_words(socket, client)
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
             if self._clients.get(name) is client:
                 del self._clients[name]
+            await _end(pump)
 
     async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
         await self._hear()
@@ -351,6 +355,13 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         log.info("gateway.drained", settled=settled)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """A bug that has ended it is raised here."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _read_hello(frame: bytes) -> Hello:

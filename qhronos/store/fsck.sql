@@ -181,7 +181,9 @@ SELECT count(*) OVER () AS total, e.id AS event_id, coalesce(e.next_due_at, e.ex
     'expanded until ' || e.expanded_until AS note
 FROM events AS e
 WHERE e.status = 'active' AND e.next_expand_at IS NOT NULL AND coalesce(e.next_due_at, e.expanded_until) < %(late)s
-    AND (SELECT count(*) FROM pending AS p WHERE p.event_id = e.id) < %(max_open)s
+    AND (
+        SELECT count(*) FROM pending AS p WHERE p.event_id = e.id AND p.lease_until IS DISTINCT FROM 'infinity'
+    ) < %(max_open)s
 ORDER BY e.id
 LIMIT %(most)s;
 

@@ -183,3 +183,15 @@ async def test_who_reads_nothing_is_cut_off_and_delays_nobody(house):
                 await peer.hear_event()
         await until(lambda: not house.gateway._audience.count)
         deaf.transport.abort()
+
+
+async def test_of_what_is_tried_again_is_heard_once(house):
+    async with as_listener(house.url, "tea") as (peer, _), as_client(house.url) as (client, _):
+        event = await create_for(house.api, tags=["tea"], retry={"max_attempts": 2, "backoff": [0]})
+        first = await client.hear()
+        await client.say(type="nack", occurrence_id=first["occurrence_id"])
+        again = await client.hear_event()
+        heard = [await peer.hear(), *await mark(peer, house, "tea")]
+
+    assert (1, 2) == (first["attempt"], again["attempt"])
+    assert [event["id"]] == [frame["event_id"] for frame in heard]

@@ -7,7 +7,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Failed, Refused
+from qhronos.engine.expand import expand_due
 from qhronos.engine.fsck import check_all
 from qhronos.engine.outbox import Keeper
 from qhronos.engine.recover import Reaper, Sweeper
@@ -295,3 +297,18 @@ async def test_params_that_cannot_work_are_refused_by_their_field(api, params, f
     answer = await api.post("/events", {"name": "tea", "action": {"type": "websocket", "params": params}})
 
     assert (422, f"action.params.{field}") == (answer.status_code, answer.json()["field"])
+
+
+async def test_an_event_goes_on_however_much_waits_for_its_client(api, clock, dispatcher):
+    """What is open at once has a limit, and a client that is away must not use it up."""
+    event = await create_for(api, schedule="FREQ=SECONDLY")
+    stores, settings = api.deps.changes.stores, Scheduler(max_open=20, look_ahead_duration=timedelta(seconds=10))
+    for _ in range(15):
+        clock.advance(10)
+        await expand_due(stores, clock.now(), settings)
+        await post(dispatcher)
+    ((waiting,),) = await query(api, "SELECT waiting FROM clients")
+
+    assert waiting >= 140
+    assert await is_sound(api, clock)
+    assert "active" == (await event_of(api, event))["status"]
