@@ -33,7 +33,7 @@ class Bounds(NamedTuple):
 
 FULL = Bounds(burst_engine=0.4, burst_aiohttp=0.8, spread_p99=5.0, idle=1.0, burst_cpu=None)
 # For machines that are busy with other things. What depends on that least is processor time.
-QUICK = Bounds(burst_engine=0.1, burst_aiohttp=0.15, spread_p99=150.0, idle=5.0, burst_cpu=9.0)
+QUICK = Bounds(burst_engine=0.2, burst_aiohttp=0.3, spread_p99=100.0, idle=3.0, burst_cpu=6.0)
 
 
 class Lead(NamedTuple):

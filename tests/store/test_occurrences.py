@@ -142,7 +142,12 @@ async def test_a_page_of_a_long_ledger_reads_hardly_more_than_itself(store, day)
             (event_id, day, day),
         )
         await conn.execute("ANALYZE occurrences")
-        behind = {"before_event_id": event_id, "before_due_at": day - timedelta(hours=2), "by_event": False, "now": day}
+        behind = {
+            "before_event_id": event_id,
+            "before_due_at": day - timedelta(hours=2),
+            "by_event": False,
+            "begun": day,
+        }
         params = occurrences._filtering(Filter(), None, 51) | behind
         explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + occurrences.SQL["list_occurrences"]
         row = await (await conn.execute(explain, params)).fetchone()
