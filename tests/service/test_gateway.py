@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from qhronos.api.auth import Access
 from qhronos.config import Gateway as Settings
+from qhronos.core.occurrence import Identity, occurrence_id
 from tests.service.events import occurrences_of, query
 from tests.service.mail import create_for
 from tests.service.sockets import WITHIN, as_client, as_listener, dial, open_gateway, open_house
@@ -332,3 +334,33 @@ async def test_a_listener_acknowledges_nothing(house):
         await peer.say(type="ack", event_id="x")
 
         assert "acknowledge not supported for tag-listener" == (await peer.hear())["message"]
+
+
+async def test_strangers_are_few_and_those_who_are_known_are_unaffected(house, monkeypatch):
+    monkeypatch.setattr("qhronos.gateway.service.MOST_STRANGERS", 2)
+    async with as_client(house.url) as (peer, _), dial(house.url), dial(house.url):
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(house.url)
+        await create_for(house.api)
+
+        assert 403 == refusal.value.response.status_code
+        assert 1 == (await peer.hear())["seq"]
+
+
+async def test_a_gateway_has_so_many_connections(database, redis_url, redis_prefix):
+    async with (
+        open_house(database, redis_url, redis_prefix, Settings(max_connections=1)) as house,
+        as_client(house.url) as (_, first),
+        dial(house.url) as second,
+    ):
+        code = await second.closed()
+
+    assert ("ack", 4429) == (first["type"], code)
+
+
+async def test_a_word_while_postgres_is_away_does_not_count_and_is_answered_so(house):
+    async with as_client(house.url) as (peer, _):
+        await house.api.deps.database.close()
+        await peer.say(type="nack", occurrence_id=occurrence_id(Identity(uuid.uuid4(), house.api.deps.clock.now())))
+
+        assert {"type": "error", "message": "unavailable"} == await peer.hear()
