@@ -42,6 +42,7 @@ class Settler:
         self._rings: set[str] = set()
         self._endings = Endings(stores, clock, self._look_idle)
         self._put = asyncio.Event()
+        self._urgent = asyncio.Event()  # something must not wait for others
         self._never = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -51,6 +52,8 @@ class Settler:
         self._unsettled += 1
         self.idle.clear()
         self._put.set()
+        if settlement.handed:
+            self._urgent.set()  # its client is not told before it is committed
 
     async def run(self) -> None:
         """Commit groups for ever; the caller cancels it once `idle`."""
@@ -64,7 +67,8 @@ class Settler:
         linger = MOST
         while True:
             await self._put.wait()
-            await self._clock.wait(self._never, linger)
+            await self._clock.wait(self._urgent, linger)
+            self._urgent.clear()
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
             linger = LEAST if len(group) >= ENOUGH else MOST
             if not self._waiting:

@@ -77,18 +77,20 @@ class Client:
 
     async def _send_page(self) -> None:
         self._has_more = False  # unless it is rung meanwhile
+        limit = self._room()
         async with self._database.connection() as conn:
             page = await outbox.pull(
                 conn,
                 self.name,
                 self.generation,
                 after=self.after,
-                limit=self._room(),
+                limit=limit,
                 most_bytes=WINDOW_BYTES - self._bytes,
             )
-        self._has_more = self._has_more or bool(page)
         for message in page:
             self._send(message)
+        if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
+            self._has_more = True
 
     def _send(self, message: Message) -> None:
         frame = message.frame.encode()

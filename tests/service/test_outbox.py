@@ -312,3 +312,12 @@ async def test_an_event_goes_on_however_much_waits_for_its_client(api, clock, di
     assert waiting >= 140
     assert await is_sound(api, clock)
     assert "active" == (await event_of(api, event))["status"]
+
+
+async def test_a_message_does_not_wait_for_others_to_share_its_commit(api, clock, dispatcher):
+    await create_for(api)
+    before = clock.monotonic()
+    await post(dispatcher)
+
+    assert 0 == clock.monotonic() - before
+    assert [1] == [message.seq for message in await pull(api)]
