@@ -41,6 +41,14 @@ def test_what_was_told_before_is_not_a_gap():
     assert 5 == audience.offset
 
 
+def test_what_was_on_its_way_when_listening_began_is_not_told():
+    audience = Audience()
+    audience.begin("e", 5)
+    audience.tell("e", 6, [raw(), raw()], 0.0)
+
+    assert ([6], 6) == (remembered(audience), audience.offset)
+
+
 @pytest.mark.parametrize(("most", "later", "left"), [(2, 0.0, [7, 8]), (10, 301.0, [8])])
 def test_only_so_much_and_so_long_is_remembered(monkeypatch, most, later, left):
     monkeypatch.setattr(listener, "REMEMBERED", most)
