@@ -321,3 +321,15 @@ async def test_a_message_does_not_wait_for_others_to_share_its_commit(api, clock
 
     assert 0 == clock.monotonic() - before
     assert [1] == [message.seq for message in await pull(api)]
+
+
+async def test_what_nobody_took_in_time_may_be_told_to_somebody_else(api, clock, dispatcher):
+    await create_for(api, params={"ttl": 60}, on_failure=to_client("boss"))
+    await post(dispatcher)
+    clock.advance(61)
+    await Keeper(api.deps.changes.stores, dispatcher.settler, clock).tick()
+    await dispatcher.settler.idle.wait()
+    await post(dispatcher)
+    (told,) = await pull(api, "boss")
+
+    assert "on_failure" == msgspec.json.decode(told.frame)["metadata"]["callback"]
