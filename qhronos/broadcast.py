@@ -3,7 +3,14 @@
 wake      something is due earlier than dispatchers may think; carries the instant
 revoke    these events have changed; whoever holds occurrences of them gives them back, but for what was at hand
 tokens    a token was revoked; look at once
+hearing   from now on somebody listens to what becomes due; carries nothing
 lost      said by nobody: the subscription broke, and what is sent until it lives again is gone
+
+Gateways have a channel of their own, so that nobody else has to read what is meant for them:
+
+ring      something waits for these clients
+taken     a client has connected, there; whoever serves an older connection of that name lets go of it
+told      what is due or has ended, for those who listen, numbered
 """
 
 from __future__ import annotations
@@ -11,8 +18,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
-from typing import Never, TypeAlias
-from uuid import UUID
+from importlib.resources import files
+from typing import Any, Never, TypeAlias
+from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
@@ -23,8 +31,10 @@ from qhronos.errors import Unavailable
 from qhronos.log import get_logger
 from qhronos.redis_link import translated
 
+HEARD_SECONDS = 15
 QUIET_SECONDS = 20.0  # without traffic for so long, the subscription is checked with a ping; once more, and it is lost
 OUTAGE_REST = 1.0
+SCRIPT = files("qhronos").joinpath("broadcast.lua").read_text()
 
 log = get_logger()
 
@@ -42,11 +52,32 @@ class TokenRevoked(Struct, frozen=True, tag="tokens"):
     token_id: UUID
 
 
+class Hearing(Struct, frozen=True, tag="hearing"):
+    pass
+
+
+class Ring(Struct, frozen=True, tag="ring"):
+    clients: tuple[str, ...]
+
+
+class Taken(Struct, frozen=True, tag="taken"):
+    client: str
+    generation: int
+
+
+class Told(Struct, frozen=True, tag="told"):
+    """`last` is the number of the last frame; those before have the numbers before it."""
+
+    epoch: str
+    last: int
+    frames: list[msgspec.Raw]
+
+
 class Lost(Struct, frozen=True, tag="lost"):
     pass
 
 
-Notice: TypeAlias = Wake | Revoke | TokenRevoked | Lost
+Notice: TypeAlias = Wake | Revoke | TokenRevoked | Hearing | Ring | Taken | Told | Lost
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Notice).decode
@@ -73,6 +104,10 @@ class Broadcast:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._channel = f"{prefix}:broadcast"
+        self._gateways = f"{prefix}:gateways"
+        self._numbers = f"{prefix}:{{listeners}}:told"  # one slot of a cluster has both
+        self._heard = f"{prefix}:{{listeners}}:hearing"
+        self._tell = redis.register_script(SCRIPT)
 
     async def wake(self, fire_at: datetime) -> None:
         await self._send(Wake(fire_at))
@@ -83,13 +118,54 @@ class Broadcast:
     async def token_revoked(self, token_id: UUID) -> None:
         await self._send(TokenRevoked(token_id))
 
+    async def hearing(self) -> None:
+        """From now on somebody listens: what becomes due is worth telling."""
+        await self.keep_hearing()
+        await self._send(Hearing())
+
+    async def keep_hearing(self) -> None:
+        """And somebody still does, for a while."""
+        async with translated():
+            await self._redis.set(self._heard, 1, ex=HEARD_SECONDS)
+
+    async def ring(self, clients: Iterable[str]) -> None:
+        await self._send(Ring(tuple(clients)), self._gateways)
+
+    async def taken(self, client: str, generation: int) -> None:
+        await self._send(Taken(client, generation), self._gateways)
+
+    async def tell(self, frames: list[bytes], left_out: int) -> bool:
+        """Number and send them; whether somebody listens. `left_out` is how many were not sent since the last time."""
+        is_heard, _, _ = await self._number(frames, left_out)
+        return bool(is_heard)
+
+    async def told(self) -> tuple[str, int]:
+        """The epoch and the last of the numbers."""
+        _, epoch, last = await self._number([], 0)
+        return epoch.decode(), int(last)
+
+    async def _number(self, frames: list[bytes], left_out: int) -> Any:
+        told = b"[" + b",".join(frames) + b"]"
+        args: list[bytes | int | str] = [uuid4().hex, left_out, len(frames), self._gateways, told]
+        async with translated():
+            return await self._tell(keys=[self._numbers, self._heard], args=args)
+
+    async def follow_as_gateway(self, clock: Clock, subscribed: asyncio.Event, heed: Callable[[Notice], None]) -> Never:
+        """As `follow`, what is meant for gateways."""
+        await self._follow(self._gateways, clock, subscribed, heed)
+
     async def follow(self, clock: Clock, subscribed: asyncio.Event, heed: Callable[[Notice], None]) -> Never:
         """Hand every notice to `heed`, for ever. `subscribed` is set while the subscription is known to live; what was
         sent while it is not is gone, and the caller must assume the worst."""
+        await self._follow(self._channel, clock, subscribed, heed)
+
+    async def _follow(
+        self, channel: str, clock: Clock, subscribed: asyncio.Event, heed: Callable[[Notice], None]
+    ) -> Never:
         never = asyncio.Event()
         while True:
             try:
-                async for notice in self._listen(subscribed):
+                async for notice in self._listen(channel, subscribed):
                     heed(notice)
             except Unavailable as error:
                 _end_if_cancelled()
@@ -97,10 +173,10 @@ class Broadcast:
                 heed(Lost())
             await clock.wait(never, OUTAGE_REST)
 
-    async def _listen(self, subscribed: asyncio.Event) -> AsyncIterator[Notice]:
+    async def _listen(self, name: str, subscribed: asyncio.Event) -> AsyncIterator[Notice]:
         """Every notice from now on. Raises Unavailable when the subscription breaks."""
         async with translated(), self._redis.pubsub(ignore_subscribe_messages=False) as channel:
-            await channel.subscribe(self._channel)
+            await channel.subscribe(name)
             is_asked = False
             try:
                 while True:
@@ -120,6 +196,6 @@ class Broadcast:
             finally:
                 subscribed.clear()
 
-    async def _send(self, notice: Notice) -> None:
+    async def _send(self, notice: Notice, channel: str | None = None) -> None:
         async with translated():
-            await self._redis.publish(self._channel, _encode(notice))
+            await self._redis.publish(channel or self._channel, _encode(notice))

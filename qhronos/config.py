@@ -46,6 +46,12 @@ class Server(Section, frozen=True):
     max_body: Positive = 10 * 1024 * 1024  # bytes of one request
 
 
+class Gateway(Section, frozen=True):
+    origins: tuple[str, ...] = ()  # of pages that may connect beside our own: https://app.example.com
+    max_connections: Positive = 20_000  # sockets of one process
+    connections_per_token: Positive = 1_000  # of one subject, in one process; access admin has no limit
+
+
 class Health(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Port | None = None  # where a role without an API serves /healthz, /readyz and /metrics
@@ -149,6 +155,7 @@ class Http(Section, frozen=True):
 
 class Config(Section, frozen=True):
     server: Server = Server()
+    gateway: Gateway = Gateway()
     health: Health = Health()
     database: Database = Database()
     redis: Redis = Redis()

@@ -16,12 +16,13 @@ from typing import Any
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
-from qhronos.broadcast import Lost, Notice, Revoke, Wake
+from qhronos.broadcast import Hearing, Lost, Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Parked
 from qhronos.core.event import expired
 from qhronos.core.occurrence import Status
+from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Work, attempt, dropped, prepare, telling
@@ -68,7 +69,8 @@ class Dispatcher:
         self.wake = asyncio.Event()
         self.parking = Parking(self.wake.set)
         self._gone = Gone(Changes(stores, clock, settings))
-        self.settler = Settler(stores, clock, self.parking, self._gone)
+        self._announcer = Announcer(stores.broadcast, clock)
+        self.settler = Settler(stores, clock, self.parking, self._gone, self._announcer)
         self._stores = stores
         self._worker = worker
         self._acts = acts
@@ -189,10 +191,13 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         now = self._clock.now()
-        for holding in self._held.pop_due(now, FIRE):
+        due = self._held.pop_due(now, FIRE)
+        for holding in due:
             if not self._ready.add(holding):
                 self._put_off(holding)
         self._start_ready()
+        for holding in due:
+            self._announcer.due(holding.work.row)
         next_at = self._held.next_at()
         if next_at is not None:
             seconds = max(0.0, (next_at - now).total_seconds())
@@ -282,6 +287,8 @@ class Dispatcher:
             case Revoke(event_ids=event_ids, at=at):
                 self._recall(Recall(frozenset(event_ids), at))
                 self.wake.set()  # what changed may be due at once
+            case Hearing():
+                self._announcer.heard()
             case Lost():  # at once: by the next tick the subscription may live again
                 self._recall_all()
                 if self._recalled:
@@ -362,7 +369,11 @@ class Dispatcher:
 
     def _start_background(self) -> None:
         """And again, should one of them have ended, which only a bug can do."""
-        works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (self.settler.run, self._follow)
+        works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
+            self.settler.run,
+            self._follow,
+            self._announcer.run,
+        )
         for number, work in enumerate(works):
             if number == len(self._background):
                 self._background.append(asyncio.create_task(work()))

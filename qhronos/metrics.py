@@ -74,6 +74,13 @@ CLOCK_SKEW_SECONDS = _gauge(
 TICK_SECONDS = _histogram("tick_seconds", "One pass of a background service.", "service")
 DB_POOL = _gauge("db_pool", "Connections to Postgres, and callers that wait for one.", "state")
 
+GATEWAY_CONNECTIONS = _gauge(
+    "gateway_connections", "Sockets that are served here, by the type of their handshake.", "type"
+)
+GATEWAY_FRAMES = _counter(
+    "gateway_frames", "Event frames sent here: to a client, to one again, or to a listener.", "receiver"
+)
+
 HTTP_REQUEST_SECONDS = Histogram(
     "http_server_request_duration_seconds",
     "Requests to the API, by route template.",

@@ -22,6 +22,7 @@ from qhronos.almanac import Almanac
 from qhronos.api.app import create_app
 from qhronos.api.auth import Keyring
 from qhronos.api.deps import Deps
+from qhronos.api.door import Door
 from qhronos.api.health import create_health_app
 from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
@@ -44,12 +45,15 @@ from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.deliver import Defaults
 from qhronos.engine.fsck import Report, check_all
+from qhronos.engine.outbox import Keeper
 from qhronos.engine.recover import Reaper, Rebuilder, Standby, Sweeper
 from qhronos.engine.replay import Replays
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Heartbeat, Worker
 from qhronos.errors import ConfigError
 from qhronos.expander import Expander
+from qhronos.gateway.service import Gateway, beside
+from qhronos.gateway.wire import Wire
 from qhronos.http import Client, Egress, Limits, Proxy, Tls
 from qhronos.janitor import Janitor
 from qhronos.plan import Plan
@@ -61,7 +65,8 @@ from qhronos.service import Service, run
 from qhronos.store import Database, installation, secrets
 from qhronos.store.migrate import ensure_current, migrate
 
-ROLES = ("api", "expander", "dispatcher", "janitor")
+ROLES = ("api", "expander", "dispatcher", "janitor", "gateway")
+LISTENING = frozenset({"api", "gateway"})  # on server.port
 KEEPERS = frozenset({"api", "dispatcher", "janitor"})  # of secrets
 KEYLESS = (
     "events have secrets, and secrets.keys is not set; set it to the keys that they were sealed with, "
@@ -110,7 +115,7 @@ def up(options: UpOptions, announce: Callable[[Started], None]) -> None:
     }
     with ExitStack() as stack:
         config = _up_config(options, explicit, defaults)
-        listener = stack.enter_context(_listen(config)) if "api" in options.roles else None
+        listener = stack.enter_context(_listen(config)) if LISTENING.intersection(options.roles) else None
         embedded = Embedded(
             options.data_dir,
             postgres=not any(key.startswith("database.") for key in explicit),
@@ -132,7 +137,7 @@ def run_roles(config: Config, roles: Sequence[str], *, lifeline: int | None = No
     _configure_log(config)
     with ExitStack() as stack:
         listener = probes = None
-        if "api" in roles:
+        if LISTENING.intersection(roles):
             listener = stack.enter_context(_listen(config))
         elif config.health.port:
             probes = stack.enter_context(_bind(config.health.host, config.health.port, "health.port"))
@@ -188,6 +193,7 @@ class Program:
         self._announce = announce
         self._clock = SystemClock()
         self._http: Client | None = None
+        self._known_revoked: Revocations | None = None
         self._stop = asyncio.Event()
         self._ending_at = 0.0
         self._drained = asyncio.Event()
@@ -206,7 +212,8 @@ class Program:
             await services[0].tick()
             claims = "dispatcher" in self._roles
             readiness = Readiness(stores.database, stores.plan, self._clock, claims=claims)
-            servers = list(self._servers(stack, stores, readiness))
+            gateway = next((service for service in services if isinstance(service, Gateway)), None)
+            servers = list(self._servers(stack, stores, readiness, gateway))
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
             _calm_collector()
@@ -263,9 +270,29 @@ class Program:
             yield Rebuilder(stores, clock)
             yield Sweeper(stores, clock)
             yield Standby(stores, clock, config.scheduler)
+            yield Keeper(stores, dispatcher.settler, clock)
         if "janitor" in self._roles:
             yield Janitor(stores.database, clock, config.retention, config.archival, stores.vault)
             yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)
+        if "gateway" in self._roles:
+            yield self._gateway(stack, stores)
+
+    def _gateway(self, stack: AsyncExitStack, stores: Stores) -> Gateway:
+        config, clock = self._config, self._clock
+        door = Door(self._keyring(), self._revocations(stack, stores), clock)
+        changes = Changes(stores, clock, config.scheduler)
+        return Gateway(stores, _retry(config), door, clock, config.gateway, changes)
+
+    def _keyring(self) -> Keyring:
+        return Keyring.from_config(self._config.auth, allow_weak_master=self._weak_master)
+
+    def _revocations(self, stack: AsyncExitStack, stores: Stores) -> Revocations:
+        """One for all of a process."""
+        if self._known_revoked is None:
+            self._known_revoked = Revocations(stores.database, self._clock)
+            following = asyncio.create_task(self._known_revoked.follow(stores.broadcast))
+            stack.callback(following.cancel)
+        return self._known_revoked
 
     def _client(self, stack: AsyncExitStack) -> Client:
         """One for all of a process: it brings the certificates of the authorities, and keeps connections."""
@@ -280,15 +307,20 @@ class Program:
             stack.push_async_callback(self._http.close)
         return self._http
 
-    def _servers(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Iterator[ApiServer]:
+    def _servers(
+        self, stack: AsyncExitStack, stores: Stores, readiness: Readiness, gateway: Gateway | None
+    ) -> Iterator[ApiServer]:
         if self._probes is not None:
             yield ApiServer(create_health_app(readiness, self._clock), self._config.server, self._probes)
-        if self._listener is None or "api" not in self._roles:
+        if self._listener is None:
             return
-        deps = self._deps(stack, stores, readiness)
-        following = asyncio.create_task(deps.revocations.follow(stores.broadcast))
-        stack.callback(following.cancel)
-        yield ApiServer(create_app(deps), self._config.server, self._listener)
+        app = create_health_app(readiness, self._clock)
+        if "api" in self._roles:
+            app = create_app(self._deps(stack, stores, readiness))
+        if gateway is None:
+            yield ApiServer(app, self._config.server, self._listener)
+        else:
+            yield ApiServer(beside(app, gateway), self._config.server, self._listener, Wire)
 
     def _deps(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Deps:
         config, clock = self._config, self._clock
@@ -299,8 +331,8 @@ class Program:
             database=stores.database,
             plan=stores.plan,
             broadcast=stores.broadcast,
-            keyring=Keyring.from_config(config.auth, allow_weak_master=self._weak_master),
-            revocations=Revocations(stores.database, clock),
+            keyring=self._keyring(),
+            revocations=self._revocations(stack, stores),
             limiter=Limiter(stores.plan.redis, stores.plan.prefix, clock, limit),
             readiness=readiness,
             egress=_egress(config),
@@ -388,8 +420,12 @@ def _defaults(config: Config, vault: Vault) -> Defaults:
             "hmac.default_secret is not set; deliveries are signed with it (make one: openssl rand -hex 32)"
         )
     check_secret(secret)
+    return Defaults(_retry(config), secret, vault)
+
+
+def _retry(config: Config) -> Retry:
     base = config.dispatch_retry_backoff / timedelta(seconds=1)
-    return Defaults(Retry(max_attempts=config.dispatch_max_retries, backoff=Backoff(base=base)), secret, vault)
+    return Retry(max_attempts=config.dispatch_max_retries, backoff=Backoff(base=base))
 
 
 def _egress(config: Config) -> Egress:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 from msgspec import Struct
 
-from qhronos.actions import apicall, hidden, webhook
+from qhronos.actions import apicall, hidden, webhook, websocket
 from qhronos.actions.base import Act, Done, Means, Performs
 from qhronos.actions.tokens import Tokens
 from qhronos.core.attempt import Delivery, Failed, Refused
@@ -17,11 +17,9 @@ from qhronos.http import Client, Egress, url
 from qhronos.http.guard import vet_url
 from qhronos.plan.breakers import Breakers
 
-Action: TypeAlias = apicall.ApiCall | webhook.Webhook
+Action: TypeAlias = apicall.ApiCall | webhook.Webhook | websocket.Websocket
 
 TYPES: dict[str, type[Action]] = {each.__struct_config__.tag: each for each in get_args(Action)}
-# Known by name, so that asking for one is told apart from a slip of the pen.
-NOT_YET = frozenset({"websocket"})
 
 PLACED = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 REMEDIES = {
@@ -69,7 +67,7 @@ def parse(raw: object, egress: Egress, field: str = "action") -> Action:
         action = _stored.decode(data)
     except (msgspec.DecodeError, UnicodeError):
         action = _read_slowly(data, field)
-    if action.params.auth:
+    if not isinstance(action, websocket.Websocket) and action.params.auth:
         _check_type_of_auth(data, field)
     action.vet(egress, f"{field}.params")
     return action
@@ -79,8 +77,10 @@ def from_legacy(text: str, egress: Egress, field: str = "webhook") -> Action:
     """What the first Qhronos' `webhook` field means: a URL, or `q:` and the name of a websocket client."""
     if not text:
         raise Invalid("either action object or a non-empty webhook string is required", field=field)
-    if text.startswith("q:"):
-        raise _not_yet("websocket", field)
+    if text.startswith(websocket.LEGACY_PREFIX):
+        client = websocket.Params(client_name=text.removeprefix(websocket.LEGACY_PREFIX))
+        websocket.check_name(client.client_name, field)
+        return websocket.Websocket(client)
     vet_url(text, egress, field)
     return webhook.Webhook(webhook.Params(url=text))
 
@@ -95,25 +95,31 @@ def decode(stored: bytes | msgspec.Raw) -> Action:
 
 def conceal(action: Action) -> tuple[Action, dict[str, str | None]]:
     """The action as it is stored and shown, and the values of its secrets by name; None for one that is to stay."""
+    if isinstance(action, websocket.Websocket):
+        return action, {}
     shown, values = hidden.conceal(action.params.headers)
     auth = action.params.auth
     if auth:
         auth, values[hidden.CLIENT_SECRET] = auth.conceal()
     if not values:
         return action, {}
-    params = msgspec.structs.replace(action.params, headers=shown, auth=auth)
+    params: Any = msgspec.structs.replace(action.params, headers=shown, auth=auth)
     return msgspec.structs.replace(action, params=params), values
 
 
 def hidden_in(stored: bytes | msgspec.Raw) -> list[str]:
     """The names of its secrets: headers, and the client secret. Raises Invalid."""
     params = decode(stored).params
+    if isinstance(params, websocket.Params):
+        return []
     return [*hidden.names(params.headers), *([hidden.CLIENT_SECRET] if params.auth else [])]
 
 
 def reach_of(stored: bytes | msgspec.Raw, name: str) -> tuple[str, ...]:
     """The origins to which the secret of that name goes, or what is got for it. Raises Invalid."""
     params = decode(stored).params
+    if isinstance(params, websocket.Params):
+        return ()
     urls = [params.url] if name != hidden.CLIENT_SECRET or params.auth is None else [params.url, params.auth.token_url]
     return tuple(url.parse(each).origin for each in urls)
 
@@ -164,17 +170,11 @@ def _type_of(data: bytes | msgspec.Raw, field: str) -> str:
         raise Invalid("action type is required when action object is provided", field=f"{field}.type")
     if not isinstance(name, str):
         raise Invalid("action type must be a string", field=f"{field}.type")
-    if name in NOT_YET:
-        raise _not_yet(name, f"{field}.type")
     if name not in TYPES:
         raise Invalid(f"unknown action type: {name[:64]}; there are {', '.join(sorted(TYPES))}", field=f"{field}.type")
     if bytes(envelope.params) == b"null":
         raise Invalid("action params are required when action object is provided", field=f"{field}.params")
     return name
-
-
-def _not_yet(name: str, field: str) -> Invalid:
-    return Invalid(f"action type {name} is not available yet; there are {', '.join(sorted(TYPES))}", field=field)
 
 
 def _refusal(complaint: str, name: str, field: str) -> Invalid:

@@ -11,7 +11,7 @@ from qhronos import __version__, http
 from qhronos.actions.base import Means
 from qhronos.actions.oauth2 import Grant
 from qhronos.actions.tokens import NoToken
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused, Withdrawn
+from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Refused, Sent, Withdrawn
 from qhronos.core.scrub import scrub
 from qhronos.errors import Invalid, Unreachable
 from qhronos.http import Busy, Request, Response, headers, url
@@ -76,7 +76,7 @@ class Letter:
         self._takes = takes
         self._grant = grant
 
-    async def perform(self, now: datetime) -> Performed:
+    async def perform(self, now: datetime) -> Sent:
         """Send, unless the endpoint is given a rest, and judge by the status whether it was taken."""
         breakers = self._means.breakers
         if breakers is None:
@@ -91,7 +91,7 @@ class Letter:
             await breakers.tell(self._endpoint, self.place, admission, failed=failed)
         return performed
 
-    async def _try(self, now: datetime) -> tuple[Performed, bool | None]:
+    async def _try(self, now: datetime) -> tuple[Sent, bool | None]:
         """What came of it, and whether the endpoint has failed; None: that says nothing of it, as it was not asked."""
         try:
             if self._grant is None:
@@ -104,7 +104,7 @@ class Letter:
             return _unreached(error, self._delivery, headers.retry_after(error.retry_after, now)), None
         return performed, _has_failed(performed)
 
-    async def _send_with_token(self, grant: Grant, now: datetime) -> Performed:
+    async def _send_with_token(self, grant: Grant, now: datetime) -> Sent:
         """And once more with another one, if there is any, where the endpoint does not take it. Raises NoToken and Busy for
         want of one."""
         clock, tokens = self._means.http.clock, self._means.tokens
@@ -114,7 +114,7 @@ class Letter:
         def left() -> float:
             return max(0.0, round(deadline - clock.monotonic(), 3))
 
-        async def send(token: str) -> Performed:
+        async def send(token: str) -> Sent:
             authorised = (*request.headers, ("authorization", f"Bearer {token}"))
             confidential = replace(self._delivery, other_secrets=(*self._delivery.other_secrets, token))
             return await self._send(replace(request, headers=authorised, timeout=left()), now, confidential)
@@ -132,7 +132,7 @@ class Letter:
             return later
         return later if isinstance(again, Parked | Withdrawn) else again  # something was sent before
 
-    async def _send(self, request: Request, now: datetime, delivery: Delivery) -> Performed:
+    async def _send(self, request: Request, now: datetime, delivery: Delivery) -> Sent:
         try:
             response = await self._means.http.send(request)
         except Busy as error:
@@ -156,7 +156,7 @@ def _unreached(error: Unreachable, delivery: Delivery, retry_after: timedelta | 
     return Refused(reason=reason) if error.kind in FINAL else Failed(reason=reason, retry_after=retry_after)
 
 
-def _has_failed(performed: Performed) -> bool | None:
+def _has_failed(performed: Sent) -> bool | None:
     """None: it says nothing of the endpoint, which was not asked. One that refuses is well."""
     if isinstance(performed, Failed):
         return True

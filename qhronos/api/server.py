@@ -12,18 +12,24 @@ import uvicorn
 
 from qhronos.config import Server
 
+LARGEST_FRAME = 64 * 1024  # that a websocket is sent
 DRAIN_SECONDS = 5  # for requests under way
 
 
 class ApiServer(uvicorn.Server):
     """uvicorn as one task among others: the signals are the process', and `ready` says that it answers."""
 
-    def __init__(self, app: Any, settings: Server, listener: socket.socket) -> None:
+    def __init__(
+        self, app: Any, settings: Server, listener: socket.socket, wire: type[asyncio.Protocol] | None = None
+    ) -> None:
+        """`wire`: what speaks over websockets, if anything does."""
         super().__init__(
             uvicorn.Config(
                 app,
                 http="httptools",
-                ws="none",
+                ws=wire or "none",
+                ws_max_size=LARGEST_FRAME,
+                ws_per_message_deflate=False,  # it takes more memory than all the rest of a socket
                 lifespan="off",
                 log_config=None,
                 access_log=False,

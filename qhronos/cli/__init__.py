@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "expander": ("qhronos.cli.roles:expander", "Run an expander: it turns rules into occurrences."),
         "dispatcher": ("qhronos.cli.roles:dispatcher", "Run a dispatcher: it performs what is due."),
         "janitor": ("qhronos.cli.roles:janitor", "Run a janitor: it keeps partitions and retention."),
+        "gateway": ("qhronos.cli.roles:gateway", "Run a gateway: websockets at /ws, for clients and listeners."),
         "secrets": ("qhronos.cli.secrets:secrets", "Put what is stored of secrets under the newest key."),
         "migrate": ("qhronos.cli.migrate:migrate", "Bring the database schema up to date."),
         "fsck": ("qhronos.cli.fsck:fsck", "Check that everything holds that must."),

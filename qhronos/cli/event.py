@@ -66,6 +66,7 @@ OVERLAPS = ["allow", "skip", "queue_one", "queue_all"]
 ROLLS = ["skip", "following", "preceding", "modified_following", "nearest"]
 ACTION = [
     click.option("--url", help="Where the webhook goes."),
+    click.option("--client", metavar="NAME", help="Instead of a URL: the client of the gateway that is told."),
     click.option("--method", help="Makes it an API call with this method instead of a signed webhook."),
     click.option(
         "--header", "headers", multiple=True, type=Header(), metavar="NAME:VALUE", help="Of the API call; repeatable."
@@ -366,6 +367,12 @@ def action_of(content: dict[str, Any]) -> dict[str, Any] | None:
     given = {"method": content["method"], "headers": headers, "body": content["body"]}
     call = {name: value for name, value in given.items() if value}
     auth = {"auth": content["auth"]} if content["auth"] else {}
+    if content["client"]:
+        if content["url"] or call or auth:
+            raise click.UsageError(
+                "--client is told over its own connection: it goes without --url and what belongs to it"
+            )
+        return {"type": "websocket", "params": {"client_name": content["client"]}}
     if not content["url"]:
         if call or auth:
             raise click.UsageError("an API call needs --url" if call else "--auth needs --url")

@@ -62,6 +62,17 @@ def janitor(config_path: Path | None, log_level: str | None) -> None:
     _run("janitor", options.settings(config_path, {"logging.level": log_level}))
 
 
+@click.command()
+@options.host
+@options.port
+@options.config_file
+@options.log_level
+def gateway(host: str | None, port: int | None, config_path: Path | None, log_level: str | None) -> None:
+    """Run a gateway: websockets at /ws, for clients and listeners."""
+    flags = {"server.host": host, "server.port": port, "logging.level": log_level}
+    _run("gateway", options.settings(config_path, flags))
+
+
 def _run(role: str, config: Config, count: int = 1) -> None:
     from qhronos.wiring import run_copies, run_roles
 

@@ -20,7 +20,7 @@ from qhronos.errors import ConfigError
 if TYPE_CHECKING:
     from qhronos.wiring import Started
 
-ALL_ROLES = "api,expander,dispatcher,janitor"
+ALL_ROLES = "api,expander,dispatcher,janitor,gateway"
 # What one process decides for itself; another that joins does not inherit it.
 OWN = ("QHRONOS_SERVER__", "QHRONOS_HEALTH__", "QHRONOS_LOGGING__", "QHRONOS_SCHEDULER__DISPATCHER_PROCESSES")
 

@@ -76,5 +76,16 @@ class Withdrawn(Struct, frozen=True):
     """Nothing was sent: it was wanted no more when it came to that."""
 
 
+class Handed(Struct, frozen=True, kw_only=True):
+    """It is kept for a client of the gateway, whose word decides how it ends."""
+
+    client: str
+    frame: str  # what the client is sent, as a JSON object
+    ttl: timedelta  # how long it is kept
+    max_backlog: int  # how much may be kept for that client
+    ack_timeout: float  # seconds, once it was sent
+
+
 Outcome: TypeAlias = Delivered | Failed | Refused
-Performed: TypeAlias = Outcome | Parked | Withdrawn
+Sent: TypeAlias = Outcome | Parked | Withdrawn
+Performed: TypeAlias = Sent | Handed

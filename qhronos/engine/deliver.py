@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 from qhronos import metrics
 from qhronos.actions.base import Act, Acts, Done
 from qhronos.clock import Clock
-from qhronos.core.attempt import Delivered, Delivery, Failed, Outcome, Parked, Performed, Refused, Withdrawn
+from qhronos.core.attempt import Delivered, Delivery, Failed, Handed, Outcome, Parked, Performed, Refused, Withdrawn
 from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status, occurrence_id
 from qhronos.core.retry import Retry, next_pause
@@ -39,7 +39,7 @@ class Typed(Struct):
 
 log = get_logger()
 _typed = msgspec.json.Decoder(Typed).decode
-_policies = msgspec.json.Decoder(Policies).decode
+read_policies = msgspec.json.Decoder(Policies).decode
 
 
 class Defaults(NamedTuple):
@@ -67,7 +67,7 @@ class Work(Struct, frozen=True):
 def prepare(row: Claimed, acts: Acts, defaults: Defaults, now: datetime, is_ours: Callable[[], bool]) -> Work:
     """Never raises: a bug in an action is a failed attempt, so that it backs off and ends."""
     try:
-        policies = _policies(row.policies)
+        policies = read_policies(row.policies)
     except msgspec.MsgspecError as error:  # a newer version of us wrote them, and will act by them
         return Work(
             row, Policies(), defaults.retry, Done("unknown", Failed(reason=f"cannot read the policies: {error}"))
@@ -149,11 +149,18 @@ async def attempt(work: Work, clock: Clock, random: Random, parking: Parking) ->
         return parking.put_off(row, outcome, finished_at, random)
     if not row.attempt:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.meant_at).total_seconds()))
-    attempts, duration = _counters(work.act.type, OUTCOMES[type(outcome)])
-    attempts.inc()
-    duration.observe(max(0.0, (finished_at - started_at).total_seconds()))
+    if isinstance(outcome, Handed):
+        return msgspec.structs.replace(dropped(row, Status.DISPATCHED, None, finished_at), handed=outcome)
+    count(work.act.type, outcome, started_at, finished_at)
     settled = settlement(row, outcome, work.retry, started_at, finished_at, random.uniform(-1, 1))
     return telling(row, work.policies, settled)
+
+
+def count(action: str, outcome: Outcome, started_at: datetime, finished_at: datetime) -> None:
+    """One attempt has ended."""
+    attempts, duration = _counters(action, OUTCOMES[type(outcome)])
+    attempts.inc()
+    duration.observe(max(0.0, (finished_at - started_at).total_seconds()))
 
 
 @cache
@@ -205,6 +212,7 @@ def settlement(
         started_at=started_at,
         finished_at=finished_at,
         lane=row.lane,
+        row=row,
         gone=row.version if _is_gone(row, outcome) and pause is None else None,
     )
 
@@ -214,7 +222,7 @@ def _is_gone(row: Claimed, outcome: Outcome) -> bool:
     return isinstance(outcome, Refused) and outcome.gone and row.callback is None
 
 
-def dropped(row: Claimed, status: Status, reason: str, now: datetime) -> Settlement:
+def dropped(row: Claimed, status: Status, reason: str | None, now: datetime) -> Settlement:
     """It is not acted on at all, and the ledger says why."""
     return Settlement(
         event_id=row.event_id,
@@ -224,6 +232,7 @@ def dropped(row: Claimed, status: Status, reason: str, now: datetime) -> Settlem
         reason=reason,
         finished_at=now,
         lane=row.lane,
+        row=row,
     )
 
 

@@ -33,6 +33,7 @@ CHECKS = {
     "unknown_version": "occurrences bound to a version that their event never had",
     "open_and_closed": "occurrences that are open and closed",
     "half_held": "open occurrences with a lease without a worker or fence, or with a worker without a lease",
+    "unkept": "occurrences that are handed to a client and not in its outbox, or the other way round",
     "shared_fence": "open occurrences that have the fence of another",
     "stranded": "open occurrences that are blocked by a pause although their event is not paused",
     "unreasoned": "occurrences that were closed without a reason, or completed without an attempt",

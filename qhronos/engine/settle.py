@@ -11,14 +11,15 @@ from datetime import datetime
 
 from qhronos import metrics
 from qhronos.clock import Clock
-from qhronos.core.occurrence import Identity, Status
+from qhronos.core.occurrence import OPEN, Identity
+from qhronos.engine.announce import Announcer
 from qhronos.engine.ending import Endings
 from qhronos.engine.gone import Gone
 from qhronos.engine.parking import Parking
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.log import get_logger
-from qhronos.store import lanes, pending
+from qhronos.store import lanes, outbox, pending
 from qhronos.store.pending import OPENED, Entry, Settled, Settlement
 
 LEAST, MOST = 0.005, 0.025  # seconds; what ends within them shares a commit
@@ -30,15 +31,18 @@ log = get_logger()
 
 
 class Settler:
-    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone) -> None:
+    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone, announcer: Announcer) -> None:
         self._stores = stores
         self._clock = clock
         self._parking = parking
         self._gone = gone
+        self._announcer = announcer
         self._waiting: list[Settlement] = []
         self._unsettled = 0
+        self._rings: set[str] = set()
         self._endings = Endings(stores, clock, self._look_idle)
         self._put = asyncio.Event()
+        self._urgent = asyncio.Event()  # something must not wait for others
         self._never = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -48,6 +52,8 @@ class Settler:
         self._unsettled += 1
         self.idle.clear()
         self._put.set()
+        if settlement.handed:
+            self._urgent.set()  # its client is not told before it is committed
 
     async def run(self) -> None:
         """Commit groups for ever; the caller cancels it once `idle`."""
@@ -61,7 +67,8 @@ class Settler:
         linger = MOST
         while True:
             await self._put.wait()
-            await self._clock.wait(self._never, linger)
+            await self._clock.wait(self._urgent, linger)
+            self._urgent.clear()
             group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
             linger = LEAST if len(group) >= ENOUGH else MOST
             if not self._waiting:
@@ -78,6 +85,8 @@ class Settler:
         except Exception:  # what is wrong with one must neither hold up the others nor end this loop; logged here once
             if len(group) == 1:
                 log.exception("settlement.dropped", event_id=str(group[0].event_id), due_at=group[0].due_at.isoformat())
+                if group[0].then:
+                    group[0].then(False)
                 return
             half = len(group) // 2
             await self._commit_each(group[:half])
@@ -86,23 +95,54 @@ class Settler:
     async def _commit(self, group: list[Settlement]) -> None:
         while True:
             try:
-                async with self._stores.database.connection() as conn:
-                    settled = await pending.settle(conn, group, self._clock.now())
+                settled = await self._write(group)
                 break
             except Unavailable as error:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
-        self._endings.add(s.event_id for s in group if s.status is not Status.SCHEDULED)
+        self._endings.add(s.event_id for s in group if s.status not in OPEN)
         self._count(group, settled)
+        self._tell(group, settled)
         self._park(group, settled)
         self._pause_gone(group, settled)
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
+            if self._rings:
+                rings, self._rings = self._rings, set()
+                await self._stores.broadcast.ring(rings)
             again += await self._next_in_lanes(group)
             await self._stores.plan.add(again)
         except Unavailable as error:
             # Committed all the same: the sweep finds them when they are overdue.
             log.warning("plan.unavailable", count=len(again), error=str(error))
+
+    async def _write(self, group: list[Settlement]) -> list[Settled]:
+        """In one statement, but for what concerns clients of the gateway: that takes a transaction."""
+        handed = [(s, s.handed) for s in group if s.handed]
+        waited = [s for s in group if s.waited]
+        if not handed and not waited:
+            async with self._stores.database.connection() as conn:
+                return await pending.settle(conn, group, self._clock.now())
+        rest = [s for s in group if not s.handed]
+        async with self._stores.database.transaction() as conn:
+            settled = await pending.settle(conn, rest, self._clock.now()) if rest else []
+            if waited:
+                await outbox.forget(conn, waited)
+            if handed:
+                settled += await outbox.hand_over(conn, handed, self._clock.now())
+        return settled
+
+    def _tell(self, group: list[Settlement], settled: list[Settled]) -> None:
+        """Whoever waits for the end of one; and the gateways, what waits for whom."""
+        done = {(s.event_id, s.due_at) for s in settled if s.status != OPENED}
+        for one in group:
+            is_done = (one.event_id, one.due_at) in done
+            if is_done and one.handed:
+                self._rings.add(one.handed.client)
+            if is_done:
+                self._announcer.ended(one)
+            if one.then:
+                one.then(is_done)
 
     def _look_idle(self) -> None:
         if not self._unsettled and self._endings.is_idle:
@@ -110,7 +150,7 @@ class Settler:
 
     async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:
         """Whose turn it is where something has ended."""
-        ended = {s.lane for s in group if s.lane and s.status is not Status.SCHEDULED}
+        ended = {s.lane for s in group if s.lane and s.status not in OPEN}
         if not ended:
             return []
         async with self._stores.database.transaction() as conn:
@@ -132,7 +172,7 @@ class Settler:
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
         own = [one for one in settled if one.status != OPENED]
         for one in own:
-            if one.status != Status.SCHEDULED:
+            if one.status not in OPEN:
                 metrics.OCCURRENCES_CLOSED.labels(one.status).inc()
         if len(own) < len(group):
             metrics.FENCED_COMPLETIONS.inc(len(group) - len(own))

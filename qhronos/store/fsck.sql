@@ -33,12 +33,22 @@ ORDER BY p.event_id, p.due_at
 LIMIT %(most)s;
 
 -- name: half_held
--- Lease, worker and fence come together. A lease that has ended is the reaper's.
+-- Lease, worker and fence come together. A lease that has ended is the reaper's; one without end is a client's, not a worker's.
 SELECT count(*) OVER () AS total, event_id, due_at,
     concat_ws(', ', 'lease ' || lease_until, 'worker ' || worker, 'fence ' || fence) AS note
 FROM pending
-WHERE (lease_until IS NULL) <> (worker IS NULL) OR (lease_until IS NOT NULL AND fence IS NULL)
+WHERE (lease_until IS NULL OR lease_until = 'infinity') <> (worker IS NULL) OR (lease_until IS NOT NULL AND fence IS NULL)
 ORDER BY event_id, due_at
+LIMIT %(most)s;
+
+-- name: unkept
+-- What is handed to a client is in its outbox under the same fence, and nothing else is.
+SELECT count(*) OVER () AS total, coalesce(p.event_id, o.event_id) AS event_id, coalesce(p.due_at, o.due_at) AS due_at,
+    CASE WHEN o.client IS NULL THEN 'in no outbox' ELSE 'message ' || o.seq || ' for ' || o.client END AS note
+FROM (SELECT event_id, due_at, fence FROM pending WHERE lease_until = 'infinity') AS p
+FULL JOIN outbox AS o ON o.event_id = p.event_id AND o.due_at = p.due_at AND o.fence = p.fence
+WHERE p.event_id IS NULL OR o.event_id IS NULL
+ORDER BY 2, 3
 LIMIT %(most)s;
 
 -- name: shared_fence
@@ -171,7 +181,9 @@ SELECT count(*) OVER () AS total, e.id AS event_id, coalesce(e.next_due_at, e.ex
     'expanded until ' || e.expanded_until AS note
 FROM events AS e
 WHERE e.status = 'active' AND e.next_expand_at IS NOT NULL AND coalesce(e.next_due_at, e.expanded_until) < %(late)s
-    AND (SELECT count(*) FROM pending AS p WHERE p.event_id = e.id) < %(max_open)s
+    AND (
+        SELECT count(*) FROM pending AS p WHERE p.event_id = e.id AND p.lease_until IS DISTINCT FROM 'infinity'
+    ) < %(max_open)s
 ORDER BY e.id
 LIMIT %(most)s;
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.rows import class_row
 
+from qhronos.core.attempt import Handed
 from qhronos.core.occurrence import Identity, Status
 from qhronos.store import Connection, load_sql
 
@@ -95,6 +97,10 @@ class Settlement(Struct, frozen=True, kw_only=True):
     payload: str | None = None  # what it tells, as JSON
     place: str | None = None  # where there was no room for it; not recorded
     gone: int | None = None  # the version of its event whose endpoint is gone for good; not recorded
+    handed: Handed | None = None  # with `status` dispatched: to whom it is handed over
+    row: Claimed | None = None  # what it settles
+    waited: bool = False  # in the outbox of a client, under this fence
+    then: Callable[[bool], None] | None = None  # told after the commit whether it was settled so; not recorded
 
 
 class Left(NamedTuple):
@@ -179,11 +185,18 @@ async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -
         "now": now,
     }
     try:
-        return await _settle(conn, columns)
+        async with _savepoint(conn):
+            return await _settle(conn, columns)
     except psycopg.errors.CheckViolation:
         # No partition for one of the days: whoever inserts makes it.
         await make_days(conn, (s.due_at for s in batch))
         return await _settle(conn, columns)
+
+
+def _savepoint(conn: Connection) -> AbstractAsyncContextManager[object]:
+    """In the middle of a transaction, which goes on after what fails here."""
+    is_alone = conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    return nullcontext() if is_alone else conn.transaction()
 
 
 async def _settle(conn: Connection, columns: dict[str, Any]) -> list[Settled]:

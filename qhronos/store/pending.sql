@@ -211,7 +211,7 @@ RETURNING p.event_id, p.due_at, p.fire_at;
 -- may have been at it; the others when they start, see charge: so what was merely held is never charged again.
 WITH lost AS (
     SELECT event_id, due_at FROM pending
-    WHERE lease_until IS NOT NULL
+    WHERE worker IS NOT NULL
         AND (
             lease_until < %(now)s
             OR worker IN (SELECT id FROM workers WHERE heartbeat_at < %(dead_before)s)
@@ -245,9 +245,10 @@ ORDER BY event_id, due_at
 LIMIT %(limit)s;
 
 -- name: count_open
--- What was changed by hand has a limit of its own: it may be open far ahead, and must not take the room of the others.
+-- What was changed by hand has a limit of its own: it may be open far ahead, and must not take the room of the others. Nor
+-- must what waits for a client that is away: that has a limit of its own, too.
 SELECT p.event_id, count(*) FROM pending AS p
-WHERE p.event_id = ANY(%(event_ids)b::uuid[])
+WHERE p.event_id = ANY(%(event_ids)b::uuid[]) AND p.lease_until IS DISTINCT FROM 'infinity'
     AND NOT EXISTS (SELECT FROM occurrence_overrides AS o WHERE o.event_id = p.event_id AND o.due_at = p.due_at)
 GROUP BY p.event_id;
 

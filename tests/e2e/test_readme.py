@@ -25,6 +25,7 @@ TOURS = {
     "docs/howto/subscribe-to-a-calendar.md": ["Tea times", "deleted"],
     "docs/howto/business-calendars.md": ["germany", "2030-06-28", "rolled from", "active"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
+    "docs/howto/offline-clients.md": ["dispatched", "printing invoice 1", "printing invoice 2", "completed"],
     "docs/howto/policies.md": ["signature ok", "debit 1", "Every Monday at 18:00, 12 times"],
     "docs/howto/change-one-occurrence.md": ["moved to:", "report, weekly", "UNTIL", "18:30:00Z", " stay"],
 }

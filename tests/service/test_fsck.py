@@ -45,6 +45,7 @@ BROKEN = {
     "open_and_closed": "INSERT INTO pending (event_id, due_at, fire_at, version, origin, attempt, starts)"
     " SELECT event_id, due_at, %(now)s, version, origin, attempt, 1 FROM occurrences",
     "half_held": "UPDATE pending SET lease_until = %(now)s, worker = 1, fence = NULL",
+    "unkept": "UPDATE pending SET lease_until = 'infinity', worker = NULL, fence = 1",
     "stranded": "UPDATE pending SET blocked_on = 'paused'",
     "unreasoned": "UPDATE occurrences SET status = 'skipped'",
     "wrong_attempts": "DELETE FROM attempts",

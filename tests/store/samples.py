@@ -44,6 +44,11 @@ def samples(now: datetime) -> dict[str, Any]:
         "lanes": [f"order order-{100 * number + 8}" for number in range(BATCH)],
         "names": ["DE"],
         "days": [now.date()],
+        "clients": [f"client-{number}" for number in range(BATCH)],
+        "frames": [EMPTY] * BATCH,
+        **each(("sizes", "backlogs"), [100] * BATCH),
+        "ack_timeouts": [30.0] * BATCH,
+        "expire_ats": instants,
     }
 
 
@@ -96,6 +101,10 @@ def singles(now: datetime) -> dict[str, Any]:
         "most": 20,
         "max_open": 1000,
         "body": b"{}",
+        "client": "client-1",
+        "generation": 1,
+        "after": 0,
+        "bytes": 100_000,
     }
 
 
@@ -164,6 +173,7 @@ def ways(now: datetime) -> dict[str, Ways]:
             {"statuses": ["failed"], "event_id": None, "since": now - 2 * DAY, "until": now, "reason": None},
             {"statuses": ["failed"], "event_id": event_id(106), "since": None, "until": None, "reason": None},
         ],
+        "outbox.find_waiting": [{"until": 10, "event_id": None, "due_at": None}, {"until": 10}],
         "occurrences.list_attempts": [{"after": 0}],
         "pending.settle": [{"statuses": ["completed"] * BATCH}],
         "idempotency.claim_keys": [{"statuses": [201] * BATCH}],

@@ -93,3 +93,13 @@ FROM generate_series(1, %(many)s::int) AS i;
 
 -- name: seed_workers
 INSERT INTO workers (name, started_at, heartbeat_at) SELECT 'worker ' || i, %(now)s, %(now)s FROM generate_series(1, 4) AS i;
+
+-- name: seed_clients
+INSERT INTO clients (name, generation, last_seq, sent_seq, waiting, max_backlog)
+SELECT 'client-' || i, 1, 20, 10, 20, CASE i %% 100 WHEN 1 THEN 10 ELSE 10000 END FROM generate_series(0, 999) AS i;
+
+-- name: seed_outbox
+INSERT INTO outbox (client, seq, event_id, due_at, fence, frame, size, ack_timeout, handed_at, expires_at)
+SELECT 'client-' || n %% 1000, n / 1000 + 1, event_id, due_at, n, '{}', 2, 30, %(now)s,
+    %(now)s::timestamptz + (n - 100) * interval '1 minute'
+FROM (SELECT event_id, due_at, row_number() OVER () AS n FROM pending) AS p;

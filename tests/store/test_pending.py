@@ -354,3 +354,16 @@ async def test_the_later_occurrences_that_are_due_as_well_are_counted(conn, even
     asked = [Identity(event, NOW - seconds(120)), Identity(event, NOW - seconds(60))]
 
     assert {asked[0]: 1, asked[1]: 0} == await pending.later_due(conn, asked, NOW)
+
+
+async def test_a_day_without_a_partition_is_made_in_the_middle_of_a_transaction_too(store, conn, worker):
+    far = await (await conn.execute("SELECT date_trunc('day', clock_timestamp()) + interval '40 days'")).fetchone()
+    (due_at,) = far
+    event = await plant_event(conn, due_at)
+    await plant_open(conn, event, due_at)
+    (row,) = await claim(conn, worker, Identity(event, due_at), horizon=due_at)
+    async with store.transaction() as own:
+        settled = await pending.settle(own, [settlement(row)], due_at)
+
+    assert [(event, due_at, "completed", None)] == settled
+    assert [("completed",)] == await rows(conn, "SELECT status FROM occurrences")

@@ -20,7 +20,7 @@ from tests.store.samples import MANY, samples, ways
 
 STORE = Path(__file__).parents[2] / "qhronos" / "store"
 GROWS = re.compile(
-    r"(events|event_versions|pending|gaps|occurrence_overrides|idempotency_keys|audit|tzdata_changes|tallies|tokens|feeds"
+    r"(events|event_versions|pending|gaps|occurrence_overrides|idempotency_keys|audit|tzdata_changes|tallies|tokens|feeds|outbox"
     r"|(occurrences|attempts)(_past|_\d{4}_\d{2}_\d{2})?)"
 )
 PARAMETER = re.compile(r"%\((\w+)\)[sb]")
@@ -47,6 +47,7 @@ NEVER_PREPARED = frozenset(
 # Statement → why it may read a table, or an index, from end to end.
 ALLOWED = {
     "lanes.free_stray": "its index has what waits in lanes, and nothing else",
+    "outbox.find_stale": "it looks at every client, and there are as many as there are names",
     "tokens.list_revoked": "its index has the tokens that were revoked, and nothing else",
     "tallies.count_events": "it stops at its limit, and nearly every row counts",
     "tallies.count_open": "it stops at its limit, and nearly every row counts",

@@ -47,8 +47,8 @@ def test_json_in_any_form_is_read_alike():
         (b"{}", "action.type", "action type is required when action object is provided"),
         (b'{"type": "", "params": {}}', "action.type", "action type is required when action object is provided"),
         (b'{"type": [1]}', "action.type", "action type must be a string"),
-        (b'{"type": "email"}', "action.type", "unknown action type: email; there are apicall, webhook"),
-        (b'{"type": "websocket", "params": {}}', "action.type", "action type websocket is not available yet; there are apicall, webhook"),
+        (b'{"type": "email"}', "action.type", "unknown action type: email; there are apicall, webhook, websocket"),
+        (b'{"type": "websocket", "params": {}}', "action.params.client_name", "client_name is required for websocket action params"),
         (b'{"type": "webhook"}', "action.params", "action params are required when action object is provided"),
         (b'{"type": "webhook", "params": null}', "action.params", "action params are required when action object is provided"),
         (b'{"type": "webhook", "params": 1}', "action.params", "invalid params for webhook action: Expected `object`, got `int`"),
@@ -128,11 +128,18 @@ def test_an_apicall_cannot_be_said_in_the_webhook_field():
     assert parsed("apicall", method="GET", url=URL).legacy is None
 
 
+def test_the_webhook_field_of_the_first_qhronos_may_name_a_client():
+    action = actions.from_legacy("q:acme-corp", CLOSED)
+
+    assert parsed("websocket", client_name="acme-corp") == action
+    assert "q:acme-corp" == action.legacy
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "either action object or a non-empty webhook string is required"),
-        ("q:acme", "action type websocket is not available yet; there are apicall, webhook"),
+        ("q:", "client_name is required for websocket action params"),
         ("acme", "URL must start with http:// or https://"),
         ("http://10.0.0.1/", "URL cannot be reached: 10.0.0.1 is not a public address (a private network); an operator can open it in http.egress_allow"),
     ],

@@ -133,7 +133,7 @@ def test_what_the_environment_gets_wrong_is_said_by_name(environ, message):
     ("text", "message"),
     [
         ("server: {prot: 1}", "unknown key server.prot; did you mean server.port?"),
-        ("gateway: {}", "unknown key gateway; `qhronos config show` lists the known ones"),
+        ("herald: {}", "unknown key herald; `qhronos config show` lists the known ones"),
         ("server: 8080", "server is a section with keys"),
         ("- server", "expected sections such as `server:`, found list"),
         ("server: {port: 1", "is not YAML"),

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "qhronos"}
-ROLES = {"api", "expander", "dispatcher", "janitor"}
+ROLES = {"api", "expander", "dispatcher", "janitor", "gateway"}
 SECRETS = {
     "POSTGRES_PASSWORD": "it's a @secret/",
     "QHRONOS_AUTH__MASTER_TOKEN": "m" * 32,
@@ -78,8 +78,8 @@ def test_only_who_needs_a_secret_has_it():
     }
 
     assert holders == {
-        "QHRONOS_AUTH__MASTER_TOKEN": {"api"},
-        "QHRONOS_AUTH__JWT_SECRET": {"api"},
+        "QHRONOS_AUTH__MASTER_TOKEN": {"api", "gateway"},
+        "QHRONOS_AUTH__JWT_SECRET": {"api", "gateway"},
         "QHRONOS_HMAC__DEFAULT_SECRET": {"dispatcher"},
         "QHRONOS_SECRETS__KEYS": {"api", "dispatcher", "janitor"},
     }
@@ -96,15 +96,15 @@ def test_a_missing_secret_stops_the_start_and_says_how_to_set_it(secret):
 def test_no_secret_has_a_default():
     text = (ROOT / "deploy/compose.yaml").read_text()
 
-    assert {"POSTGRES_PORT", "REDIS_PORT", "QHRONOS_PORT", "QHRONOS_HTTP__EGRESS_ALLOW"} == set(
-        re.findall(r"\$\{(\w+):-", text)
-    )
+    ports = {"POSTGRES_PORT", "REDIS_PORT", "QHRONOS_PORT", "QHRONOS_GATEWAY_PORT"}
+
+    assert ports | {"QHRONOS_HTTP__EGRESS_ALLOW", "QHRONOS_GATEWAY__ORIGINS"} == set(re.findall(r"\$\{(\w+):-", text))
 
 
 def test_ports_are_open_to_this_machine_alone():
     ports = [interpolate(port, {}) for service in SERVICES.values() for port in service.get("ports", [])]
 
-    assert {"127.0.0.1:5432:5432", "127.0.0.1:6379:6379", "127.0.0.1:8080:8080"} == set(ports)
+    assert {"127.0.0.1:5432:5432", "127.0.0.1:6379:6379", "127.0.0.1:8080:8080", "127.0.0.1:8081:8080"} == set(ports)
 
 
 def test_images_are_pinned_to_a_version():

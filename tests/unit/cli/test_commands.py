@@ -159,6 +159,16 @@ def test_a_method_or_a_body_makes_it_an_api_call(qhronos, api):
     assert {"type": "apicall", "params": params} == api.seen[0][2]["action"]
 
 
+def test_a_client_is_told_without_a_url(qhronos, api):
+    api.answer = EVENT
+    qhronos("event", "create", "call", "--client", "desk")
+    code, _, err = qhronos("event", "create", "call", "--client", "desk", "--url", "https://e/")
+
+    assert {"type": "websocket", "params": {"client_name": "desk"}} == api.seen[0][2]["action"]
+    assert 2 == code
+    assert "it goes without --url" in err
+
+
 def test_secrets_are_sent_as_such(qhronos, api):
     api.answer = EVENT
     qhronos("event", "update", "0192", "--url", "https://e/", "--header", "X-A:b", "--secret-header", "Cookie: c")

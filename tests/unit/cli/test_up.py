@@ -80,7 +80,7 @@ def test_running_nothing_is_wrong_usage(qhronos):
 
 
 def test_a_role_that_is_none_is_named(qhronos):
-    code, _, err = qhronos("up", "--roles", "api,gateway")
+    code, _, err = qhronos("up", "--roles", "api,herald")
 
     assert 1 == code
-    assert "there is no role 'gateway'; the roles are api, expander, dispatcher, janitor" in err
+    assert "there is no role 'herald'; the roles are api, expander, dispatcher, janitor" in err

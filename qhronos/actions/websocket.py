@@ -1,0 +1,105 @@
+"""Tell a client by name, over the gateway: kept for it until it has acknowledged."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, NamedTuple, Self
+
+import msgspec
+from msgspec import Meta, Struct
+
+from qhronos.actions import endpoint
+from qhronos.actions.base import Act, Means
+from qhronos.core.attempt import Delivery, Handed
+from qhronos.errors import Invalid
+from qhronos.http import Egress
+
+LEGACY_PREFIX = "q:"  # before the client's name, in the first Qhronos' `webhook` field
+LONGEST_NAME = 128
+LONGEST_TTL = 2_592_000  # seconds: 30 days
+
+
+class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Spans are in seconds."""
+
+    client_name: str
+    ttl: Annotated[float, Meta(ge=1, le=LONGEST_TTL)] = 604_800  # how long it is kept for a client that does not come
+    max_backlog: Annotated[int, Meta(ge=1, le=1_000_000)] = (
+        10_000  # how much may wait for that client, whatever the event
+    )
+    ack_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 30  # from when it was sent
+
+
+class Frame(Struct, kw_only=True):
+    """What the client is sent, but for `seq` and `redelivered`, which belong to the sending."""
+
+    type: Literal["event"] = "event"
+    event_id: str
+    occurrence_id: str
+    name: str
+    description: str
+    scheduled_at: str  # the occurrence's own instant, the same for every attempt
+    attempt: int
+    metadata: msgspec.Raw
+    tags: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_unknown_fields=True):
+    params: Params
+
+    @classmethod
+    def example(cls, url: str) -> Self:
+        """A client calls us, so there is no URL that it would need; the name says which is meant."""
+        return cls(Params(client_name=url[-LONGEST_NAME:]))
+
+    @property
+    def legacy(self) -> str:
+        return LEGACY_PREFIX + self.params.client_name
+
+    def vet(self, _egress: Egress, field: str) -> None:
+        check_name(self.params.client_name, f"{field}.client_name")
+
+    def prepare(self, delivery: Delivery, _means: Means) -> Act:
+        frame = Frame(
+            event_id=str(delivery.event_id),
+            occurrence_id=delivery.occurrence_id,
+            name=delivery.name,
+            description=delivery.description,
+            scheduled_at=endpoint.rfc3339(delivery.due_at),
+            attempt=delivery.attempt,
+            metadata=delivery.metadata,
+            tags=delivery.tags,
+        )
+        params = self.params
+        handed = Handed(
+            client=params.client_name,
+            frame=_encode(frame).decode(),
+            ttl=timedelta(seconds=params.ttl),
+            max_backlog=params.max_backlog,
+            ack_timeout=params.ack_timeout,
+        )
+        return Kept(handed)
+
+
+class Kept(NamedTuple):
+    """To be kept for the client. Who settles does it, with the rest of what ends at that moment."""
+
+    handed: Handed
+    type: str = "websocket"
+    place: None = None
+
+    async def perform(self, _now: datetime) -> Handed:
+        return self.handed
+
+
+def check_name(name: str, field: str) -> None:
+    """Refuse what no client can be called. Raises Invalid."""
+    if not name:
+        raise Invalid("client_name is required for websocket action params", field=field)
+    if len(name) > LONGEST_NAME:
+        raise Invalid(f"a client's name has at most {LONGEST_NAME} characters", field=field)
+    if not name.isprintable() or name != name.strip():
+        raise Invalid("a client's name is printable, without spaces before or after it", field=field)

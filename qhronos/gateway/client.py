@@ -1,0 +1,213 @@
+"""A client by name: it is sent what waits for it, in order, and says what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import NamedTuple
+
+from qhronos.clock import Clock
+from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
+from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
+from qhronos.engine.outbox import Words
+from qhronos.errors import NotFound, Unavailable
+from qhronos.gateway import frames
+from qhronos.gateway.frames import Acknowledged, Code, Trouble, Word
+from qhronos.gateway.socket import Socket
+from qhronos.log import get_logger
+from qhronos.metrics import GATEWAY_FRAMES
+from qhronos.store import Database, outbox
+from qhronos.store.outbox import Connected, Message
+
+WINDOW = 100  # messages on their way without an acknowledgement
+WINDOW_BYTES = 1 << 20
+OUTAGE_REST = 1.0
+LONGEST_REST = 60.0
+PAGE = 500  # messages settled at once that are not in hand
+
+log = get_logger()
+_sent = GATEWAY_FRAMES.labels("client")
+_resent = GATEWAY_FRAMES.labels("client again")
+
+
+class Sent(NamedTuple):
+    message: Message
+    occurrence_id: str
+    due_by: float  # when the client has to have spoken, by the monotonic clock
+
+
+class Client:
+    """The connection that is served. `ring` says that there may be more to send."""
+
+    def __init__(
+        self, socket: Socket, name: str, connected: Connected, database: Database, words: Words, clock: Clock
+    ) -> None:
+        self.socket = socket
+        self.name = name
+        self.generation = connected.generation
+        self.after = 0  # the number of the last message that was read
+        self._database = database
+        self._words = words
+        self._clock = clock
+        self._in_hand: dict[int, Sent] = {}
+        self._bytes = 0
+        self._has_more = True
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._has_more = True
+        self._rung.set()
+
+    async def pump(self) -> None:
+        """Send what waits, as far as the window lets it, until it is cancelled."""
+        while self.socket.is_open:
+            self._rung.clear()
+            self._give_up_late()
+            try:
+                while self._has_more and self._room() > 0:
+                    await self._send_page()
+                rest = self._until_late()
+            except Unavailable as error:
+                log.warning("outbox.unavailable", client=self.name, error=str(error))
+                rest = OUTAGE_REST
+            await self._clock.wait(self._rung, rest)
+
+    def _room(self) -> int:
+        return WINDOW - len(self._in_hand) if self._bytes < WINDOW_BYTES else 0
+
+    async def _send_page(self) -> None:
+        self._has_more = False  # unless it is rung meanwhile
+        limit = self._room()
+        async with self._database.connection() as conn:
+            page = await outbox.pull(
+                conn,
+                self.name,
+                self.generation,
+                after=self.after,
+                limit=limit,
+                most_bytes=WINDOW_BYTES - self._bytes,
+            )
+        for message in page:
+            self._send(message)
+        if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
+            self._has_more = True
+
+    def _send(self, message: Message) -> None:
+        frame = message.frame.encode()
+        self.after = message.seq
+        self._bytes += len(frame)
+        due_by = self._clock.monotonic() + message.ack_timeout
+        self._in_hand[message.seq] = Sent(message, occurrence_id(message.identity), due_by)
+        (_resent if message.again else _sent).inc()
+        self.socket.push(frames.with_more(frame, {"seq": message.seq, "redelivered": message.again}))
+
+    # what it says
+
+    async def heed(self, word: Word) -> bool:
+        """Whether the word was on a message."""
+        match word.type:
+            case "ack":
+                return await self._acknowledge(word)
+            case "nack":
+                return await self._refuse(word)
+            case _:
+                self.socket.say(Trouble(message=frames.UNEXPECTED))
+                return False
+
+    async def resume(self, seq: int) -> None:
+        """Everything up to that number was processed; returns when that is committed."""
+        while True:
+            async with self._database.connection() as conn:
+                found = await outbox.waiting_until(conn, self.name, seq, PAGE)
+            if not found:
+                return
+            words = [asyncio.get_running_loop().create_future() for _ in found]
+            for message, word in zip(found, words, strict=True):
+                self._words.say(message, Delivered(), word.set_result)
+            if not any(await asyncio.gather(*words)):
+                return
+
+    async def _acknowledge(self, word: Word) -> bool:
+        answer = Acknowledged(message=frames.ACKNOWLEDGED, seq=word.seq, occurrence_id=word.occurrence_id)
+        if word.seq is not None:
+            await self._acknowledge_until(word.seq, answer)
+            return True
+        message = await self._find(word)
+        if message is None:
+            self.socket.say(answer)  # it is acknowledged already, as far as anybody can tell
+            return False
+        self._say(message, Delivered(), answer)
+        return True
+
+    async def _acknowledge_until(self, seq: int, answer: Acknowledged) -> None:
+        if seq > self.after:
+            await self.resume(seq)  # an older connection was sent these
+            for sent in [sent for number, sent in self._in_hand.items() if number <= seq]:
+                self._let_go(sent.message)
+        meant = [sent.message for number, sent in self._in_hand.items() if number <= seq]
+        for message in meant[:-1]:
+            self._say(message, Delivered(), None)
+        if meant:
+            self._say(meant[-1], Delivered(), answer)  # committed with, or after, the others
+        else:
+            self.socket.say(answer)
+
+    async def _refuse(self, word: Word) -> bool:
+        message = await self._find(word)
+        if message is None:
+            self.socket.say(Trouble(message=frames.NO_SUCH_MESSAGE))
+            return False
+        reason = f"not acknowledged: {word.reason or 'the client gave no reason'}"
+        delay = None if word.delay is None else timedelta(seconds=word.delay)
+        outcome = Refused(reason=reason) if word.final else Failed(reason=reason, retry_after=delay)
+        answer = Acknowledged(message=frames.ACKNOWLEDGED, seq=word.seq, occurrence_id=word.occurrence_id)
+        self._say(message, outcome, answer)
+        return True
+
+    async def _find(self, word: Word) -> Message | None:
+        """The message that is meant: in hand, or sent over an older connection."""
+        if word.seq is not None:
+            return self._in_hand[word.seq].message if word.seq in self._in_hand else None
+        if not word.occurrence_id:  # the first Qhronos' frames had none: the oldest of that event
+            return next((s.message for s in self._in_hand.values() if str(s.message.event_id) == word.event_id), None)
+        found = next((s.message for s in self._in_hand.values() if s.occurrence_id == word.occurrence_id), None)
+        if found:
+            return found
+        try:
+            identity = parse_occurrence_id(word.occurrence_id)
+        except NotFound:
+            return None
+        async with self._database.connection() as conn:
+            return await outbox.waiting_one(conn, self.name, identity)
+
+    def _say(self, message: Message, outcome: Outcome, answer: Acknowledged | None) -> None:
+        self._let_go(message)
+
+        def settled(_: bool) -> None:  # noqa: FBT001 - what a settlement says
+            if answer and self.socket.is_open:
+                self.socket.say(answer)
+
+        self._words.say(message, outcome, settled)
+
+    def _let_go(self, message: Message) -> None:
+        sent = self._in_hand.pop(message.seq, None)
+        if sent:
+            self._bytes -= len(sent.message.frame.encode())
+            self._rung.set()
+
+    # what it does not say
+
+    def _give_up_late(self) -> None:
+        now = self._clock.monotonic()
+        for sent in [sent for sent in self._in_hand.values() if sent.due_by <= now]:
+            seconds = f"{sent.message.ack_timeout:g}"
+            self._say(sent.message, Failed(reason=f"not acknowledged within {seconds} s"), None)
+
+    def _until_late(self) -> float:
+        soonest = min((sent.due_by for sent in self._in_hand.values()), default=None)
+        if soonest is None:
+            return LONGEST_REST
+        return min(LONGEST_REST, max(0.0, soonest - self._clock.monotonic()))
+
+    def replaced(self) -> None:
+        self.socket.close(Code.REPLACED, "a newer connection of this client is served")

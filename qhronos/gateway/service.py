@@ -1,0 +1,413 @@
+"""The service: who is let in, who is rung, who is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from qhronos import metrics
+from qhronos.broadcast import Lost, Notice, Ring, Taken, Told
+from qhronos.clock import Clock
+from qhronos.config import Gateway as Settings
+from qhronos.core.retry import Retry
+from qhronos.engine.announce import Announcer
+from qhronos.engine.change import Changes
+from qhronos.engine.gone import Gone
+from qhronos.engine.outbox import Words
+from qhronos.engine.parking import Parking
+from qhronos.engine.settle import Settler
+from qhronos.engine.stores import Stores
+from qhronos.errors import Denied, Unauthenticated, Unavailable
+from qhronos.gateway import frames
+from qhronos.gateway.client import Client
+from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
+from qhronos.gateway.listener import Audience, Listener
+from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
+from qhronos.log import get_logger
+from qhronos.store import outbox
+
+PATH = "/ws"
+HANDSHAKE = 5.0  # seconds
+MOST_STRANGERS = 200  # sockets without a handshake
+REST = 1.0  # so often it is looked whether a doorbell was lost
+RECHECK = 60.0  # seconds after which a token is read again
+RECHECKED = 500  # tokens a tick
+SLOW = 10.0  # seconds for which something may be unsent
+HEARD_FOR = 300.0  # seconds for which it is listened on after the last listener has left
+DRAIN_SECONDS = 5.0
+SPREAD_MS = 5_000  # within which those who are sent away come back
+PATIENCE = 2.0  # seconds to hear that the subscription lives
+
+log = get_logger()
+
+
+class Door(Protocol):
+    """Who may come in."""
+
+    async def admit(self, token: str) -> Caller:
+        """Raises Unauthenticated, Denied, and Unavailable when nobody knows."""
+        ...
+
+
+class Turned(Exception):
+    """A handshake that leads nowhere."""
+
+    def __init__(self, code: Code, message: str, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.detail = detail
+
+
+class Gateway:
+    """A service, and the ASGI application behind `/ws`."""
+
+    name = "gateway"
+
+    def __init__(
+        self, stores: Stores, retry: Retry, door: Door, clock: Clock, settings: Settings, changes: Changes
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._stores = stores
+        self._announcer = Announcer(stores.broadcast, clock)
+        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), self._announcer)
+        self._words = Words(self._settler, retry, clock)
+        self._door = door
+        self._clock = clock
+        self._settings = settings
+        self._random = Random()  # noqa: S311 - jitter, not a secret
+        self._sockets: set[Socket] = set()
+        self._strangers = 0
+        self._clients: dict[str, Client] = {}
+        self._by_token: Counter[str] = Counter()
+        self._audience = Audience()
+        self._heard_at = float("-inf")  # when there was a listener
+        self._hears = False
+        self._is_behind = False  # something may have been told that did not come here
+        self._subscribed = asyncio.Event()
+        self._background: list[asyncio.Task[None]] = []
+        self._is_ending = False
+
+    # sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        if self._is_ending or not self._is_from_here(scope) or self._strangers >= MOST_STRANGERS:
+            await send({"type": "websocket.close"})
+            return
+        self._start_background()
+        await send({"type": "websocket.accept"})
+        socket = Socket(scope, receive, self._clock)
+        self._sockets.add(socket)
+        try:
+            await self._serve(socket)
+        except Turned as turned:
+            socket.say(Trouble(message=str(turned), detail=turned.detail))
+            socket.close(turned.code, str(turned))
+        except Unavailable as error:
+            log.warning("socket.unserved", error=str(error))
+            socket.say(Trouble(message=frames.UNAVAILABLE))
+            socket.close(Code.UNAVAILABLE, "a store is away")
+        finally:
+            self._sockets.discard(socket)
+
+    async def _serve(self, socket: Socket) -> None:
+        hello = await self._greet(socket)
+        if hello is None:
+            return
+        caller = socket.caller
+        assert caller is not None  # noqa: S101 - it was let in
+        if not caller.unrestricted and self._by_token[caller.subject] >= self._settings.connections_per_token:
+            raise Turned(Code.TOO_MANY, "too many connections of this token")
+        self._by_token[caller.subject] += 1
+        try:
+            with metrics.GATEWAY_CONNECTIONS.labels(hello.type).track_inprogress():
+                await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
+        finally:
+            self._by_token[caller.subject] -= 1
+
+    async def _greet(self, socket: Socket) -> Hello | None:
+        """The handshake. None: it went away before. Raises Turned."""
+        if len(self._sockets) > self._settings.max_connections:
+            raise Turned(Code.TOO_MANY, "too many connections")
+        self._strangers += 1
+        try:
+            async with asyncio.timeout(HANDSHAKE):
+                frame = await socket.next()
+        except TimeoutError:
+            raise Turned(Code.TOO_SLOW, "handshake timeout") from None
+        finally:
+            self._strangers -= 1
+        if frame is None:
+            return None
+        hello = _read_hello(frame)
+        socket.token = hello.token or ""
+        socket.caller = await self._admit(socket)
+        _check_scope(hello, socket.caller)
+        return hello
+
+    async def _admit(self, socket: Socket) -> Caller:
+        socket.checked_at = self._clock.monotonic()
+        try:
+            return await self._door.admit(socket.token)
+        except Unauthenticated as error:
+            raise Turned(Code.UNAUTHENTICATED, str(error)) from error
+        except Denied as error:
+            raise Turned(Code.DENIED, str(error)) from error
+
+    async def _serve_client(self, socket: Socket, hello: Hello) -> None:
+        name = hello.client_name or ""
+        async with self._stores.database.connection() as conn:
+            connected = await outbox.connect(conn, name, self._clock.now())
+        client = Client(socket, name, connected, self._stores.database, self._words, self._clock)
+        if (other := self._clients.get(name)) and other.generation > client.generation:
+            client.replaced()  # that one came later and was quicker
+            return
+        if other:
+            other.replaced()
+        self._clients[name] = client
+        await self._quietly_tell(self._stores.broadcast.taken(name, connected.generation))
+        epoch = str(connected.epoch)
+        has_gap = hello.resume is not None and hello.resume.epoch != epoch
+        if hello.resume and not has_gap:
+            await client.resume(hello.resume.seq)
+        socket.say(Registered(message=frames.REGISTERED, epoch=epoch, seq=connected.last_seq, gap=has_gap))
+        pump = asyncio.create_task(client.pump())
+        pump.add_done_callback(lambda _: socket.close(Code.UNAVAILABLE, "nothing can be sent"))
+        try:
+            await self._heed_words(socket, client)
+        finally:
+            if self._clients.get(name) is client:
+                del self._clients[name]
+            await _end(pump)
+
+    async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
+        await self._hear()
+        listener = Listener(socket, hello)
+        audience = self._audience
+        self._audience.add(listener)
+        try:
+            socket.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=audience.offset))
+            if hello.resume:
+                audience.repeat(listener, hello.resume.epoch, hello.resume.offset)
+            await self._heed_words(socket, None)
+        finally:
+            audience.remove(listener)
+            self._heard_at = self._clock.monotonic()
+
+    async def _heed_words(self, socket: Socket, client: Client | None) -> None:
+        while (frame := await socket.next()) is not None:
+            if not await self._heed_word(socket, client, frame) and not socket.is_within_rate():
+                socket.close(Code.TOO_MANY, "too many frames")
+                return
+
+    async def _heed_word(self, socket: Socket, client: Client | None, frame: bytes) -> bool:
+        """Whether it was a word on a message; all else is counted against the rate."""
+        try:
+            word = frames.read_word(frame)
+        except (msgspec.DecodeError, UnicodeError):
+            socket.say(Trouble(message=frames.INVALID_MESSAGE))
+            return False
+        if word.type == "ping":
+            socket.say(frames.Pong())
+            return False
+        if word.type == "pong":
+            return False
+        if client is None:
+            socket.say(Trouble(message=frames.NOT_FOR_LISTENERS if word.type in {"ack", "nack"} else frames.UNEXPECTED))
+            return False
+        return await self._heed_client(client, word)
+
+    async def _heed_client(self, client: Client, word: Word) -> bool:
+        try:
+            return await client.heed(word)
+        except Unavailable as error:
+            log.warning("socket.unserved", error=str(error))
+            client.socket.say(Trouble(message=frames.UNAVAILABLE))
+            return False
+
+    def _is_from_here(self, scope: Scope) -> bool:
+        """A page of another origin would act with whatever its visitor has at hand."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get(b"origin")
+        if origin is None or "*" in self._settings.origins:
+            return True
+        return origin in self._settings.origins or urlsplit(origin).netloc == headers.get(b"host")
+
+    # what others say
+
+    def _start_background(self) -> None:
+        if not self._background:
+            following = self._stores.broadcast.follow_as_gateway(self._clock, self._subscribed, self._heed)
+            running = (self._settler.run(), self._announcer.run(), following)
+            self._background = [asyncio.create_task(each) for each in running]
+
+    def _heed(self, notice: Notice) -> None:
+        match notice:
+            case Ring(clients=names):
+                for name in names:
+                    if client := self._clients.get(name):
+                        client.ring()
+            case Taken(client=name, generation=generation):
+                self._let_go_before(name, generation)
+            case Told(epoch=epoch, last=last, frames=told) if self._hears:
+                self._audience.tell(epoch, last, told, self._clock.monotonic())
+            case Lost():
+                self._is_behind = True
+                self.wake.set()
+            case _:
+                pass
+
+    def _let_go_before(self, name: str, generation: int) -> None:
+        client = self._clients.get(name)
+        if client and client.generation < generation:
+            client.replaced()
+
+    async def _hear(self) -> None:
+        """From here on what is told is heard here. Raises Unavailable."""
+        if not await self._clock.wait(self._subscribed, PATIENCE):
+            raise Unavailable("redis", "nobody can be heard")
+        self._heard_at = self._clock.monotonic()
+        if self._hears:
+            return
+        await self._stores.broadcast.hearing()
+        epoch, offset = await self._stores.broadcast.told()
+        if not self._hears:
+            self._hears = True
+            self._audience.begin(epoch, offset)
+
+    async def _quietly_tell(self, saying: Awaitable[None]) -> None:
+        """What is not heard is seen by the next look."""
+        try:
+            await saying
+        except Unavailable as error:
+            log.warning("broadcast.lost", error=str(error))
+
+    # what is looked after
+
+    async def tick(self) -> float:
+        self._start_background()
+        self._cut_slow()
+        await self._recheck()
+        await self._look()
+        await self._keep_hearing()
+        return REST
+
+    async def _look(self) -> None:
+        """Whether there is something for somebody here, or somebody is served elsewhere."""
+        if not self._clients:
+            return
+        async with self._stores.database.connection() as conn:
+            looks = await outbox.look(conn, self._clients)
+        for name, generation, last_seq in looks:
+            self._let_go_before(name, generation)
+            client = self._clients.get(name)
+            if client and last_seq > client.after:
+                client.ring()
+
+    async def _keep_hearing(self) -> None:
+        if not self._hears:
+            return
+        if not self._audience.count and self._clock.monotonic() - self._heard_at > HEARD_FOR:
+            self._hears = False
+            return
+        await self._stores.broadcast.keep_hearing()
+        if self._is_behind and self._subscribed.is_set():
+            self._is_behind = False
+            self._audience.catch_up(*await self._stores.broadcast.told())
+
+    async def _recheck(self) -> None:
+        now = self._clock.monotonic()
+        due = [one for one in self._sockets if one.caller and now - one.checked_at >= RECHECK]
+        for socket in due[:RECHECKED]:
+            try:
+                socket.caller = await self._admit(socket)
+            except Turned as turned:
+                socket.say(Trouble(message=str(turned)))
+                socket.close(turned.code, str(turned))
+
+    def _cut_slow(self) -> None:
+        now = self._clock.monotonic()
+        for socket in list(self._sockets):
+            if not socket.unsent:
+                socket.full_since = None
+            elif socket.full_since is None:
+                socket.full_since = now
+            elif now - socket.full_since > SLOW:
+                socket.close(Code.TOO_SLOW, "too slow")
+
+    # the end
+
+    async def drain(self) -> None:
+        """Send everybody away, so that they do not come back all at once, and settle what they said."""
+        self._is_ending = True
+        for socket in list(self._sockets):
+            socket.say(Reconnect(after_ms=self._random.randrange(SPREAD_MS)))
+            socket.close(Code.ENDING, "this gateway ends")
+        settled = await self._clock.wait(self._settler.idle, DRAIN_SECONDS)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        log.info("gateway.drained", settled=settled)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """A bug that has ended it is raised here."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _read_hello(frame: bytes) -> Hello:
+    """Raises Turned, in the order of the first Qhronos."""
+    try:
+        hello = frames.read_hello(frame)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, str(error)) from error
+    if not hello.token:
+        raise Turned(Code.UNAUTHENTICATED, frames.NO_TOKEN)
+    if hello.type == "client-hook":
+        if not hello.client_name:
+            raise Turned(Code.UNREADABLE, frames.NO_NAME)
+    elif hello.type == "tag-listener":
+        if not hello.tags:
+            raise Turned(Code.UNREADABLE, frames.NO_TAGS)
+    else:
+        raise Turned(Code.UNREADABLE, frames.INVALID_TYPE)
+    return hello
+
+
+def _check_scope(hello: Hello, caller: Caller) -> None:
+    """Raises Turned."""
+    if caller.unrestricted:
+        return
+    if hello.type == "client-hook":
+        allowed = not caller.scope.isdisjoint({f"client:{hello.client_name}", f"user:{hello.client_name}"})
+    else:
+        allowed = caller.scope.issuperset(hello.tags or ())
+    if not allowed:
+        raise Turned(Code.DENIED, "insufficient scope")
+
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def beside(application: Any, gateway: Gateway) -> Application:
+    """The gateway at `/ws`, the application for everything else."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await application(scope, receive, send)
+        elif scope["path"] == PATH:
+            await gateway(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
+
+    return serve

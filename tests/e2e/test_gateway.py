@@ -1,0 +1,90 @@
+"""Gateways as processes of their own: killed, ended, and beside an API."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack
+
+import httpx
+from websockets.asyncio.client import connect
+
+from tests.e2e.processes import QHRONOS, free_port, started, up
+from tests.e2e.test_spine import UNLIMITED
+from tests.service.sockets import Peer, as_client, as_listener
+
+CLIENT = {"type": "websocket", "params": {"client_name": "desk"}}
+
+
+async def gateway(stack, env):
+    """Running, and its address."""
+    port = free_port()
+    process = await stack.enter_async_context(started(*QHRONOS, "gateway", "--port", str(port), env=env))
+    await process.says("process.started")
+    return process, f"ws://127.0.0.1:{port}/ws"
+
+
+async def dialled(stack, url, **hello):
+    """Registered, as soon as the port is open."""
+    while True:
+        try:
+            connection = await stack.enter_async_context(connect(url, compression=None))
+            break
+        except ConnectionRefusedError:
+            continue
+    peer = Peer(connection)
+    await peer.say(**hello)
+    return peer, await peer.hear()
+
+
+async def test_what_a_killed_gateway_had_sent_comes_again_from_another(tmp_path):
+    async with (
+        up(tmp_path / "data", "--roles", "api,expander,dispatcher,janitor", env=UNLIMITED) as running,
+        AsyncExitStack() as stack,
+    ):
+        env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
+        (first, one), (second, two) = [await gateway(stack, env) for _ in range(2)]
+        hello = {"type": "client-hook", "client_name": "desk", "token": running.token}
+        peer, _ = await dialled(stack, one, **hello)
+        assert 201 == (await running.call("POST", "/events", {"name": "tea", "action": CLIENT}))[0]
+        sent = await peer.hear()
+        first.kill(signal.SIGKILL)
+        await peer.closed()
+        other, _ = await dialled(stack, two, **hello)
+        again = await other.hear()
+        await other.say(type="ack", seq=again["seq"])
+        await other.hear()
+        _, found = await running.call("GET", "/occurrences")
+        second.kill(signal.SIGTERM)
+        ending = await other.hear()
+        closed = await other.closed()
+
+        assert 0 == await second.ended()
+        assert (1, True, sent["occurrence_id"]) == (again["seq"], again["redelivered"], again["occurrence_id"])
+        assert [(sent["occurrence_id"], "completed")] == [(one["id"], one["status"]) for one in found["data"]]
+        assert ("reconnect", 1012) == (ending["type"], closed)
+        assert [] == await running.violations()
+
+
+async def test_a_gateway_has_its_probes_beside_its_sockets(tmp_path):
+    async with up(tmp_path / "data") as running, AsyncExitStack() as stack:
+        _, url = await gateway(stack, await running.environment())
+        await dialled(stack, url, type="tag-listener", tags=["tea"], token=running.token)
+        async with httpx.AsyncClient(base_url=url.replace("ws:", "http:").removesuffix("/ws")) as client:
+            answers = [(await client.get(path)).status_code for path in ("/healthz", "/metrics", "/events")]
+            told = (await client.get("/metrics")).text
+
+    assert [200, 200, 404] == answers
+    assert 'qhronos_gateway_connections{type="tag-listener"} 1.0' in told
+
+
+async def test_up_serves_sockets_on_the_port_of_the_api(tmp_path):
+    async with up(tmp_path / "data", env=UNLIMITED) as running:
+        url = running.url.replace("http:", "ws:") + "/ws"
+        async with (
+            as_client(url, "desk", running.token) as (client, _),
+            as_listener(url, "tea", token=running.token) as (listener, _),
+        ):
+            await running.call("POST", "/events", {"name": "tea", "tags": ["tea"], "action": CLIENT})
+            told, heard = await client.hear(), await listener.hear()
+
+    assert told["occurrence_id"] == heard["occurrence_id"]
