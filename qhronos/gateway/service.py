@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 
@@ -28,7 +27,9 @@ from qhronos.errors import Denied, Unauthenticated, Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.client import Client
 from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
-from qhronos.gateway.listener import Audience, Listener
+from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
+from qhronos.gateway.hearing import Hearing
+from qhronos.gateway.listener import Listener
 from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
 from qhronos.log import get_logger
 from qhronos.store import outbox
@@ -40,29 +41,10 @@ REST = 1.0  # so often it is looked whether a doorbell was lost
 RECHECK = 60.0  # seconds after which a token is read again
 RECHECKED = 500  # tokens a tick
 SLOW = 10.0  # seconds for which something may be unsent
-HEARD_FOR = 300.0  # seconds for which it is listened on after the last listener has left
 DRAIN_SECONDS = 5.0
 SPREAD_MS = 5_000  # within which those who are sent away come back
-PATIENCE = 2.0  # seconds to hear that the subscription lives
 
 log = get_logger()
-
-
-class Door(Protocol):
-    """Who may come in."""
-
-    async def admit(self, token: str) -> Caller:
-        """Raises Unauthenticated, Denied, and Unavailable when nobody knows."""
-        ...
-
-
-class Turned(Exception):
-    """A handshake that leads nowhere."""
-
-    def __init__(self, code: Code, message: str, detail: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.detail = detail
 
 
 class Gateway:
@@ -86,11 +68,7 @@ class Gateway:
         self._strangers = 0
         self._clients: dict[str, Client] = {}
         self._by_token: Counter[str] = Counter()
-        self._audience = Audience()
-        self._heard_at = float("-inf")  # when there was a listener
-        self._hears = False
-        self._is_behind = False  # something may have been told that did not come here
-        self._subscribed = asyncio.Event()
+        self._hearing = Hearing(stores.broadcast, clock)
         self._background: list[asyncio.Task[None]] = []
         self._is_ending = False
 
@@ -98,7 +76,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if self._is_ending or not self._is_from_here(scope) or self._strangers >= MOST_STRANGERS:
+        if self._is_ending or not is_from_here(scope, self._settings.origins) or self._strangers >= MOST_STRANGERS:
             await send({"type": "websocket.close"})
             return
         self._start_background()
@@ -146,10 +124,10 @@ class Gateway:
             self._strangers -= 1
         if frame is None:
             return None
-        hello = _read_hello(frame)
+        hello = read_hello(frame)
         socket.token = hello.token or ""
         socket.caller = await self._admit(socket)
-        _check_scope(hello, socket.caller)
+        check_scope(hello, socket.caller)
         return hello
 
     async def _admit(self, socket: Socket) -> Caller:
@@ -188,10 +166,10 @@ class Gateway:
             await _end(pump)
 
     async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
-        await self._hear()
+        await self._hearing.begin()
         listener = Listener(socket, hello)
-        audience = self._audience
-        self._audience.add(listener)
+        audience = self._hearing.audience
+        audience.add(listener)
         try:
             socket.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=audience.offset))
             if hello.resume:
@@ -199,7 +177,7 @@ class Gateway:
             await self._heed_words(socket, None)
         finally:
             audience.remove(listener)
-            self._heard_at = self._clock.monotonic()
+            self._hearing.stay()
 
     async def _heed_words(self, socket: Socket, client: Client | None) -> None:
         while (frame := await socket.next()) is not None:
@@ -232,19 +210,11 @@ class Gateway:
             client.socket.say(Trouble(message=frames.UNAVAILABLE))
             return False
 
-    def _is_from_here(self, scope: Scope) -> bool:
-        """A page of another origin would act with whatever its visitor has at hand."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        origin = headers.get(b"origin")
-        if origin is None or "*" in self._settings.origins:
-            return True
-        return origin in self._settings.origins or urlsplit(origin).netloc == headers.get(b"host")
-
     # what others say
 
     def _start_background(self) -> None:
         if not self._background:
-            following = self._stores.broadcast.follow_as_gateway(self._clock, self._subscribed, self._heed)
+            following = self._stores.broadcast.follow_as_gateway(self._clock, self._hearing.subscribed, self._heed)
             running = (self._settler.run(), self._announcer.run(), following)
             self._background = [asyncio.create_task(each) for each in running]
 
@@ -256,10 +226,10 @@ class Gateway:
                         client.ring()
             case Taken(client=name, generation=generation):
                 self._let_go_before(name, generation)
-            case Told(epoch=epoch, last=last, frames=told) if self._hears:
-                self._audience.tell(epoch, last, told, self._clock.monotonic())
+            case Told():
+                self._hearing.hear(notice)
             case Lost():
-                self._is_behind = True
+                self._hearing.lost()
                 self.wake.set()
             case _:
                 pass
@@ -268,19 +238,6 @@ class Gateway:
         client = self._clients.get(name)
         if client and client.generation < generation:
             client.replaced()
-
-    async def _hear(self) -> None:
-        """From here on what is told is heard here. Raises Unavailable."""
-        if not await self._clock.wait(self._subscribed, PATIENCE):
-            raise Unavailable("redis", "nobody can be heard")
-        self._heard_at = self._clock.monotonic()
-        if self._hears:
-            return
-        await self._stores.broadcast.hearing()
-        epoch, offset = await self._stores.broadcast.told()
-        if not self._hears:
-            self._hears = True
-            self._audience.begin(epoch, offset)
 
     async def _quietly_tell(self, saying: Awaitable[None]) -> None:
         """What is not heard is seen by the next look."""
@@ -296,7 +253,7 @@ class Gateway:
         self._cut_slow()
         await self._recheck()
         await self._look()
-        await self._keep_hearing()
+        await self._hearing.keep()
         return REST
 
     async def _look(self) -> None:
@@ -310,17 +267,6 @@ class Gateway:
             client = self._clients.get(name)
             if client and last_seq > client.after:
                 client.ring()
-
-    async def _keep_hearing(self) -> None:
-        if not self._hears:
-            return
-        if not self._audience.count and self._clock.monotonic() - self._heard_at > HEARD_FOR:
-            self._hears = False
-            return
-        await self._stores.broadcast.keep_hearing()
-        if self._is_behind and self._subscribed.is_set():
-            self._is_behind = False
-            self._audience.catch_up(*await self._stores.broadcast.told())
 
     async def _recheck(self) -> None:
         now = self._clock.monotonic()
@@ -362,37 +308,6 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _read_hello(frame: bytes) -> Hello:
-    """Raises Turned, in the order of the first Qhronos."""
-    try:
-        hello = frames.read_hello(frame)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, str(error)) from error
-    if not hello.token:
-        raise Turned(Code.UNAUTHENTICATED, frames.NO_TOKEN)
-    if hello.type == "client-hook":
-        if not hello.client_name:
-            raise Turned(Code.UNREADABLE, frames.NO_NAME)
-    elif hello.type == "tag-listener":
-        if not hello.tags:
-            raise Turned(Code.UNREADABLE, frames.NO_TAGS)
-    else:
-        raise Turned(Code.UNREADABLE, frames.INVALID_TYPE)
-    return hello
-
-
-def _check_scope(hello: Hello, caller: Caller) -> None:
-    """Raises Turned."""
-    if caller.unrestricted:
-        return
-    if hello.type == "client-hook":
-        allowed = not caller.scope.isdisjoint({f"client:{hello.client_name}", f"user:{hello.client_name}"})
-    else:
-        allowed = caller.scope.issuperset(hello.tags or ())
-    if not allowed:
-        raise Turned(Code.DENIED, "insufficient scope")
 
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]

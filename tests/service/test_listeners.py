@@ -126,7 +126,7 @@ async def test_what_was_told_while_it_was_away_is_told_again(house):
 async def test_what_is_not_remembered_is_a_gap(house, epoch, missed):
     async with as_listener(house.url, "tea") as (_, answer):
         await house.api.deps.broadcast.tell([], 3)
-        house.gateway._audience.catch_up(*await house.api.deps.broadcast.told())
+        house.gateway._hearing.audience.catch_up(*await house.api.deps.broadcast.told())
         resume = {"epoch": epoch or answer["epoch"], "offset": answer["offset"]}
         async with as_listener(house.url, "tea", resume=resume) as (peer, _):
             gap = await peer.hear()
@@ -148,7 +148,7 @@ async def test_what_did_not_come_is_a_gap_before_what_comes(house):
 async def test_a_broken_subscription_is_caught_up_with_when_it_lives_again(house):
     async with as_listener(house.url, "tea") as (peer, _):
         await house.api.deps.broadcast.tell([], 2)
-        house.gateway._is_behind = True
+        house.gateway._hearing.lost()
         house.gateway.wake.set()
 
         gap = await peer.hear()
@@ -181,7 +181,7 @@ async def test_who_reads_nothing_is_cut_off_and_delays_nobody(house):
             for _ in range(150):
                 await house.api.post(f"/events/{event['id']}/run")
                 await peer.hear_event()
-        await until(lambda: not house.gateway._audience.count)
+        await until(lambda: not house.gateway._hearing.audience.count)
         deaf.transport.abort()
 
 

@@ -1,0 +1,69 @@
+"""The handshake: who comes, from where, and as what."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from qhronos.gateway import frames
+from qhronos.gateway.frames import Code, Hello
+from qhronos.gateway.socket import Caller, Scope
+
+
+class Door(Protocol):
+    """Who may come in."""
+
+    async def admit(self, token: str) -> Caller:
+        """Raises Unauthenticated, Denied, and Unavailable when nobody knows."""
+        ...
+
+
+class Turned(Exception):
+    """A handshake that leads nowhere."""
+
+    def __init__(self, code: Code, message: str, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.detail = detail
+
+
+def read_hello(frame: bytes) -> Hello:
+    """Raises Turned, in the order of the first Qhronos."""
+    try:
+        hello = frames.read_hello(frame)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, str(error)) from error
+    if not hello.token:
+        raise Turned(Code.UNAUTHENTICATED, frames.NO_TOKEN)
+    if hello.type == "client-hook":
+        if not hello.client_name:
+            raise Turned(Code.UNREADABLE, frames.NO_NAME)
+    elif hello.type == "tag-listener":
+        if not hello.tags:
+            raise Turned(Code.UNREADABLE, frames.NO_TAGS)
+    else:
+        raise Turned(Code.UNREADABLE, frames.INVALID_TYPE)
+    return hello
+
+
+def check_scope(hello: Hello, caller: Caller) -> None:
+    """Raises Turned."""
+    if caller.unrestricted:
+        return
+    if hello.type == "client-hook":
+        allowed = not caller.scope.isdisjoint({f"client:{hello.client_name}", f"user:{hello.client_name}"})
+    else:
+        allowed = caller.scope.issuperset(hello.tags or ())
+    if not allowed:
+        raise Turned(Code.DENIED, "insufficient scope")
+
+
+def is_from_here(scope: Scope, origins: tuple[str, ...]) -> bool:
+    """A page of another origin would act with whatever its visitor has at hand."""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    origin = headers.get(b"origin")
+    if origin is None or "*" in origins:
+        return True
+    return origin in origins or urlsplit(origin).netloc == headers.get(b"host")
