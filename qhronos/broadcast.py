@@ -83,7 +83,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Notice).decode
 
 
-def _end_if_cancelled() -> None:
+def end_if_cancelled() -> None:
     """The driver swallows a cancellation that meets it at the wrong moment of connecting."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -168,7 +168,7 @@ class Broadcast:
                 async for notice in self._listen(channel, subscribed):
                     heed(notice)
             except Unavailable as error:
-                _end_if_cancelled()
+                end_if_cancelled()
                 log.warning("broadcast.lost", error=str(error))
                 heed(Lost())
             await clock.wait(never, OUTAGE_REST)
@@ -180,7 +180,7 @@ class Broadcast:
             is_asked = False
             try:
                 while True:
-                    _end_if_cancelled()
+                    end_if_cancelled()
                     message = await channel.get_message(timeout=QUIET_SECONDS)
                     if message is None and is_asked:
                         raise Unavailable("redis", "the subscription has fallen silent")

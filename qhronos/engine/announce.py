@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from qhronos.actions.endpoint import rfc3339
-from qhronos.broadcast import Broadcast
+from qhronos.broadcast import Broadcast, end_if_cancelled
 from qhronos.clock import Clock
 from qhronos.core.occurrence import Status, occurrence_id
 from qhronos.errors import Unavailable
@@ -86,6 +86,7 @@ class Announcer:
     async def run(self) -> None:
         """Tell, until it is cancelled."""
         while True:
+            end_if_cancelled()  # the driver keeps that to itself now and then
             await self._put.wait()
             self._put.clear()
             while self._waiting:

@@ -10,6 +10,7 @@ from qhronos.engine.actor import Actor
 from qhronos.engine.change import Changes
 from qhronos.errors import NotFound, QhronosError
 from qhronos.log import get_logger
+from qhronos.store import pending
 
 REASON = "the endpoint answered 410 Gone"
 ACTOR = Actor("qhronos", None, "", None)
@@ -55,11 +56,13 @@ class Gone:
 
 
 async def pause_gone(machinery: Changes, event_id: UUID, version: int) -> None:
-    """Pause the event, unless it has ended or was edited after the request: the endpoint may be another by now."""
+    """Pause the event, unless it has ended, has nothing left, or was edited after the request: the endpoint may be another by now."""
     try:
         async with machinery.change(ACTOR, event_id, None) as change:
             if change.event.status != EventStatus.ACTIVE or change.event.version != version:
                 return
+            if change.event.next_expand_at is None and not await pending.count_open(change.conn, [event_id]):
+                return  # there is nothing left to pause; it is completed
             await machinery.pause_held(change, REASON)
     except NotFound:  # deleted meanwhile
         return

@@ -60,7 +60,7 @@ async def handled(port):
 async def test_workers_share_a_port_and_each_tells_its_own_metrics(tmp_path):
     port, probes = free_port(), free_port()
     async with workers(tmp_path / "data", 2, port, probes) as process:
-        await until(lambda: started_all(process, 2))
+        await until(lambda: started_all(process, 2), within=60)
         statuses = [await answered(port) for _ in range(40)]
         shares = [await handled(probes), await handled(probes + 1)]
         code = await process.end()
@@ -75,11 +75,11 @@ async def test_workers_share_a_port_and_each_tells_its_own_metrics(tmp_path):
 async def test_a_worker_that_dies_is_replaced(tmp_path):
     port = free_port()
     async with workers(tmp_path / "data", 2, port) as process:
-        await until(lambda: started_all(process, 2))
+        await until(lambda: started_all(process, 2), within=60)
         first = children(process.pid)
         os.kill(min(first), signal.SIGKILL)
         await process.says("copy.died")
-        await until(lambda: started_all(process, 3))
+        await until(lambda: started_all(process, 3), within=60)
         second = children(process.pid)
         status = await answered(port)
 
@@ -90,7 +90,7 @@ async def test_a_worker_that_dies_is_replaced(tmp_path):
 async def test_workers_end_with_whoever_started_them(tmp_path):
     port = free_port()
     async with workers(tmp_path / "data", 2, port) as process:
-        await until(lambda: started_all(process, 2))
+        await until(lambda: started_all(process, 2), within=60)
         process.kill(signal.SIGKILL)
 
         assert await until(lambda: is_closed(port))
@@ -109,9 +109,9 @@ async def test_processes_of_a_dispatcher_share_the_work_and_a_lost_one_is_replac
     async with up(tmp_path / "data", "--roles", "api,expander,janitor") as running:
         env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
         async with started(*QHRONOS, "dispatcher", "--processes", "2", env=env) as process:
-            await until(lambda: started_all(process, 2))
+            await until(lambda: started_all(process, 2), within=60)
             os.kill(min(children(process.pid)), signal.SIGKILL)
-            await until(lambda: started_all(process, 3))
+            await until(lambda: started_all(process, 3), within=60)
             events = [{"name": f"n{number}", "webhook": receiver.url} for number in range(20)]
             status, _ = await running.call("POST", "/events/bulk", {"events": events})
             requests = await receiver.wait_for(20, within=30)
@@ -128,7 +128,7 @@ async def test_one_ctrl_c_ends_the_processes_of_a_dispatcher_in_good_order(tmp_p
     async with up(tmp_path / "data", "--roles", "api,expander,janitor") as running:
         env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
         async with started(*QHRONOS, "dispatcher", "--processes", "2", env=env) as process:
-            await until(lambda: started_all(process, 2))
+            await until(lambda: started_all(process, 2), within=60)
             await running.call("POST", "/events", {"name": "slow", "webhook": receiver.url})
             await receiver.wait_for(1)
             os.killpg(process.pid, signal.SIGINT)
