@@ -7,6 +7,7 @@ what becomes of it. After the commit the plan is told of what is to be tried aga
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import datetime
 
 from qhronos import metrics
@@ -107,11 +108,11 @@ class Settler:
         self._pause_gone(group, settled)
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
         try:
+            again += await self._next_in_lanes(group)
+            await self._stores.plan.add(again)
             if self._rings:
                 rings, self._rings = self._rings, set()
                 await self._stores.broadcast.ring(rings)
-            again += await self._next_in_lanes(group)
-            await self._stores.plan.add(again)
         except Unavailable as error:
             # Committed all the same: the sweep finds them when they are overdue.
             log.warning("plan.unavailable", count=len(again), error=str(error))
@@ -171,9 +172,8 @@ class Settler:
 
     def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
         own = [one for one in settled if one.status != OPENED]
-        for one in own:
-            if one.status not in OPEN:
-                metrics.OCCURRENCES_CLOSED.labels(one.status).inc()
+        for status, count in Counter(one.status for one in own if one.status not in OPEN).items():
+            metrics.OCCURRENCES_CLOSED.labels(status).inc(count)
         if len(own) < len(group):
             metrics.FENCED_COMPLETIONS.inc(len(group) - len(own))
             log.warning("settlement.fenced", count=len(group) - len(own))

@@ -494,6 +494,29 @@ async def test_an_event_that_somebody_holds_delays_no_settlement_of_others(engin
     assert [("active",), ("completed",), ("completed",)] == statuses
 
 
+class Mute(Broadcast):
+    async def ring(self, _clients):
+        raise Unavailable("redis", "away")
+
+
+async def test_whose_turn_it_is_has_it_though_no_client_can_be_rung(engine, clock, noting):
+    mute = Mute(engine.plan.redis, engine.plan.prefix)
+    dispatcher = make_dispatcher(engine._replace(broadcast=mute), clock, noting)
+    now = clock.now()
+    async with engine.database.connection() as conn:
+        event_id = await plant_event(conn, now, policies={"ordering_key": "x"}, next_expand_at=now + timedelta(days=1))
+        for due_at in (now - timedelta(seconds=1), now):
+            await plant_open(conn, event_id, due_at)
+            await engine.plan.add([(Identity(event_id, due_at), due_at)])
+    dispatcher.settler._rings.add("laptop")
+    await dispatcher.tick()
+    await settled(dispatcher)
+    left = await query(engine, "SELECT due_at, blocked_on FROM pending")
+    await dispatcher.drain()
+
+    assert [(now, None)] == left
+
+
 async def test_what_waits_to_be_alone_is_recalled_with_its_event(engine, clock, dispatcher, noting):
     noting.gate.clear()
     await subscribed(dispatcher)
