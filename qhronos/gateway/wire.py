@@ -7,13 +7,22 @@ the buffer of the transport, and a buffer that is too full ends the connection.
 from __future__ import annotations
 
 import asyncio
+import codecs
 from asyncio.transports import BaseTransport
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 from websockets.protocol import State
+
+from qhronos.core.ratelimit import judge, limit_of
+from qhronos.gateway.frames import Code
 
 MOST_UNSENT = 1 << 20  # bytes
 CLOSING = 5.0  # seconds for the peer to take its leave
+PIECE = 4096  # bytes that are read before it is looked whether that is too much
+RATE = limit_of(1_000, 2_000)  # pings, pongs and further fragments a second, and at once
+
+_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Wire(WebSocketsSansIOProtocol):
@@ -22,6 +31,9 @@ class Wire(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         self.app_state = {**self.app_state, "wire": self}
+        self._tat = 0
+        self._text = _decoder()
+        self._is_deaf = False
 
     @property
     def unsent(self) -> int:
@@ -52,6 +64,55 @@ class Wire(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = asyncio.get_running_loop().call_later(CLOSING, self.transport.abort)
+
+    # what comes in, and no more of it than it is worth
+
+    def data_received(self, data: bytes) -> None:
+        for at in range(0, len(data), PIECE):
+            if self._is_deaf or self.transport.is_closing():
+                return
+            super().data_received(data[at : at + PIECE])
+
+    def handle_ping(self) -> None:
+        if self._is_within_rate():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._is_within_rate():
+            super().handle_pong(event)
+
+    def handle_text(self, event: Frame) -> None:
+        self._text.reset()
+        if self._is_text(event):
+            super().handle_text(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        if not self._is_within_rate() or (self.curr_msg_data_type == "text" and not self._is_text(event)):
+            return
+        if event.data:  # else it costs something and says nothing
+            self.frames.append(bytes(event.data))
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def _is_text(self, event: Frame) -> bool:
+        """The first byte that is none ends the connection."""
+        try:
+            self._text.decode(event.data, final=event.fin)
+        except UnicodeDecodeError:
+            if not self.close_sent:
+                self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
+                self.handle_parser_exception()
+            return False
+        return True
+
+    def _is_within_rate(self) -> bool:
+        """Whoever goes beyond it is not listened to any more: to read what they send is what it costs."""
+        self._tat, judged = judge(self._tat, int(asyncio.get_running_loop().time() * 1_000_000), RATE)
+        if judged.allowed:
+            return True
+        self.cut(Code.TOO_MANY, "too many frames")
+        self._is_deaf = True
+        return False
 
     def keepalive_timeout(self) -> None:
         """The peer is gone, or reads nothing; so it would not read to the end either."""
