@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import socket
 from asyncio.transports import BaseTransport
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.protocol import State
@@ -19,6 +21,7 @@ from qhronos.gateway.frames import Code
 
 MOST_UNSENT = 1 << 20  # bytes
 CLOSING = 5.0  # seconds for the peer to take its leave
+MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
 PIECE = 4096  # bytes that are read before it is looked whether that is too much
 RATE = limit_of(1_000, 2_000)  # pings, pongs and further fragments a second, and at once
 
@@ -33,6 +36,11 @@ class Wire(WebSocketsSansIOProtocol):
         self.app_state = {**self.app_state, "wire": self}
         self._tat = 0
         self._text = _decoder()
+        self._held = b""  # what has come and waits until what came before it is heeded
+        if hasattr(
+            socket, "TCP_NOTSENT_LOWAT"
+        ):  # elsewhere the system keeps more, and who does not read is found out later
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSEEN)
         self._is_deaf = False
 
     def forget_upgrade(self) -> None:
@@ -73,10 +81,22 @@ class Wire(WebSocketsSansIOProtocol):
     # what comes in, and no more of it than it is worth
 
     def data_received(self, data: bytes) -> None:
-        for at in range(0, len(data), PIECE):
-            if self._is_deaf or self.transport.is_closing():
-                return
-            super().data_received(data[at : at + PIECE])
+        self._held += data
+        self._read_held()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if self._held and not self.read_paused:
+            self.loop.call_soon(self._read_held)  # others have their turn between
+        return message
+
+    def _read_held(self) -> None:
+        """As much as makes a message or two: whoever sends many at once waits for what they ask for."""
+        while self._held and not (self.read_paused or self._is_deaf or self.transport.is_closing()):
+            piece, self._held = self._held[:PIECE], self._held[PIECE:]
+            super().data_received(piece)
+        if self._is_deaf:
+            self._held = b""
 
     def handle_ping(self) -> None:
         if self._is_within_rate():
