@@ -23,7 +23,7 @@ MOST_UNSENT = 1 << 20  # bytes
 CLOSING = 5.0  # seconds for the peer to take its leave
 MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
 PIECE = 4096  # bytes that are read before it is looked whether that is too much
-RATE = limit_of(1_000, 2_000)  # pings, pongs and further fragments a second, and at once
+RATE = limit_of(200, 400)  # pings, pongs and further fragments a second, and at once
 
 _decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -95,8 +95,6 @@ class Wire(WebSocketsSansIOProtocol):
         while self._held and not (self.read_paused or self._is_deaf or self.transport.is_closing()):
             piece, self._held = self._held[:PIECE], self._held[PIECE:]
             super().data_received(piece)
-        if self._is_deaf:
-            self._held = b""
 
     def handle_ping(self) -> None:
         if self._is_within_rate():
@@ -107,6 +105,8 @@ class Wire(WebSocketsSansIOProtocol):
             super().handle_pong(event)
 
     def handle_text(self, event: Frame) -> None:
+        if self.close_sent and not self._is_within_rate():  # the answer to that is all that is waited for
+            return
         self._text.reset()
         if self._is_text(event):
             super().handle_text(event)
@@ -136,7 +136,9 @@ class Wire(WebSocketsSansIOProtocol):
         if judged.allowed:
             return True
         self.cut(Code.TOO_MANY, "too many frames")
-        self._is_deaf = True
+        if not self._is_deaf:
+            self._is_deaf, self._held = True, b""
+            self.transport.pause_reading()
         return False
 
     def keepalive_timeout(self) -> None:

@@ -24,8 +24,8 @@ WINDOW = 10.0  # seconds
 CLIENTS, RATE = 10, 50  # who are told something, and how often a second
 WORSE_BY = 2.0
 MOST_CPU = 0.9  # of a core
-AT_ONCE = 2  # of each attack
-PAUSE = 0.1  # seconds between two
+AT_ONCE = 1  # of each attack
+PAUSE = 0.5  # seconds between two
 
 HELLO = text(type="tag-listener", tags=["x"], token=TOKEN)
 DEFLATE = "permessage-deflate; client_max_window_bits"
