@@ -10,10 +10,11 @@ import asyncio
 import codecs
 import socket
 from asyncio.transports import BaseTransport
+from functools import lru_cache
 
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from qhronos.core.ratelimit import judge, limit_of
@@ -26,6 +27,12 @@ PIECE = 4096  # bytes that are read before it is looked whether that is too much
 RATE = limit_of(200, 400)  # pings, pongs and further fragments a second, and at once
 
 _decoder = codecs.getincrementaldecoder("utf-8")
+
+
+@lru_cache(maxsize=1)
+def _framed(text: bytes) -> bytes:
+    """What is told to many is framed once, and held once, however many have not read it yet."""
+    return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
 class Wire(WebSocketsSansIOProtocol):
@@ -60,8 +67,7 @@ class Wire(WebSocketsSansIOProtocol):
         """Send a frame. False: it cannot be, for the socket is closed or too much is unsent."""
         if not self.is_open or self.unsent > MOST_UNSENT:
             return False
-        self.conn.send_text(text)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(_framed(text))
         return True
 
     def cut(self, code: int, reason: str) -> None:
