@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import platform
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,6 +218,8 @@ class Program:
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
             _calm_collector()
+            if self._listener is not None:
+                _raise_file_limit()
             logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
             await self._serve(services, servers, readiness)
             logger.info("process.stopped")
@@ -459,6 +462,15 @@ def _bind(host: str, port: int, setting: str, *, is_shared: bool = False) -> soc
             f"cannot listen on {host}:{port} ({error.strerror}); choose another with {setting}"
         ) from error
     return listener
+
+
+def _raise_file_limit() -> None:
+    """Each socket is an open file, and the usual 1,024 are for programs that must not have more by mistake."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError) as error:  # some systems promise more than they give
+        logger.warning("files.limited", limit=soft, error=str(error))
 
 
 def _calm_collector() -> None:

@@ -16,6 +16,7 @@ from qhronos.gateway.socket import Socket
 from qhronos.metrics import GATEWAY_FRAMES
 
 REMEMBERED = 10_000  # frames
+REMEMBERED_BYTES = 32 << 20
 REMEMBERED_FOR = 300.0  # seconds
 LOST = "not everything reached this gateway"
 FORGOTTEN = "this gateway does not remember so far back"
@@ -74,6 +75,7 @@ class Audience:
         self._floor = 0  # what came after it is remembered
         self._by_tag: defaultdict[str, set[Listener]] = defaultdict(set)
         self._told: deque[Telling] = deque()
+        self._bytes = 0  # of what is remembered
         self.count = 0
 
     def add(self, listener: Listener) -> None:
@@ -95,6 +97,7 @@ class Audience:
         """Nothing is remembered, and what follows comes after this."""
         self.epoch, self.offset, self._floor = epoch, offset, offset
         self._told.clear()
+        self._bytes = 0
 
     def tell(self, epoch: str, last: int, told: list[msgspec.Raw], now: float) -> None:
         """Frames with the numbers up to `last`. What is missing before them is made known."""
@@ -132,8 +135,15 @@ class Audience:
 
     def _remember(self, telling: Telling) -> None:
         self._told.append(telling)
-        while self._told and (len(self._told) > REMEMBERED or self._told[0].at < telling.at - REMEMBERED_FOR):
-            self._floor = self._told.popleft().offset
+        self._bytes += len(telling.frame)
+        while self._told and self._is_too_much(telling.at):
+            oldest = self._told.popleft()
+            self._bytes -= len(oldest.frame)
+            self._floor = oldest.offset
+
+    def _is_too_much(self, now: float) -> bool:
+        is_old = self._told[0].at < now - REMEMBERED_FOR
+        return is_old or len(self._told) > REMEMBERED or self._bytes > REMEMBERED_BYTES
 
     def _candidates(self, head: Head) -> Iterator[Listener]:
         found = [self._by_tag[tag] for tag in head.tags if tag in self._by_tag]

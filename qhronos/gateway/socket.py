@@ -30,8 +30,11 @@ class Caller(Protocol):
 
 
 class Socket:
+    """One that was accepted."""
+
     def __init__(self, scope: Scope, receive: Receive, clock: Clock) -> None:
         self._wire: Wire = scope["state"]["wire"]
+        self._wire.forget_upgrade()
         self._receive = receive
         self._clock = clock
         self._tat = 0
