@@ -69,7 +69,7 @@ async def open_gateway(
     """One on a port of its own, as a process has it."""
     deps, stores = api.deps, api.deps.changes.stores
     door = Door(deps.keyring, deps.revocations, deps.clock)
-    gateway = Gateway(stores, defaults.retry, door, deps.clock, settings, deps.changes)
+    gateway = Gateway(stores, defaults, door, deps.clock, settings, deps.changes)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     server = ApiServer(beside(create_app(deps), gateway), deps.config.server, listener, Wire)
