@@ -52,6 +52,7 @@ class Told(Struct):
     scheduled_at: str
     metadata: msgspec.Raw
     tags: tuple[str, ...]
+    metadata_omitted: bool = False
     attempt: int = 1  # whoever is told of each occurrence once is told of its first attempt
 
 
@@ -111,6 +112,8 @@ def forwarded(frame: bytes | str, secrets: Sequence[str], now: datetime) -> tupl
         told = _told(frame)
     except msgspec.ValidationError as error:
         raise Invalid(f"this frame cannot be forwarded: {error}") from error
+    if told.metadata_omitted:
+        raise Invalid("its metadata are too long for a listener; a client gets them")
     body = _encode(Payload(**{name: getattr(told, name) for name in Payload.__struct_fields__}))
     ours = OWN + endpoint.named(told.event_id, told.attempt, told.scheduled_at)
     return ours + sign(secrets, told.occurrence_id, now, body), body

@@ -62,9 +62,9 @@ def test_what_a_listener_is_told_is_the_first_attempt_and_named_only():
     assert sent_by_webhook(given) == webhook.forwarded(frame, (), NOW)
 
 
-def test_what_was_left_out_of_a_frame_cannot_be_forwarded():
-    told = msgspec.json.decode(told_to_client(delivery()))
-    del told["metadata"]
+@pytest.mark.parametrize("more", [{"metadata": None, "metadata_omitted": True}, {"name": 7}])
+def test_a_frame_that_does_not_say_it_all_cannot_be_forwarded(more):
+    told = msgspec.json.decode(told_to_client(delivery())) | more
 
-    with pytest.raises(Invalid, match="metadata"):
+    with pytest.raises(Invalid, match=r"metadata are too long|cannot be forwarded: Expected `str`"):
         webhook.forwarded(msgspec.json.encode(told), (), NOW)
