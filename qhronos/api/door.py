@@ -20,6 +20,8 @@ class Door:
 
     async def admit(self, token: str) -> Caller:
         """Raises Unauthenticated, Denied, and Unavailable when nobody knows."""
+        if " " in token.strip():  # in a header it would be another scheme
+            raise Unauthenticated("invalid token")
         now = self._clock.now()
         caller = self._keyring.authenticate(f"Bearer {token}", now)
         if caller.expires_at and caller.expires_at <= now:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from qhronos.broadcast import end_if_cancelled
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
 from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
@@ -81,6 +82,7 @@ class Client:
             except Unavailable as error:
                 log.warning("outbox.unavailable", client=self.name, error=str(error))
                 rest = OUTAGE_REST
+            end_if_cancelled()  # the driver may have swallowed it, and a rest is long
             await self._clock.wait(self._rung, rest)
 
     def _room(self) -> int:

@@ -35,7 +35,7 @@ def read_hello(frame: bytes) -> Hello:
         hello = frames.read_hello(frame)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, str(error)) from error
-    if not hello.token:
+    if not (hello.token or "").strip():
         raise Turned(Code.UNAUTHENTICATED, frames.NO_TOKEN)
     if hello.type == "client-hook":
         if not hello.client_name:
