@@ -25,6 +25,7 @@ class ByName:
     ) -> None:
         """`most`: messages that are taken."""
         self.name = f"client {client}"
+        self.needs = f"client:{client} in its scope" + (", and access write to forward" if forwarder else "")
         self._client = client
         self._printer = printer
         self._forwarder = forwarder
@@ -87,6 +88,7 @@ class ByTags:
     """Comes back where it was, and is told what it missed."""
 
     name = "a listener by these tags"
+    needs = "all of them in its scope"
 
     def __init__(
         self, asked: dict[str, Any], printer: Printer, forwarder: Forwarder | None, clock: Clock, most: int | None

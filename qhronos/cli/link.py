@@ -36,6 +36,11 @@ class Hearer(Protocol):
         """In a sentence, who it is to the gateway."""
         ...
 
+    @property
+    def needs(self) -> str:
+        """In a sentence, what the token has to have for that."""
+        ...
+
     def hello(self) -> Frame:
         """The handshake, but for the token."""
         ...
@@ -65,9 +70,9 @@ class Direct(connect):
 class Session:
     """One connection. What is heard on it, and said, raises Lost or why it is of no use to come back."""
 
-    def __init__(self, connection: ClientConnection, name: str) -> None:
+    def __init__(self, connection: ClientConnection, hearer: Hearer) -> None:
         self._connection = connection
-        self._name = name
+        self._hearer = hearer
         self._trouble: Frame = {}
         self._after: float | None = None
 
@@ -76,7 +81,7 @@ class Session:
             text = await self._connection.recv(decode=True)
         except ConnectionClosed as closed:
             raise self._end(closed) from closed
-        frame: Frame = json.loads(text)
+        frame = _read(text)
         if frame.get("type") == "error":
             self._trouble = frame
         elif frame.get("type") == "reconnect":
@@ -98,9 +103,9 @@ class Session:
             case 4401:
                 return Unauthenticated(f"the gateway does not take the token: {said}")
             case 4403:
-                return Denied(f"the token may not be {self._name}: {said}")
+                return Denied(f"the token may not be {self._hearer.name}: {said}; it needs {self._hearer.needs}")
             case 4409:
-                return Conflict(f"another connection of {self._name} is served now, so this one has ended")
+                return Conflict(f"another connection of {self._hearer.name} is served now, so this one has ended")
         return Lost(said or _words_for(closed), self._after)
 
 
@@ -135,7 +140,7 @@ class Link:
 
     async def _live(self, hearer: Hearer, ready: str) -> None:
         async with self._connected() as connection:
-            session = Session(connection, hearer.name)
+            session = Session(connection, hearer)
             await hearer.registered(await self._register(session, hearer), session.say)
             self._tell_ready(ready)
             while not await hearer.heed(*await session.hear(), session.say):
@@ -209,6 +214,16 @@ class Link:
         step = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return step * self._random.uniform(0.5, 1)
+
+
+def _read(text: str) -> Frame:
+    try:
+        frame = json.loads(text)
+        if isinstance(frame, dict) and isinstance(frame.get("type"), str):
+            return frame
+    except ValueError:
+        pass
+    raise Unreachable("protocol", "what answers there does not speak as a gateway does; --api says where one is")
 
 
 def _words_for(closed: ConnectionClosed) -> str:

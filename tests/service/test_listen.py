@@ -8,11 +8,13 @@ import re
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from websockets.asyncio.server import serve
 
 from qhronos.api.auth import Access
 from qhronos.cli import link, listen
 from qhronos.cli.client import Api
 from qhronos.clock import SystemClock
+from qhronos.config import Gateway as Settings
 from qhronos.core.signing import verify
 from qhronos.errors import Conflict, Denied, Invalid, Unauthenticated, Unreachable
 from tests.fakes import Answer, Receiver
@@ -351,14 +353,24 @@ async def test_a_second_listener_of_that_name_ends_the_first_without_a_fight(hou
     [
         ({"client": "acme"}, "nonsense", Unauthenticated, "the gateway does not take the token: invalid token"),
         ({"client": "acme"}, None, Unauthenticated, "the gateway does not take the token: authentication required"),
-        ({"client": "acme"}, ("client:other",), Denied, "the token may not be client acme: insufficient scope"),
-        ({"tags": ("tea",)}, ("coffee",), Denied, "the token may not be a listener by these tags: insufficient scope"),
+        (
+            {"client": "acme"},
+            ("client:other",),
+            Denied,
+            "the token may not be client acme: insufficient scope; it needs client:acme in its scope",
+        ),
+        (
+            {"tags": ("tea",)},
+            ("coffee",),
+            Denied,
+            "listener by these tags: insufficient scope; it needs all of them in its scope",
+        ),
         ({"tags": ("x" * 101,)}, MASTER, Invalid, "the gateway does not take this: invalid handshake message: "),
         (
             {"client": "acme", "forward_to": "http://127.0.0.1:9/"},
             ("client:acme",),
             Denied,
-            "the token may not be client acme: insufficient access level",
+            "insufficient access level; it needs client:acme in its scope, and access write to forward",
         ),
     ],
 )
@@ -384,6 +396,78 @@ async def test_where_no_gateway_is_it_says_so_at_once(house, heard):
 
     with pytest.raises(Unreachable, match=r"cannot reach http://127.0.0.1:9"):
         await listened(house, url="ws://127.0.0.1:9/ws", client="acme")
+
+
+async def test_what_is_no_gateway_is_said_to_be_none(house, heard):
+    async def speak(connection):
+        await connection.recv()
+        await connection.send("[hello")
+        await connection.wait_closed()
+
+    async with serve(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unreachable, match="does not speak as a gateway does"):
+            await listened(house, url=f"ws://127.0.0.1:{port}/ws", client="acme")
+
+
+async def test_a_gateway_that_is_full_is_waited_for(database, redis_url, redis_prefix, heard):
+    async with open_house(database, redis_url, redis_prefix, Settings(max_connections=1)) as house:
+        async with as_client(house.url, "other") as (_, _):
+            running = asyncio.create_task(listened(house, client="acme", most=1))
+            await heard.says("Not ready yet (too many connections); trying again until it is there.")
+        await create_for(house.api)
+        await running
+
+    assert 1 == heard.look().err.count("Not ready yet")
+    assert 1 == heard.err.count("Ready at")
+
+
+async def test_a_connection_on_which_nobody_answers_is_left(house, heard, monkeypatch):
+    """As after a sleep: nothing says that it is gone."""
+    monkeypatch.setattr("qhronos.cli.link.PINGING", 0.2)
+    async with Frozen(house) as way, listening(house, url=way.url, client="acme", most=1) as running:
+        await heard.says("Ready")
+        way.freeze()
+        await heard.says("The connection is lost (nobody answers there any more)")
+        way.thaw()
+        await create_for(house.api)
+        await running
+
+    assert 1 == heard.look().err.count("Back after")
+
+
+class Frozen:
+    """A way to the gateway on which nothing comes or goes while it is frozen."""
+
+    def __init__(self, house):
+        self._port = int(house.url.split(":")[2].split("/")[0])
+        self._goes = asyncio.Event()
+        self._goes.set()
+        self._tasks = set()
+        self.freeze, self.thaw = self._goes.clear, self._goes.set
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ws"
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _join(self, reader, writer):
+        there = await asyncio.open_connection("127.0.0.1", self._port)
+        for way in ((reader, there[1]), (there[0], writer)):
+            self._tasks.add(asyncio.create_task(self._pass_on(*way)))
+
+    async def _pass_on(self, reader, writer):
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self._goes.wait()
+                writer.write(data)
+        writer.close()
 
 
 async def test_the_token_does_not_follow_where_an_answer_leads(house, port, heard):

@@ -7,13 +7,16 @@ import json
 import os
 import re
 import signal
+import socket
 
 import pytest
 
+from qhronos.cli.forward import Answer as ForwardAnswer
 from qhronos.cli.forward import Forwarder
 from qhronos.cli.heard import Printer
 from qhronos.cli.hearers import ByName, ByTags
 from qhronos.cli.listen import Interruption, Wanted, _until_interrupted
+from qhronos.core.attempt import Delivered, Failed, Refused
 from tests.fakes import Answer, FakeClock, Receiver
 
 
@@ -228,3 +231,64 @@ def test_it_says_what_it_waits_for(wanted, words):
     }
 
     assert words in Wanted(**usual | wanted).sentence(None)
+
+
+def lines_of(capsys, *frames):
+    printer = Printer("text", FakeClock())
+    for frame, answer in frames:
+        if frame["type"] == "gap":
+            printer.gap(frame)
+        else:
+            printer.event(frame, answer)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_lines_for_people(capsys):
+    given = event(1, again=True, attempt=2) | {"scheduled_at": "2026-03-01T11:59:58.5Z"}
+    failed = {name: given[name] for name in ("type", "occurrence_id", "name", "scheduled_at", "attempt")}
+    failed |= {"kind": "failed", "reason": "HTTP\n404"}
+    gap = {"type": "gap", "missed": None, "reason": "not everything reached this gateway"}
+    refused = ForwardAnswer(404, Refused(reason="local port answered 404"), 1.25)
+    away = ForwardAnswer(None, Failed(reason="nobody answers at localhost:1: refused"), 1.25)
+    taken = ForwardAnswer(204, Delivered(status_code=204), 12.34)
+
+    lines = lines_of(
+        capsys, (given, None), (failed, None), (gap, None), (given, refused), (given, away), (given, taken)
+    )
+
+    start = "12:00:00.000Z  +1500.0 ms  tea  occ_1  "
+    assert [
+        start + "attempt 2  sent before",
+        start + "failed  attempt 2  HTTP 404",
+        "12:00:00.000Z  missed something: not everything reached this gateway",
+        start + "attempt 2  sent before  -> not taken, for good: local port answered 404",
+        start + "attempt 2  sent before  -> not taken: nobody answers at localhost:1: refused",
+        start + "attempt 2  sent before  -> 204 in 12.3 ms",
+    ] == lines
+
+
+def test_long_metadata_are_cut_on_a_line_for_people_and_whole_for_programs(capsys):
+    given = event(1) | {"metadata": {"long": "x" * 1000}}
+
+    (line,) = lines_of(capsys, (given, None))
+    Printer("json", FakeClock()).event(given)
+
+    assert line.endswith("x…")
+    assert len(line) < 300
+    assert given["metadata"] == json.loads(capsys.readouterr().out)["metadata"]
+
+
+def test_a_server_that_says_nothing_has_a_timeout_of_its_own(qhronos, monkeypatch):
+    monkeypatch.setattr("qhronos.cli.link.OPENING", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        code, _, err = qhronos("listen", "--client", "a", "--api", url, "--token", "t")
+
+    assert (8, f"qhronos: {url} does not answer within 0.2 s\n") == (code, err)
+
+
+def test_a_server_without_tls_is_told_apart(qhronos, api):
+    code, _, err = qhronos("listen", "--client", "a", "--api", api.url.replace("http", "https"), "--token", "t")
+
+    assert 9 == code
+    assert err.startswith(f"qhronos: {api.url.replace('http', 'https')}: ")
