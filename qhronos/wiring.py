@@ -284,7 +284,8 @@ class Program:
         config, clock = self._config, self._clock
         door = Door(self._keyring(), self._revocations(stack, stores), clock)
         changes = Changes(stores, clock, config.scheduler)
-        return Gateway(stores, _retry(config), door, clock, config.gateway, changes)
+        defaults = Defaults(_retry(config), config.hmac.default_secret or "", stores.vault)
+        return Gateway(stores, defaults, door, clock, config.gateway, changes)
 
     def _keyring(self) -> Keyring:
         return Keyring.from_config(self._config.auth, allow_weak_master=self._weak_master)

@@ -35,7 +35,7 @@ def read_hello(frame: bytes) -> Hello:
         hello = frames.read_hello(frame)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, str(error)) from error
-    if not hello.token:
+    if not (hello.token or "").strip():
         raise Turned(Code.UNAUTHENTICATED, frames.NO_TOKEN)
     if hello.type == "client-hook":
         if not hello.client_name:
@@ -43,13 +43,17 @@ def read_hello(frame: bytes) -> Hello:
     elif hello.type == "tag-listener":
         if not hello.tags:
             raise Turned(Code.UNREADABLE, frames.NO_TAGS)
+        if hello.forward:
+            raise Turned(Code.UNREADABLE, frames.ONLY_FOR_CLIENTS)
     else:
         raise Turned(Code.UNREADABLE, frames.INVALID_TYPE)
     return hello
 
 
 def check_scope(hello: Hello, caller: Caller) -> None:
-    """Raises Turned."""
+    """Raises Turned. Whoever may write can have an endpoint of theirs sent what is signed; others get nothing signed here."""
+    if hello.forward and not caller.writes:
+        raise Turned(Code.DENIED, frames.INSUFFICIENT_ACCESS)
     if caller.unrestricted:
         return
     if hello.type == "client-hook":

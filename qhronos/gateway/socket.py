@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from qhronos.clock import Clock
 from qhronos.core.ratelimit import judge, limit_of
@@ -27,6 +29,12 @@ class Caller(Protocol):
     def scope(self) -> frozenset[str]: ...
     @property
     def unrestricted(self) -> bool: ...
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def token_id(self) -> UUID | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
 
 
 class Socket:
