@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -16,21 +16,23 @@ from qhronos.broadcast import Lost, Notice, Ring, Taken, Told
 from qhronos.clock import Clock
 from qhronos.config import Gateway as Settings
 from qhronos.core.retry import Retry
-from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.gone import Gone
 from qhronos.engine.outbox import Words
 from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
+from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
-from qhronos.errors import Denied, Unauthenticated, Unavailable
+from qhronos.errors import Denied, Throttled, Unauthenticated, Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.client import Client
 from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
 from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
 from qhronos.gateway.hearing import Hearing
-from qhronos.gateway.listener import Listener
+from qhronos.gateway.listener import Listener, Wanted
 from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
+from qhronos.gateway.statistics import Statistics
+from qhronos.gateway.stream import BREATH, Stream
 from qhronos.log import get_logger
 from qhronos.store import outbox
 
@@ -43,6 +45,7 @@ RECHECKED = 500  # tokens a tick
 SLOW = 10.0  # seconds for which something may be unsent
 DRAIN_SECONDS = 5.0
 SPREAD_MS = 5_000  # within which those who are sent away come back
+CROWDED = 5  # seconds after which another stream may find room
 
 log = get_logger()
 
@@ -57,18 +60,20 @@ class Gateway:
     ) -> None:
         self.wake = asyncio.Event()
         self._stores = stores
-        self._announcer = Announcer(stores.broadcast, clock)
-        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), self._announcer)
+        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
         self._words = Words(self._settler, retry, clock)
         self._door = door
         self._clock = clock
         self._settings = settings
         self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._sockets: set[Socket] = set()
+        self._sockets: set[Socket | Stream] = set()
+        self._streams: set[Stream] = set()  # of those
         self._strangers = 0
         self._clients: dict[str, Client] = {}
         self._by_token: Counter[str] = Counter()
         self._hearing = Hearing(stores.broadcast, clock)
+        grace = changes.scheduler.grace_period
+        self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
         self._background: list[asyncio.Task[None]] = []
         self._is_ending = False
 
@@ -101,12 +106,18 @@ class Gateway:
             return
         caller = socket.caller
         assert caller is not None  # noqa: S101 - it was let in
+        with self._counted(caller, hello.type):
+            await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
+
+    @contextmanager
+    def _counted(self, caller: Caller, kind: str) -> Iterator[None]:
+        """Raises Turned where there are too many of the same token."""
         if not caller.unrestricted and self._by_token[caller.subject] >= self._settings.connections_per_token:
             raise Turned(Code.TOO_MANY, "too many connections of this token")
         self._by_token[caller.subject] += 1
         try:
-            with metrics.GATEWAY_CONNECTIONS.labels(hello.type).track_inprogress():
-                await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
+            with metrics.GATEWAY_CONNECTIONS.labels(kind).track_inprogress():
+                yield
         finally:
             self._by_token[caller.subject] -= 1
 
@@ -125,12 +136,12 @@ class Gateway:
         if frame is None:
             return None
         hello = read_hello(frame)
-        socket.token = hello.token or ""
+        socket.token, socket.kind = hello.token or "", hello.type
         socket.caller = await self._admit(socket)
         check_scope(hello, socket.caller)
         return hello
 
-    async def _admit(self, socket: Socket) -> Caller:
+    async def _admit(self, socket: Socket | Stream) -> Caller:
         socket.checked_at = self._clock.monotonic()
         try:
             return await self._door.admit(socket.token)
@@ -166,18 +177,53 @@ class Gateway:
             await _end(pump)
 
     async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
-        await self._hearing.begin()
-        listener = Listener(socket, hello)
-        audience = self._hearing.audience
-        audience.add(listener)
-        try:
-            socket.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=audience.offset))
-            if hello.resume:
-                audience.repeat(listener, hello.resume.epoch, hello.resume.offset)
+        assert socket.caller is not None  # noqa: S101 - it was let in
+        listener = Listener(socket, socket.caller, hello)
+        await self._hearing.begin(listener)
+        resume = (hello.resume.epoch, hello.resume.offset) if hello.resume else None
+        with self._hearing.listening(listener, resume), self._statistics.shown_to(listener):
             await self._heed_words(socket, None)
+
+    # streams
+
+    async def stream(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        caller: Caller,
+        token: str,
+        wanted: Wanted,
+        resume: tuple[str, int] | None,
+    ) -> None:
+        """Answer a request with what happens, until the reader goes or is sent away. Raises Throttled and Unavailable before
+        it has begun to."""
+        self._start_background()
+        stream = Stream(scope["state"]["outlet"], caller, token, self._clock)
+        listener = Listener(stream, caller, wanted)
+        await self._hearing.begin(listener)
+        try:
+            with self._counted(caller, "stream"), self._held(stream):
+                await stream.begin(send, self._random)
+                with self._hearing.listening(listener, resume), self._statistics.shown_to(listener):
+                    await stream.last(receive, send)
+        except Turned as turned:
+            raise Throttled(str(turned), retry_after=CROWDED) from turned
+
+    @contextmanager
+    def _held(self, stream: Stream) -> Iterator[None]:
+        """Among all that are open. Raises Unavailable and Turned where that cannot be."""
+        if self._is_ending:
+            raise Unavailable("gateway", "it is about to end")
+        if len(self._sockets) >= self._settings.max_connections:
+            raise Turned(Code.TOO_MANY, "too many connections")
+        self._sockets.add(stream)
+        self._streams.add(stream)
+        try:
+            yield
         finally:
-            audience.remove(listener)
-            self._hearing.stay()
+            self._streams.discard(stream)
+            self._sockets.discard(stream)
 
     async def _heed_words(self, socket: Socket, client: Client | None) -> None:
         while (frame := await socket.next()) is not None:
@@ -198,7 +244,8 @@ class Gateway:
         if word.type == "pong":
             return False
         if client is None:
-            socket.say(Trouble(message=frames.NOT_FOR_LISTENERS if word.type in {"ack", "nack"} else frames.UNEXPECTED))
+            not_here = frames.NOT_FOR_LISTENERS.format(socket.kind)
+            socket.say(Trouble(message=not_here if word.type in {"ack", "nack"} else frames.UNEXPECTED))
             return False
         return await self._heed_client(client, word)
 
@@ -215,7 +262,7 @@ class Gateway:
     def _start_background(self) -> None:
         if not self._background:
             following = self._stores.broadcast.follow_as_gateway(self._clock, self._hearing.subscribed, self._heed)
-            running = (self._settler.run(), self._announcer.run(), following)
+            running = (self._settler.run(), self._statistics.run(), following)
             self._background = [asyncio.create_task(each) for each in running]
 
     def _heed(self, notice: Notice) -> None:
@@ -251,6 +298,7 @@ class Gateway:
     async def tick(self) -> float:
         self._start_background()
         self._cut_slow()
+        self._keep_alive()
         await self._recheck()
         await self._look()
         await self._hearing.keep()
@@ -287,6 +335,12 @@ class Gateway:
                 socket.full_since = now
             elif now - socket.full_since > SLOW:
                 socket.close(Code.TOO_SLOW, "too slow")
+
+    def _keep_alive(self) -> None:
+        """Streams; sockets have pings of their own."""
+        now, audience = self._clock.monotonic(), self._hearing.audience
+        for stream in [stream for stream in self._streams if now - stream.said_at >= BREATH]:
+            stream.breathe(audience.epoch, audience.offset)
 
     # the end
 

@@ -58,7 +58,7 @@ async def signed_with(api, clock, event) -> tuple[str, ...]:
 
 
 def janitor(api, clock, vault=VAULT):
-    return Janitor(api.deps.database, clock, Retention(), Archival(), vault)
+    return Janitor(api.deps.changes.stores._replace(vault=vault), clock, Retention(), Archival())
 
 
 class TestSigningSecrets:

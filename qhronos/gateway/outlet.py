@@ -1,0 +1,58 @@
+"""uvicorn's HTTP, written to without waiting where an answer has no end; as `wire.py` is for websockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from qhronos.gateway.wire import CLOSING, MOST_UNSENT
+
+PATH = "/events/stream"
+
+
+class Outlet:
+    """The rest of one answer, once it has begun. The application finds it in the state of its scope."""
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        self._transport = transport
+        self._cycle = cycle
+
+    @property
+    def unsent(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def is_open(self) -> bool:
+        cycle = self._cycle
+        return not (cycle.disconnected or cycle.response_complete or self._transport.is_closing())
+
+    @property
+    def is_headless(self) -> bool:
+        """What was asked for is the head alone."""
+        return self._cycle.scope["method"] == "HEAD"
+
+    def push(self, data: bytes) -> bool:
+        """Send a piece. False: it cannot be, for the connection is closed or too much is unsent."""
+        if not self.is_open or self.unsent > MOST_UNSENT:
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._cycle.chunked_encoding else data)
+        return True
+
+    def finish(self) -> None:
+        """Whoever waits to receive is woken, to complete the answer; the connection goes no further, and not for ever."""
+        self._cycle.keep_alive = False
+        self._cycle.message_event.set()
+        asyncio.get_running_loop().call_later(CLOSING, self._transport.abort)
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+
+class Pipe(HttpToolsProtocol):
+    """What the server makes for each connection."""
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.scope.get("path") == PATH:  # the others need none, and there are many
+            self.scope["state"]["outlet"] = Outlet(self.transport, self.cycle)
