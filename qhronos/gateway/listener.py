@@ -50,6 +50,7 @@ class Wanted(Protocol):
 class Listener:
     def __init__(self, peer: Peer, caller: Caller, wanted: Wanted) -> None:
         self.peer = peer
+        self.caller = caller
         self.topics = frozenset(("occurrences",) if wanted.topics is None else wanted.topics)
         self.told_in = {TOLD_IN[topic] for topic in self.topics if topic in TOLD_IN}
         self.seen = None if caller.unrestricted else caller.scope

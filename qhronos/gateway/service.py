@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 import msgspec
 
-from qhronos import metrics
 from qhronos.broadcast import Lost, Notice, Ring, Taken, Told
 from qhronos.clock import Clock
 from qhronos.config import Gateway as Settings
@@ -23,16 +21,18 @@ from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
 from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
-from qhronos.errors import Denied, Throttled, Unauthenticated, Unavailable
+from qhronos.errors import Denied, Unauthenticated, Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.client import Client
+from qhronos.gateway.crowd import Crowd
 from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
 from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
 from qhronos.gateway.hearing import Hearing
 from qhronos.gateway.listener import Listener, Wanted
 from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
 from qhronos.gateway.statistics import Statistics
-from qhronos.gateway.stream import BREATH, Stream
+from qhronos.gateway.stream import Stream
+from qhronos.gateway.streams import Streams
 from qhronos.log import get_logger
 from qhronos.store import outbox
 
@@ -45,7 +45,6 @@ RECHECKED = 500  # tokens a tick
 SLOW = 10.0  # seconds for which something may be unsent
 DRAIN_SECONDS = 5.0
 SPREAD_MS = 5_000  # within which those who are sent away come back
-CROWDED = 5  # seconds after which another stream may find room
 
 log = get_logger()
 
@@ -66,22 +65,25 @@ class Gateway:
         self._clock = clock
         self._settings = settings
         self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._sockets: set[Socket | Stream] = set()
-        self._streams: set[Stream] = set()  # of those
+        self._crowd = Crowd(settings)
+        self._sockets = self._crowd.peers
         self._strangers = 0
         self._clients: dict[str, Client] = {}
-        self._by_token: Counter[str] = Counter()
         self._hearing = Hearing(stores.broadcast, clock)
         grace = changes.scheduler.grace_period
         self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
+        self._streams = Streams(self._crowd, self._hearing, self._statistics, clock)
         self._background: list[asyncio.Task[None]] = []
-        self._is_ending = False
 
     # sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if self._is_ending or not is_from_here(scope, self._settings.origins) or self._strangers >= MOST_STRANGERS:
+        if (
+            self._crowd.is_ending
+            or not is_from_here(scope, self._settings.origins)
+            or self._strangers >= MOST_STRANGERS
+        ):
             await send({"type": "websocket.close"})
             return
         self._start_background()
@@ -106,20 +108,8 @@ class Gateway:
             return
         caller = socket.caller
         assert caller is not None  # noqa: S101 - it was let in
-        with self._counted(caller, hello.type):
+        with self._crowd.counted(caller, hello.type):
             await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
-
-    @contextmanager
-    def _counted(self, caller: Caller, kind: str) -> Iterator[None]:
-        """Raises Turned where there are too many of the same token."""
-        if not caller.unrestricted and self._by_token[caller.subject] >= self._settings.connections_per_token:
-            raise Turned(Code.TOO_MANY, "too many connections of this token")
-        self._by_token[caller.subject] += 1
-        try:
-            with metrics.GATEWAY_CONNECTIONS.labels(kind).track_inprogress():
-                yield
-        finally:
-            self._by_token[caller.subject] -= 1
 
     async def _greet(self, socket: Socket) -> Hello | None:
         """The handshake. None: it went away before. Raises Turned."""
@@ -200,30 +190,7 @@ class Gateway:
         it has begun to."""
         self._start_background()
         stream = Stream(scope["state"]["outlet"], caller, token, self._clock)
-        listener = Listener(stream, caller, wanted)
-        await self._hearing.begin(listener)
-        try:
-            with self._counted(caller, "stream"), self._held(stream):
-                await stream.begin(send, self._random)
-                with self._hearing.listening(listener, resume), self._statistics.shown_to(listener):
-                    await stream.last(receive, send)
-        except Turned as turned:
-            raise Throttled(str(turned), retry_after=CROWDED) from turned
-
-    @contextmanager
-    def _held(self, stream: Stream) -> Iterator[None]:
-        """Among all that are open. Raises Unavailable and Turned where that cannot be."""
-        if self._is_ending:
-            raise Unavailable("gateway", "it is about to end")
-        if len(self._sockets) >= self._settings.max_connections:
-            raise Turned(Code.TOO_MANY, "too many connections")
-        self._sockets.add(stream)
-        self._streams.add(stream)
-        try:
-            yield
-        finally:
-            self._streams.discard(stream)
-            self._sockets.discard(stream)
+        await self._streams.serve(stream, Listener(stream, caller, wanted), resume, receive, send)
 
     async def _heed_words(self, socket: Socket, client: Client | None) -> None:
         while (frame := await socket.next()) is not None:
@@ -298,7 +265,7 @@ class Gateway:
     async def tick(self) -> float:
         self._start_background()
         self._cut_slow()
-        self._keep_alive()
+        self._streams.keep_alive()
         await self._recheck()
         await self._look()
         await self._hearing.keep()
@@ -336,17 +303,11 @@ class Gateway:
             elif now - socket.full_since > SLOW:
                 socket.close(Code.TOO_SLOW, "too slow")
 
-    def _keep_alive(self) -> None:
-        """Streams; sockets have pings of their own."""
-        now, audience = self._clock.monotonic(), self._hearing.audience
-        for stream in [stream for stream in self._streams if now - stream.said_at >= BREATH]:
-            stream.breathe(audience.epoch, audience.offset)
-
     # the end
 
     async def drain(self) -> None:
         """Send everybody away, so that they do not come back all at once, and settle what they said."""
-        self._is_ending = True
+        self._crowd.is_ending = True
         for socket in list(self._sockets):
             socket.say(Reconnect(after_ms=self._random.randrange(SPREAD_MS)))
             socket.close(Code.ENDING, "this gateway ends")

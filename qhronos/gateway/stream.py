@@ -11,7 +11,6 @@ from qhronos.gateway.frames import Code, Gap, Reconnect, Registered, Telling, en
 from qhronos.gateway.outlet import Outlet
 from qhronos.gateway.socket import Caller, Receive, Send
 
-BREATH = 15.0  # seconds of silence, at the most
 COME_BACK_MS = 3_000, 6_000  # after which a reader whose connection broke comes back
 HEADERS = [
     (b"content-type", b"text/event-stream"),

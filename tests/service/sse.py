@@ -69,7 +69,9 @@ async def reading(
     given = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
         httpx.AsyncClient(timeout=WITHIN) as client,
-        client.stream("GET", f"{http_of(url)}/events/stream", params=query, headers=given | (headers or {})) as response,
+        client.stream(
+            "GET", f"{http_of(url)}/events/stream", params=query, headers=given | (headers or {})
+        ) as response,
     ):
         yield Reader(response)
 

@@ -215,7 +215,7 @@ async def test_a_redis_that_lost_everything_is_a_gap_and_it_goes_on(house):
 
 
 async def test_in_silence_it_shows_that_it_lives_and_how_far_it_has_come(house, monkeypatch):
-    monkeypatch.setattr("qhronos.gateway.service.BREATH", 0.0)
+    monkeypatch.setattr("qhronos.gateway.streams.BREATH", 0.0)
     async with following(house.url, tags="nothing") as (reader, ack):
         await create_for(house.api, **LATER)
         while (piece := await reader.piece()).id == ack.id or not piece.comments:
@@ -264,10 +264,10 @@ async def test_a_write_that_is_stuck_ends_it(house, monkeypatch):
     await deaf_reader.readuntil(b"event: ack")
     deaf.transport.pause_reading()
     event = await create_for(house.api, metadata={"long": "x" * 60_000}, **LATER)
-    while not any(stream.unsent for stream in house.gateway._streams):
+    while not any(stream.unsent for stream in house.gateway._streams.open):
         await house.api.post(f"/events/{event['id']}/run")
 
-    await until(lambda: not house.gateway._streams)
+    await until(lambda: not house.gateway._streams.open)
 
     assert 0 == house.gateway._hearing.audience.count
     deaf.transport.abort()
@@ -314,8 +314,11 @@ async def test_a_token_that_was_revoked_does_not_hold(house):
         ({"topics": "event"}, "topics: there is no 'event'; choose from events, occurrences, stats", "topics"),
         ({"topics": ""}, "topics: name at least one of events, occurrences, stats", "topics"),
         ({"tag": "a"}, "unknown query parameter 'tag'; did you mean 'tags'?", "tag"),
-        ({"token": MASTER}, None, "token"),
-        ({"last_event_id": "7"}, None, "last_event_id"),
+        (
+            {"last_event_id": "7"},
+            "last_event_id: is not the id of an event of a stream; leave it out to begin now",
+            "last_event_id",
+        ),
         ({"kinds": "late"}, "kinds[0]: invalid enum value 'late'", "kinds[0]"),
     ],
 )
@@ -328,7 +331,16 @@ async def test_what_cannot_be_asked_is_a_problem(house, asked, detail, field):
         problem["field"],
         reader.response.headers["content-type"],
     )
-    assert detail is None or detail == problem["detail"]
+    assert detail == problem["detail"]
+
+
+async def test_no_token_is_taken_from_the_address(house):
+    async with httpx.AsyncClient() as client:
+        without = await client.get(f"{http_of(house.url)}/events/stream", params={"token": MASTER})
+        headers = {"Authorization": f"Bearer {MASTER}"}
+        beside = await client.get(f"{http_of(house.url)}/events/stream", params={"token": MASTER}, headers=headers)
+
+    assert (401, 400, "token") == (without.status_code, beside.status_code, beside.json()["field"])
 
 
 async def test_an_id_that_is_none_is_a_problem(house):
@@ -377,9 +389,7 @@ async def test_an_api_without_a_gateway_says_who_serves_it(house):
 
 async def test_only_its_head_can_be_asked_for(house):
     async with httpx.AsyncClient() as client:
-        answer = await client.head(
-            f"{http_of(house.url)}/events/stream", headers={"Authorization": f"Bearer {MASTER}"}
-        )
+        answer = await client.head(f"{http_of(house.url)}/events/stream", headers={"Authorization": f"Bearer {MASTER}"})
 
     assert (200, "text/event-stream", b"") == (answer.status_code, answer.headers["content-type"], answer.content)
 
