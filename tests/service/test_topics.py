@@ -218,9 +218,7 @@ async def test_a_replay_revives_and_a_cancellation_completes(house):
         await house.api.post(f"/occurrences/{occurrence['id']}/replay")
         frames = [await peer.hear() for _ in range(2)]
 
-    assert [("completed", "completed"), ("revived", "active")] == [
-        (frame["kind"], frame["status"]) for frame in frames
-    ]
+    assert [("completed", "completed"), ("revived", "active")] == [(frame["kind"], frame["status"]) for frame in frames]
 
 
 async def test_a_rule_that_is_quarantined_is_told(house):
