@@ -172,7 +172,9 @@ class Dispatcher:
     def _rest(self, claims: Claims, room: int) -> float:
         metrics.HELD.set(len(self._held))
         metrics.IN_FLIGHT.set(len(self._in_flight))
-        if claims.popped >= max(1, room // 2):  # a shard may hold more than its share
+        is_behind = claims.popped >= max(1, room // 2)  # a shard may hold more than its share
+        self.settler.behind(is_behind)
+        if is_behind:
             return 0.0
         if claims.next_at is None or claims.plan_lost:
             return LONGEST_REST
@@ -330,12 +332,14 @@ class Dispatcher:
         """Hand back what has not started, finish what has, settle it, say goodbye."""
         if self._timer is not None:
             self._timer.cancel()
+        self.settler.behind(False)  # no more is taken
         self._recall_all()
         self._recall_suspects(lambda _row: True)
         await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)
-        settled = await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
+        await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
+        settled = self.settler.settled.is_set()
         await self._gone.idle()
         for task in self._background:
             task.cancel()

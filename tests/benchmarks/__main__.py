@@ -27,7 +27,7 @@ from tests.benchmarks.suite import ALL, OURS, Size, Suite, say
 from tests.benchmarks.suite import QUICK as QUICK_SIZE
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
-QUICK_ONLY = ("limit", "burst", "spread", "idle", "expand")
+QUICK_ONLY = ("limit", "burst", "spread", "idle", "expand", "api")
 
 
 def main() -> int:
