@@ -8,7 +8,7 @@ listens nothing is written, only counted, about once a second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args
 from uuid import UUID
 
@@ -133,9 +133,9 @@ class Announcer:
             attempt = row.attempt + (settlement.outcome is not None)
             self._add(News(row, kind, attempt, settlement.reason))
 
-    def changed(self, kind: str, events: Iterable[Subject]) -> None:
+    def changed(self, kind: str, events: Sequence[Subject]) -> None:
         """It is committed. Not every process hears that somebody listens, so it is found out by telling."""
-        if self._clock.monotonic() - self._asked_at >= ASK_EVERY:
+        if events and self._clock.monotonic() - self._asked_at >= ASK_EVERY:
             self._is_heard = True
         for event in events:
             self._add(Changed(kind, event))

@@ -6,9 +6,10 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from qhronos.gateway.wire import CLOSING, MOST_UNSENT
+from qhronos.gateway.wire import MOST_UNSENT
 
 PATH = "/events/stream"
+CLOSING = 3.0  # seconds for what is unsent to be read; less than the server has to drain
 
 
 class Outlet:

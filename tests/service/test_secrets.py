@@ -306,7 +306,7 @@ class TestKeys:
 
         async def start(config, role):
             async with AsyncExitStack() as stack:
-                await wiring._open_stores(config, [role], stack)
+                await wiring._open_stores(config, [role], stack, SystemClock())
 
         await later(api)
         await start(keyless, role)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
@@ -233,15 +234,21 @@ async def test_whoever_goes_away_is_forgotten(house):
     assert set() == house.gateway._sockets
 
 
-async def test_a_reader_that_reads_nothing_is_cut_off_and_delays_nobody(house):
-    port = int(http_of(house.url).rpartition(":")[2])
-    narrow = socket.create_connection(("127.0.0.1", port))
+@asynccontextmanager
+async def deaf_reader(url):
+    """One that has asked, and reads nothing any more."""
+    narrow = socket.create_connection(("127.0.0.1", int(http_of(url).rpartition(":")[2])))
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    deaf_reader, deaf = await asyncio.open_connection(sock=narrow, limit=1024)
-    deaf.write(f"GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER}\r\n\r\n".encode())
-    await deaf_reader.readuntil(b"event: ack")
-    deaf.transport.pause_reading()
-    async with following(house.url, topics="occurrences") as (reader, _):
+    reader, writer = await asyncio.open_connection(sock=narrow, limit=1024)
+    writer.write(f"GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER}\r\n\r\n".encode())
+    await reader.readuntil(b"event: ack")
+    writer.transport.pause_reading()
+    yield
+    writer.transport.abort()
+
+
+async def test_a_reader_that_reads_nothing_is_cut_off_and_delays_nobody(house):
+    async with deaf_reader(house.url), following(house.url, topics="occurrences") as (reader, _):
         event = await create_for(house.api, tags=["tea"], metadata={"long": "x" * 60_000}, **LATER)
         for _ in range(150):
             await house.api.post(f"/events/{event['id']}/run")
@@ -251,26 +258,17 @@ async def test_a_reader_that_reads_nothing_is_cut_off_and_delays_nobody(house):
         still = await reader.hear("event")
 
     assert event["id"] == still.data["event_id"]
-    deaf.transport.abort()
 
 
 async def test_a_write_that_is_stuck_ends_it(house, monkeypatch):
     monkeypatch.setattr("qhronos.gateway.service.SLOW", 0.0)
-    port = int(http_of(house.url).rpartition(":")[2])
-    narrow = socket.create_connection(("127.0.0.1", port))
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    deaf_reader, deaf = await asyncio.open_connection(sock=narrow, limit=1024)
-    deaf.write(f"GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER}\r\n\r\n".encode())
-    await deaf_reader.readuntil(b"event: ack")
-    deaf.transport.pause_reading()
-    event = await create_for(house.api, metadata={"long": "x" * 60_000}, **LATER)
-    while not any(stream.unsent for stream in house.gateway._streams.open):
-        await house.api.post(f"/events/{event['id']}/run")
-
-    await until(lambda: not house.gateway._streams.open)
+    async with deaf_reader(house.url):
+        event = await create_for(house.api, metadata={"long": "x" * 60_000}, **LATER)
+        while not any(stream.unsent for stream in house.gateway._streams.open):
+            await house.api.post(f"/events/{event['id']}/run")
+        await until(lambda: not house.gateway._streams.open)
 
     assert 0 == house.gateway._hearing.audience.count
-    deaf.transport.abort()
 
 
 async def test_a_gateway_that_ends_completes_its_streams_and_asks_to_come_back(house):
@@ -292,6 +290,17 @@ async def test_a_server_that_ends_waits_for_no_stream(house):
         async with asyncio.timeout(4):
             await reader.ended()
             await until(lambda: not server.server_state.connections)
+
+
+async def test_nor_for_one_that_is_not_read(house):
+    async with open_gateway(house.api) as (gateway, url, server), deaf_reader(url):
+        event = await create_for(house.api, metadata={"long": "x" * 60_000}, **LATER)
+        while not any(stream.unsent for stream in gateway._streams.open):
+            await house.api.post(f"/events/{event['id']}/run")
+        server.should_exit = True
+        await gateway.drain()
+        async with asyncio.timeout(4.5):
+            await until(lambda: not server.server_state.tasks)
 
 
 async def test_a_token_that_was_revoked_does_not_hold(house):
