@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from qhronos.gateway.wire import MOST_UNSENT
 
-PATH = "/events/stream"
+PATH = ["events", "stream"]
 CLOSING = 3.0  # seconds for what is unsent to be read; less than the server has to drain
+MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
 
 
 class Outlet:
@@ -18,6 +20,8 @@ class Outlet:
     def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
         self._transport = transport
         self._cycle = cycle
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # elsewhere who does not read is found out later
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSEEN)
 
     @property
     def unsent(self) -> int:
@@ -55,5 +59,6 @@ class Pipe(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        if self.scope.get("path") == PATH:  # the others need none, and there are many
+        path = self.scope.get("path", "")
+        if "stream" in path and [part for part in path.split("/") if part] == PATH:  # as routes are found
             self.scope["state"]["outlet"] = Outlet(self.transport, self.cycle)

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from qhronos.api.auth import Access
 from qhronos.config import Gateway as Settings
@@ -357,6 +358,29 @@ async def test_an_id_that_is_none_is_a_problem(house):
         problem = json.loads(await reader.response.aread())
 
     assert (400, "Last-Event-ID") == (reader.response.status_code, problem["field"])
+
+
+@pytest.mark.parametrize("path", ["/events/stream/", "//events//stream", "/events/str%65am"])
+async def test_its_path_is_read_as_every_path_is(house, path):
+    headers = {"Authorization": f"Bearer {MASTER}"}
+    async with (
+        httpx.AsyncClient() as client,
+        client.stream("GET", http_of(house.url) + path, headers=headers) as answer,
+    ):
+        assert 200 == answer.status_code
+
+
+async def test_it_is_measured_until_it_begins(house, monkeypatch):
+    monkeypatch.setattr("qhronos.gateway.statistics.EVERY", 0.05)
+    with capture_logs() as logs:
+        async with following(house.url, topics="stats") as (reader, _):
+            for _ in range(30):
+                await reader.hear("stats")
+        await until(lambda: any(line["event"] == "request.handled" for line in logs))
+    (line,) = [line for line in logs if line["event"] == "request.handled"]
+
+    assert ("/events/stream", 200) == (line["route"], line["status"])
+    assert line["took_ms"] < 1000
 
 
 async def test_nobody_follows_without_a_token(house):
