@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection
+from itertools import islice
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from qhronos.metrics import GATEWAY_FRAMES
 
 REMEMBERED = 10_000  # frames
 REMEMBERED_FOR = 300.0  # seconds
+SOON = 256 * 1024  # bytes; what is repeated goes no further ahead of what is read
 LOST = "not everything reached this gateway"
 FORGOTTEN = "this gateway does not remember so far back"
 # In which frames a topic is told of. Numbers are not told in this way.
@@ -28,6 +30,12 @@ _sent = GATEWAY_FRAMES.labels("listener")
 class Peer(Protocol):
     """Where frames go: a socket or a stream."""
 
+    full_since: float | None
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def unsent(self) -> int: ...
     def tell(self, telling: Telling) -> None: ...
     def say(self, frame: msgspec.Struct) -> None: ...
 
@@ -165,15 +173,19 @@ class Audience:
         """After which number `repeat` begins."""
         return offset if self._remembers(epoch, offset) else self._floor
 
-    def repeat(self, listener: Listener, epoch: str, offset: int) -> None:
-        """What was told since; a gap first, if that is not all."""
+    def repeat(self, listener: Listener, epoch: str, offset: int) -> int:
+        """What was told since, as much as is read soon; a gap first, if that is not all. How far that is."""
         if not self._remembers(epoch, offset):
             missed = self._floor - offset if epoch == self.epoch and offset < self._floor else None
             listener.peer.say(Gap(epoch=self.epoch, offset=self._floor, missed=missed, reason=FORGOTTEN))
-        since = self.goes_on(epoch, offset)
-        for telling in self._told:
-            if telling.offset > since and listener.wants(telling.head):
+        reached = self.goes_on(epoch, offset)
+        for telling in islice(self._told, reached - self._floor, None):  # their numbers leave none out
+            if listener.peer.unsent > SOON:
+                break
+            if listener.wants(telling.head):
                 listener.hear(telling)
+            reached = telling.offset
+        return reached
 
     def _remembers(self, epoch: str, offset: int) -> bool:
         return epoch == self.epoch and self._floor <= offset <= self.offset

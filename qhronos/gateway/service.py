@@ -171,8 +171,9 @@ class Gateway:
         listener = Listener(socket, socket.caller, hello)
         await self._hearing.begin(listener)
         resume = (hello.resume.epoch, hello.resume.offset) if hello.resume else None
-        with self._hearing.listening(listener, resume), self._statistics.shown_to(listener):
-            await self._heed_words(socket, None)
+        async with self._hearing.listening(listener, resume):
+            with self._statistics.shown_to(listener):
+                await self._heed_words(socket, None)
 
     # streams
 

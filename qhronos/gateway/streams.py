@@ -38,8 +38,9 @@ class Streams:
             await self._hearing.begin(listener)
             with self._crowd.counted(listener.caller, "stream"), self._held(stream):
                 await stream.begin(send, self._random)
-                with self._hearing.listening(listener, resume), self._statistics.shown_to(listener):
-                    await stream.last(receive, send)
+                async with self._hearing.listening(listener, resume):
+                    with self._statistics.shown_to(listener):
+                        await stream.last(receive, send)
         except Turned as turned:
             raise Throttled(str(turned), retry_after=CROWDED) from turned
 

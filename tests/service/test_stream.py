@@ -16,7 +16,7 @@ from qhronos.api.auth import Access
 from qhronos.config import Gateway as Settings
 from tests.service.events import query
 from tests.service.mail import create_for
-from tests.service.sockets import MASTER, WITHIN, as_client, as_listener, open_gateway, open_house, until
+from tests.service.sockets import MASTER, WITHIN, as_client, as_listener, dial, open_gateway, open_house, until
 from tests.service.sse import following, http_of, reading
 
 LATER = {"start_time": "2099-01-01T00:00:00Z"}
@@ -174,6 +174,33 @@ async def test_who_comes_back_is_told_what_happened_meanwhile(house):
     assert ["one", "two"] == [piece.data["name"] for piece in heard]
     assert before.id == ack.id  # should it break here, nothing is lost
     assert heard[1] == again
+
+
+async def tell_many(house, count):
+    """Changes of a kilobyte each."""
+    frame = {"type": "change", "kind": "updated", "event_id": "0190a5b0-0000-7000-8000-000000000001", "tags": ["tea"]}
+    raw = json.dumps(frame | {"name": "x" * 1_000, "status": "active", "version": 1}).encode()
+    for begin in range(0, count, 200):
+        await house.api.deps.broadcast.tell([raw] * min(200, count - begin), 0)
+
+
+async def test_who_comes_back_after_much_is_told_all_of_it_as_it_reads(house):
+    """More than may be unsent at a time, and more of it while it is told."""
+    async with as_listener(house.url, "other") as (_, answer):
+        await tell_many(house, 4_000)
+        await until(lambda: house.gateway._hearing.audience.offset == answer["offset"] + 4_000)
+        resume = {"epoch": answer["epoch"], "offset": answer["offset"]}
+        headers = {"Last-Event-ID": f"{answer['epoch']}-{answer['offset']}"}
+        async with following(house.url, topics="events", headers=headers) as (again, _), dial(house.url) as peer:
+            await peer.say(type="subscribe", topics=["events"], token=MASTER, resume=resume)
+            assert "ack" == (await peer.hear())["type"]
+            last = [await again.hear() for _ in range(10)][-1]
+            await create_for(house.api, **LATER)
+            numbers = [(await again.hear()).data["offset"] for _ in range(3_991)]
+            heard = [(await peer.hear())["offset"] for _ in range(4_001)]
+
+    assert list(range(last.data["offset"] + 1, last.data["offset"] + 3_992)) == numbers
+    assert list(range(answer["offset"] + 1, answer["offset"] + 4_002)) == heard
 
 
 async def test_the_header_is_newer_than_what_stands_in_the_address(house):
