@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -111,6 +111,26 @@ async def test_numbers_come_with_the_subscription(house):
     assert "stats" == frame["type"]
     assert 1 == frame["events"]["active"]
     assert {"offset", "epoch"}.isdisjoint(frame)
+
+
+async def test_numbers_are_counted_once_for_all_who_see_the_same(house, monkeypatch):
+    monkeypatch.setattr("qhronos.gateway.statistics.EVERY", 600.0)
+    monkeypatch.setattr("qhronos.gateway.statistics.FRESH", 600.0)
+    statistics, asked = house.gateway._statistics, []
+    count = statistics._count
+
+    async def noting(scope):
+        asked.append(scope)
+        return await count(scope)
+
+    statistics._count = noting
+    reader = house.api.token(Access.READ, "tea", "coffee")
+    async with AsyncExitStack() as stack:
+        for token in (MASTER, house.api.token(Access.ADMIN), reader, reader):
+            peer, _ = await stack.enter_async_context(subscribed(house.url, "stats", token=token))
+            assert "stats" == (await peer.hear())["type"]
+
+    assert [None, ["coffee", "tea"]] == asked
 
 
 async def test_whoever_wants_numbers_alone_makes_nobody_tell(house):
