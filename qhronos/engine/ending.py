@@ -74,7 +74,7 @@ class Endings:
         """Those that somebody else held."""
         try:
             async with self._stores.database.transaction() as conn:
-                return await pending.complete_events(conn, event_ids, self._clock.now())
+                ended = await pending.complete_events(conn, event_ids, self._clock.now())
         except Unavailable as error:
             log.warning("events.unended", count=len(event_ids), error=str(error))
             await self._clock.wait(self._never, OUTAGE_REST)
@@ -82,3 +82,5 @@ class Endings:
         except Exception:  # a bug here must not end this loop; logged here once
             log.exception("endings.failed", count=len(event_ids))
             return set()
+        self._stores.announcer.changed("completed", ended.completed)
+        return ended.held

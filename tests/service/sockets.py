@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -20,6 +21,7 @@ from qhronos.clock import SystemClock
 from qhronos.config import Gateway as Settings
 from qhronos.dispatcher import Dispatcher
 from qhronos.engine.deliver import Defaults
+from qhronos.gateway.outlet import Pipe
 from qhronos.gateway.service import Gateway, beside
 from qhronos.gateway.wire import Wire
 from qhronos.http import Client, Egress
@@ -72,7 +74,8 @@ async def open_gateway(
     gateway = Gateway(stores, defaults, door, deps.clock, settings, deps.changes)
     listener = socket.create_server(("127.0.0.1", port))
     listener.setblocking(False)
-    server = ApiServer(beside(create_app(deps), gateway), deps.config.server, listener, Wire)
+    app = create_app(msgspec.structs.replace(deps, streams=gateway))
+    server = ApiServer(beside(app, gateway), deps.config.server, listener, Wire, Pipe)
     serving = asyncio.create_task(server.serve())
     await server.ready.wait()
     try:
