@@ -27,7 +27,7 @@ import msgspec
 
 from tests.benchmarks import bed as beds
 from tests.benchmarks import machine, ours, usage
-from tests.benchmarks.bed import Used, environment, rest_until
+from tests.benchmarks.bed import Bed, Used, environment, rest_until
 from tests.benchmarks.crowd import TAG, Heard
 from tests.benchmarks.gates import sockets as gates
 from tests.benchmarks.limit import ROOT
@@ -218,13 +218,23 @@ def rss(pid: int) -> float:
     return kilobytes / 1e3
 
 
+@contextmanager
+def set_up(bed: Bed) -> Iterator[Scene]:
+    with ours.started(bed) as fleet:
+        fleet.start("expander")
+        yield Scene(fleet, fleet.start("dispatcher").pid)
+
+
+def quick(bed: Bed) -> dict[str, float]:
+    with set_up(bed) as scene:
+        return fan_out(scene, 1)
+
+
 def measured(rounds: int, count: int) -> Sockets:
     with beds.made() as bed:
         began = time.monotonic()
         found = Sockets(began_at=datetime.now(UTC).isoformat(timespec="minutes"), machine=machine.described(bed))
-        with ours.started(bed) as fleet:
-            pids = [fleet.start(role).pid for role in ("expander", "dispatcher")]
-            scene = Scene(fleet, pids[1])
+        with set_up(bed) as scene:
             for name, measure in (
                 ("fan-out", lambda: fan_out(scene, rounds)),
                 ("clients", lambda: to_clients(scene)),
