@@ -22,7 +22,7 @@ from qhronos.gateway.frames import Code
 
 MOST_UNSENT = 1 << 20  # bytes
 CLOSING = 5.0  # seconds for the peer to take its leave
-MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
+MOST_UNSEEN = 64 * 1024  # bytes that the system may keep unsent, which nobody here sees
 PIECE = 4096  # bytes that are read before it is looked whether that is too much
 RATE = limit_of(200, 400)  # pings, pongs and further fragments a second, and at once
 
