@@ -11,8 +11,8 @@ import codecs
 import socket
 from asyncio.transports import BaseTransport
 from functools import lru_cache
+from typing import Any
 
-from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
@@ -90,7 +90,7 @@ class Wire(WebSocketsSansIOProtocol):
         self._held += data
         self._read_held()
 
-    async def receive(self) -> ASGIReceiveEvent:
+    async def receive(self) -> Any:
         message = await super().receive()
         if self._held and not self.read_paused:
             self.loop.call_soon(self._read_held)  # others have their turn between
