@@ -101,7 +101,7 @@ class Client:
                 most_bytes=WINDOW_BYTES - self._bytes,
             )
         for message in page:
-            self._send(message, await self._signer.letter(message) if self._signer else None)
+            self._send(message, await self._signer.letter(message, message.frame) if self._signer else None)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
 
