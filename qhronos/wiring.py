@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import platform
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -220,6 +221,8 @@ class Program:
             self._heed_signals()
             metrics.set_build_info(__version__, tzdata_version())
             _calm_collector()
+            if self._listener is not None:
+                _raise_file_limit()
             logger.info("process.started", roles=list(self._roles), config=leaves(self._config))
             await self._serve(services, servers, readiness)
             logger.info("process.stopped")
@@ -284,7 +287,8 @@ class Program:
         config, clock = self._config, self._clock
         door = Door(self._keyring(), self._revocations(stack, stores), clock)
         changes = Changes(stores, clock, config.scheduler)
-        return Gateway(stores, _retry(config), door, clock, config.gateway, changes)
+        defaults = Defaults(_retry(config), config.hmac.default_secret or "", stores.vault)
+        return Gateway(stores, defaults, door, clock, config.gateway, changes)
 
     def _keyring(self) -> Keyring:
         return Keyring.from_config(self._config.auth, allow_weak_master=self._weak_master)
@@ -465,6 +469,13 @@ def _bind(host: str, port: int, setting: str, *, is_shared: bool = False) -> soc
     return listener
 
 
+def _raise_file_limit() -> None:
+    """Each socket is an open file, and the usual 1,024 are for programs that must not have more by mistake."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError) as error:  # some systems promise more than they give
+        logger.warning("files.limited", limit=soft, error=str(error))
 async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from qhronos.broadcast import end_if_cancelled
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
 from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
+from qhronos.engine.forward import Letter, Signer
 from qhronos.engine.outbox import Words
 from qhronos.errors import NotFound, Unavailable
 from qhronos.gateway import frames
@@ -40,8 +42,16 @@ class Client:
     """The connection that is served. `ring` says that there may be more to send."""
 
     def __init__(
-        self, socket: Socket, name: str, connected: Connected, database: Database, words: Words, clock: Clock
+        self,
+        socket: Socket,
+        name: str,
+        connected: Connected,
+        database: Database,
+        words: Words,
+        clock: Clock,
+        signer: Signer | None = None,
     ) -> None:
+        """`signer`: for one that forwards. It is sent one message at a time, so that none waits signed for its turn."""
         self.socket = socket
         self.name = name
         self.generation = connected.generation
@@ -49,6 +59,8 @@ class Client:
         self._database = database
         self._words = words
         self._clock = clock
+        self._signer = signer
+        self._window = WINDOW if signer is None else 1
         self._in_hand: dict[int, Sent] = {}
         self._bytes = 0
         self._has_more = True
@@ -70,10 +82,11 @@ class Client:
             except Unavailable as error:
                 log.warning("outbox.unavailable", client=self.name, error=str(error))
                 rest = OUTAGE_REST
+            end_if_cancelled()  # the driver may have swallowed it, and a rest is long
             await self._clock.wait(self._rung, rest)
 
     def _room(self) -> int:
-        return WINDOW - len(self._in_hand) if self._bytes < WINDOW_BYTES else 0
+        return self._window - len(self._in_hand) if self._bytes < WINDOW_BYTES else 0
 
     async def _send_page(self) -> None:
         self._has_more = False  # unless it is rung meanwhile
@@ -88,18 +101,24 @@ class Client:
                 most_bytes=WINDOW_BYTES - self._bytes,
             )
         for message in page:
-            self._send(message)
+            self._send(message, await self._signer.letter(message) if self._signer else None)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, letter: Letter | str | None) -> None:
         frame = message.frame.encode()
         self.after = message.seq
         self._bytes += len(frame)
         due_by = self._clock.monotonic() + message.ack_timeout
         self._in_hand[message.seq] = Sent(message, occurrence_id(message.identity), due_by)
+        if isinstance(letter, str):
+            self._say(message, Failed(reason=letter), None)
+            return
         (_resent if message.again else _sent).inc()
-        self.socket.push(frames.with_more(frame, {"seq": message.seq, "redelivered": message.again}))
+        more: dict[str, Any] = {"seq": message.seq, "redelivered": message.again}
+        if letter:
+            more |= {"headers": dict(letter.headers), "body": letter.body.decode()}
+        self.socket.push(frames.with_more(frame, more))
 
     # what it says
 

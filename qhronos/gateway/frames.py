@@ -26,6 +26,11 @@ UNEXPECTED = "unexpected message type after handshake"
 NOT_FOR_LISTENERS = "acknowledge not supported for {}"
 NO_SUCH_MESSAGE = "no such message"
 UNAVAILABLE = "unavailable"
+ONLY_FOR_CLIENTS = "forward is for client-hook alone"
+CANNOT_SIGN = "nothing can be signed here: hmac.default_secret is not set at this gateway"
+INSUFFICIENT_ACCESS = "insufficient access level"
+REVOKED = "invalid token"
+EXPIRED = "token has expired"
 REGISTERED = "subscription registered"
 ACKNOWLEDGED = "acknowledged"
 
@@ -61,6 +66,7 @@ class Hello(Struct, frozen=True, forbid_unknown_fields=True):
     event_ids: Annotated[tuple[UUID, ...], Meta(max_length=1000)] | None = None
     kinds: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=3)] | None = None
     resume: Resume | None = None
+    forward: bool = False  # a client's messages come with what a webhook would have been sent
 
 
 class Word(Struct, frozen=True):

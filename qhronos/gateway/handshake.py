@@ -36,7 +36,7 @@ def read_hello(frame: bytes) -> Hello:
         hello = frames.read_hello(frame)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, str(error)) from error
-    if not hello.token:
+    if not (hello.token or "").strip():
         raise Turned(Code.UNAUTHENTICATED, frames.NO_TOKEN)
     if hello.type == "client-hook":
         if not hello.client_name:
@@ -48,6 +48,8 @@ def read_hello(frame: bytes) -> Hello:
         _check_topics(hello)
     else:
         raise Turned(Code.UNREADABLE, frames.INVALID_TYPE)
+    if hello.forward and hello.type != "client-hook":
+        raise Turned(Code.UNREADABLE, frames.ONLY_FOR_CLIENTS)
     if hello.topics is not None and hello.type != "subscribe":
         raise Turned(Code.UNREADABLE, frames.INVALID_HANDSHAKE, "topics: leave it out, or say type subscribe")
     return hello
@@ -62,7 +64,10 @@ def _check_topics(hello: Hello) -> None:
 
 
 def check_scope(hello: Hello, caller: Caller) -> None:
-    """Raises Turned. Who listens to topics is told what the token sees, as everywhere in the API."""
+    """Raises Turned. Whoever may write can have an endpoint of theirs sent what is signed; others get nothing signed here. Who
+    listens to topics is told what the token sees, as everywhere in the API."""
+    if hello.forward and not caller.writes:
+        raise Turned(Code.DENIED, frames.INSUFFICIENT_ACCESS)
     if caller.unrestricted or hello.type == "subscribe":
         return
     if hello.type == "client-hook":

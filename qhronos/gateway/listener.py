@@ -17,6 +17,7 @@ from qhronos.gateway.socket import Caller
 from qhronos.metrics import GATEWAY_FRAMES
 
 REMEMBERED = 10_000  # frames
+REMEMBERED_BYTES = 32 << 20
 REMEMBERED_FOR = 300.0  # seconds
 SOON = 256 * 1024  # bytes; what is repeated goes no further ahead of what is read
 LOST = "not everything reached this gateway"
@@ -124,6 +125,7 @@ class Audience:
         self._listeners: set[Listener] = set()
         self._ears = {told_in: Ears() for told_in in TOLD_IN.values()}
         self._told: deque[Telling] = deque()
+        self._bytes = 0  # of what is remembered
 
     @property
     def count(self) -> int:
@@ -143,6 +145,7 @@ class Audience:
         """Nothing is remembered, and what follows comes after this."""
         self.epoch, self.offset, self._floor = epoch, offset, offset
         self._told.clear()
+        self._bytes = 0
 
     def tell(self, epoch: str, last: int, told: list[msgspec.Raw], now: float) -> None:
         """Frames with the numbers up to `last`. What is missing before them is made known."""
@@ -192,5 +195,12 @@ class Audience:
 
     def _remember(self, telling: Telling) -> None:
         self._told.append(telling)
-        while self._told and (len(self._told) > REMEMBERED or self._told[0].at < telling.at - REMEMBERED_FOR):
-            self._floor = self._told.popleft().offset
+        self._bytes += len(telling.frame)
+        while self._told and self._is_too_much(telling.at):
+            oldest = self._told.popleft()
+            self._bytes -= len(oldest.frame)
+            self._floor = oldest.offset
+
+    def _is_too_much(self, now: float) -> bool:
+        is_old = self._told[0].at < now - REMEMBERED_FOR
+        return is_old or len(self._told) > REMEMBERED or self._bytes > REMEMBERED_BYTES

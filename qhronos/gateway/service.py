@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from qhronos.broadcast import Lost, Notice, Ring, Taken, Told
+from qhronos.broadcast import Lost, Notice, Ring, Taken, TokenRevoked, Told
 from qhronos.clock import Clock
 from qhronos.config import Gateway as Settings
-from qhronos.core.retry import Retry
 from qhronos.engine.change import Changes
+from qhronos.engine.deliver import Defaults
+from qhronos.engine.forward import Signer
 from qhronos.engine.gone import Gone
 from qhronos.engine.outbox import Words
 from qhronos.engine.parking import Parking
@@ -55,12 +57,13 @@ class Gateway:
     name = "gateway"
 
     def __init__(
-        self, stores: Stores, retry: Retry, door: Door, clock: Clock, settings: Settings, changes: Changes
+        self, stores: Stores, defaults: Defaults, door: Door, clock: Clock, settings: Settings, changes: Changes
     ) -> None:
         self.wake = asyncio.Event()
         self._stores = stores
         self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
-        self._words = Words(self._settler, retry, clock)
+        self._words = Words(self._settler, defaults.retry, clock)
+        self._signer = Signer(stores.database, defaults, clock)
         self._door = door
         self._clock = clock
         self._settings = settings
@@ -141,10 +144,12 @@ class Gateway:
             raise Turned(Code.DENIED, str(error)) from error
 
     async def _serve_client(self, socket: Socket, hello: Hello) -> None:
-        name = hello.client_name or ""
+        name, signer = hello.client_name or "", self._signer if hello.forward else None
+        if signer and not signer.can_sign:
+            raise Turned(Code.UNREADABLE, frames.CANNOT_SIGN)
         async with self._stores.database.connection() as conn:
             connected = await outbox.connect(conn, name, self._clock.now())
-        client = Client(socket, name, connected, self._stores.database, self._words, self._clock)
+        client = Client(socket, name, connected, self._stores.database, self._words, self._clock, signer)
         if (other := self._clients.get(name)) and other.generation > client.generation:
             client.replaced()  # that one came later and was quicker
             return
@@ -243,11 +248,18 @@ class Gateway:
                 self._let_go_before(name, generation)
             case Told():
                 self._hearing.hear(notice)
+            case TokenRevoked(token_id=token_id):
+                self._end_token(token_id)
             case Lost():
                 self._hearing.lost()
                 self.wake.set()
             case _:
                 pass
+
+    def _end_token(self, token_id: UUID) -> None:
+        for socket in list(self._sockets):
+            if socket.caller and socket.caller.token_id == token_id:
+                self._turn_out(socket, frames.REVOKED)
 
     def _let_go_before(self, name: str, generation: int) -> None:
         client = self._clients.get(name)
@@ -267,10 +279,11 @@ class Gateway:
         self._start_background()
         self._cut_slow()
         self._streams.keep_alive()
+        rest = self._end_expired()
         await self._recheck()
         await self._look()
         await self._hearing.keep()
-        return REST
+        return rest
 
     async def _look(self) -> None:
         """Whether there is something for somebody here, or somebody is served elsewhere."""
@@ -293,6 +306,23 @@ class Gateway:
             except Turned as turned:
                 socket.say(Trouble(message=str(turned)))
                 socket.close(turned.code, str(turned))
+
+    def _end_expired(self) -> float:
+        """Close those whose tokens have expired; how long to rest, as the next one may be sooner than usual."""
+        now, rest = self._clock.now(), REST
+        for socket in list(self._sockets):
+            if socket.caller is None or socket.caller.expires_at is None:
+                continue
+            left = (socket.caller.expires_at - now).total_seconds()
+            if left > 0:
+                rest = min(rest, left)
+            else:
+                self._turn_out(socket, frames.EXPIRED)
+        return rest
+
+    def _turn_out(self, socket: Socket | Stream, message: str) -> None:
+        socket.say(Trouble(message=message))
+        socket.close(Code.UNAUTHENTICATED, message)
 
     def _cut_slow(self) -> None:
         now = self._clock.monotonic()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from qhronos.clock import Clock
 from qhronos.core.ratelimit import judge, limit_of
@@ -27,11 +29,20 @@ class Caller(Protocol):
     def scope(self) -> frozenset[str]: ...
     @property
     def unrestricted(self) -> bool: ...
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def token_id(self) -> UUID | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
 
 
 class Socket:
+    """One that was accepted."""
+
     def __init__(self, scope: Scope, receive: Receive, clock: Clock) -> None:
         self._wire: Wire = scope["state"]["wire"]
+        self._wire.forget_upgrade()
         self._receive = receive
         self._clock = clock
         self._tat = 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import sys
 from contextlib import AsyncExitStack
 
 import httpx
+import pytest
 from websockets.asyncio.client import connect
 
 from tests.e2e.processes import QHRONOS, free_port, started, up
@@ -78,6 +81,15 @@ async def test_a_gateway_has_its_probes_beside_its_sockets(tmp_path):
     assert 'qhronos_gateway_connections{type="tag-listener"} 1.0' in told
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody else says what another process may open")
+async def test_a_gateway_may_open_as_many_sockets_as_the_machine_lets_it(tmp_path):
+    async with up(tmp_path / "data") as running:
+        few = ("sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh", *QHRONOS, "gateway", "--port", str(free_port()))
+        async with started(*few, env=await running.environment()) as process:
+            await process.says("process.started")
+            soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+
+    assert soft == hard
 async def test_streams_are_served_by_gateways_and_end_with_them_in_good_order(tmp_path):
     """Who tells is another process than who is read from."""
     async with (

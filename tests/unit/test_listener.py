@@ -66,6 +66,14 @@ def test_further_fields_are_added_to_what_is_encoded():
     assert {"a": 1, "b": True} == json.loads(with_more(b'{"a":1}', {"b": True}))
 
 
+def test_of_what_is_large_less_is_remembered(monkeypatch):
+    monkeypatch.setattr(listener, "REMEMBERED_BYTES", 2_500, raising=False)
+    audience = Audience()
+    audience.begin("e", 0)
+    audience.tell("e", 5, [raw(metadata="x" * 1_000) for _ in range(5)], 0.0)
+    audience.tell("e", 6, [raw()], 0.0)
+
+    assert [4, 5, 6] == remembered(audience)
 SUBSETS = [frozenset(tags) for size in range(3) for tags in combinations("abc", size)]
 
 
