@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
-import msgspec
 from msgspec import Meta, Struct
 
-from qhronos.actions import endpoint
 from qhronos.actions.base import Act, Means
+from qhronos.actions.payload import Payload, encode, payload_of
 from qhronos.core.attempt import Delivery, Handed
 from qhronos.errors import Invalid
 from qhronos.http import Egress
@@ -30,21 +29,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     ack_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 30  # from when it was sent
 
 
-class Frame(Struct, kw_only=True):
+class Frame(Payload, kw_only=True, tag_field="type", tag="event"):
     """What the client is sent, but for `seq` and `redelivered`, which belong to the sending."""
-
-    type: Literal["event"] = "event"
-    event_id: str
-    occurrence_id: str
-    name: str
-    description: str
-    scheduled_at: str  # the occurrence's own instant, the same for every attempt
-    attempt: int
-    metadata: msgspec.Raw
-    tags: tuple[str, ...]
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_unknown_fields=True):
@@ -63,20 +49,10 @@ class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_u
         check_name(self.params.client_name, f"{field}.client_name")
 
     def prepare(self, delivery: Delivery, _means: Means) -> Act:
-        frame = Frame(
-            event_id=str(delivery.event_id),
-            occurrence_id=delivery.occurrence_id,
-            name=delivery.name,
-            description=delivery.description,
-            scheduled_at=endpoint.rfc3339(delivery.due_at),
-            attempt=delivery.attempt,
-            metadata=delivery.metadata,
-            tags=delivery.tags,
-        )
         params = self.params
         handed = Handed(
             client=params.client_name,
-            frame=_encode(frame).decode(),
+            frame=encode(payload_of(delivery, Frame)).decode(),
             ttl=timedelta(seconds=params.ttl),
             max_backlog=params.max_backlog,
             ack_timeout=params.ack_timeout,
