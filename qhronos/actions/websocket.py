@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec import Meta, Struct
 
+from qhronos.actions import apicall, webhook
 from qhronos.actions.base import Act, Means
 from qhronos.actions.payload import Payload, encode, payload_of
 from qhronos.core.attempt import Delivery, Handed
@@ -18,6 +19,13 @@ LONGEST_NAME = 128
 LONGEST_TTL = 2_592_000  # seconds: 30 days
 
 
+class Fallback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done instead once nobody has acknowledged it for so long. Not another client, who may not come either."""
+
+    after: Annotated[float, Meta(ge=1, le=LONGEST_TTL)]  # seconds from when it was handed over
+    action: webhook.Webhook | apicall.ApiCall
+
+
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Spans are in seconds."""
 
@@ -27,6 +35,9 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         10_000  # how much may wait for that client, whatever the event
     )
     ack_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 30  # from when it was sent
+    # To whom of several connections: the newest alone, one of them, or all of them, of which the first word counts.
+    mode: Literal["latest", "one_of", "fan_out"] = "latest"
+    fallback: Fallback | None = None
 
 
 class Frame(Payload, kw_only=True, tag_field="type", tag="event"):
@@ -45,8 +56,13 @@ class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_u
     def legacy(self) -> str:
         return LEGACY_PREFIX + self.params.client_name
 
-    def vet(self, _egress: Egress, field: str) -> None:
+    def vet(self, egress: Egress, field: str) -> None:
         check_name(self.params.client_name, f"{field}.client_name")
+        if fallback := self.params.fallback:
+            if fallback.after >= self.params.ttl:
+                message = f"it is kept for {self.params.ttl:g} s only; give less than that, or a longer ttl"
+                raise Invalid(message, field=f"{field}.fallback.after")
+            fallback.action.vet(egress, f"{field}.fallback.action.params")
 
     def prepare(self, delivery: Delivery, _means: Means) -> Act:
         params = self.params
@@ -56,6 +72,8 @@ class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_u
             ttl=timedelta(seconds=params.ttl),
             max_backlog=params.max_backlog,
             ack_timeout=params.ack_timeout,
+            mode=params.mode,
+            fallback_after=timedelta(seconds=params.fallback.after) if params.fallback else None,
         )
         return Kept(handed)
 

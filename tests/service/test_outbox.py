@@ -15,7 +15,7 @@ from qhronos.engine.outbox import Keeper
 from qhronos.engine.recover import Reaper, Sweeper
 from qhronos.store import outbox
 from tests.service.events import create, event_of, execute, occurrences_of, query
-from tests.service.mail import create_for, post, postal, pull, say, to_client
+from tests.service.mail import create_for, post, postal, pull, pull_as, say, to_client
 
 DAY = 86_400
 
@@ -128,10 +128,7 @@ async def test_a_connection_that_is_not_served_any_more_gets_nothing(api, clock,
     async with api.deps.database.connection() as conn:
         older = await outbox.connect(conn, "acme", clock.now())
         newer = await outbox.connect(conn, "acme", clock.now())
-        got = [
-            len(await outbox.pull(conn, "acme", each.generation, after=0, limit=9, most_bytes=9))
-            for each in (older, newer)
-        ]
+        got = [len(await pull_as(conn, api, "acme", each)) for each in (older, newer)]
 
     assert [0, 1] == got
 
