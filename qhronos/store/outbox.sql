@@ -179,7 +179,8 @@ WITH near AS (
     SELECT client, seq, fallback_at FROM outbox WHERE fallback_at <= %(until)s ORDER BY fallback_at LIMIT %(limit)s
 )
 SELECT m.*, n.fallback_at
-FROM near AS n JOIN messages AS m ON m.client = n.client AND m.seq = n.seq
+FROM near AS n
+CROSS JOIN LATERAL (SELECT * FROM messages AS o WHERE o.client = n.client AND o.seq = n.seq LIMIT 1) AS m
 ORDER BY n.fallback_at;
 
 -- name: take_back
@@ -202,20 +203,3 @@ WHERE o.event_id = t.event_id AND o.due_at = t.due_at AND o.fence = t.fence;
 SELECT coalesce(sum(c.waiting), 0)::bigint, min(o.handed_at)
 FROM clients AS c
 LEFT JOIN LATERAL (SELECT handed_at FROM outbox WHERE client = c.name ORDER BY seq LIMIT 1) AS o ON c.waiting > 0;
-
--- name: purge_clients
--- A batch of names that nobody uses: nothing waits, no connection was there for long, no event tells them. Should one come
--- back, its epoch is another.
-WITH idle AS (
-    SELECT c.name FROM clients AS c
-    WHERE c.waiting = 0 AND coalesce(c.connected_at, '-infinity') < %(before)s
-        AND NOT EXISTS (
-            SELECT FROM events AS e
-            WHERE e.action #>> '{params,client_name}' = c.name AND e.status IN ('active', 'paused')
-        )
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-), gone AS (
-    DELETE FROM clients AS c USING idle WHERE c.name = idle.name RETURNING 1
-)
-SELECT count(*) FROM gone;

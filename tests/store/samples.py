@@ -181,7 +181,6 @@ def ways(now: datetime) -> dict[str, Ways]:
         ],
         "outbox.find_waiting": [{"until": 10, "event_id": None, "due_at": None}, {"until": 10}],
         "outbox.pull": [{}, {"shared": True}],
-        "outbox.purge_clients": [{"before": now - DAY}],
         "occurrences.list_attempts": [{"after": 0}],
         "pending.settle": [{"statuses": ["completed"] * BATCH}],
         "idempotency.claim_keys": [{"statuses": [201] * BATCH}],
@@ -214,6 +213,7 @@ def ways(now: datetime) -> dict[str, Ways]:
             (
                 "upkeep.purge_past",
                 "upkeep.purge_events",
+                "upkeep.purge_clients",
                 "upkeep.purge_audit",
                 "upkeep.purge_tzdata_changes",
                 "upkeep.purge_tallies",
