@@ -13,7 +13,7 @@ ALTER TABLE outbox
     ADD taken_until timestamptz, -- null: it was lent to nobody; what was given back has a past one
     ADD fallback_at timestamptz; -- when it is taken back; null: never
 CREATE INDEX outbox_one_of ON outbox (client, seq) WHERE mode = 'one_of';
-CREATE INDEX outbox_taken ON outbox (client, taken_by) WHERE taken_by IS NOT NULL;
+CREATE INDEX outbox_fan_out ON outbox (client, seq) WHERE mode = 'fan_out';
 CREATE INDEX outbox_fallback ON outbox (fallback_at) WHERE fallback_at IS NOT NULL;
 
 ALTER TABLE pending ADD fallback boolean NOT NULL DEFAULT false; -- its client did not take it in time: another does

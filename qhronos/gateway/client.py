@@ -56,6 +56,7 @@ class Client:
         self._after = 0  # the highest number that was read
         self._sent_before = connected.sent_seq
         self._borrows = connected.shared
+        self._is_thorough = True
         self._window = window
         self._database = database
         self._words = words
@@ -96,7 +97,9 @@ class Client:
                 shared=self.is_shared,
                 sent_before=self._sent_before,
                 after=self._after,
+                thorough=self._is_thorough,
             )
+            self._is_thorough = False
             now, most_bytes = self._clock.now(), WINDOW_BYTES - self._bytes
             page = await outbox.pull(conn, asking, now, limit=limit, most_bytes=most_bytes)
         for message in page:
@@ -226,8 +229,11 @@ class Client:
 
     def look(self, look: Look) -> None:
         """How the name stands."""
+        self._is_thorough = True
         if look.shared is not None and self.generation < look.generation:
             self.outdone(is_shared=look.shared)
+        elif look.shared:
+            self.is_shared = self._borrows = True
         if look.last_seq > self._after or (self._borrows and look.waiting > len(self._in_hand)):
             self.ring()
 

@@ -67,7 +67,7 @@ class Look(NamedTuple):
     generation: int  # of the newest connection, wherever that is
     last_seq: int
     waiting: int
-    shared: bool | None  # null: there is no newer connection than was asked about
+    shared: bool | None  # null: not as far as was looked, for there is no newer connection than was asked about
 
 
 class Waiting(NamedTuple):
@@ -136,6 +136,7 @@ class Asking(Struct, frozen=True, kw_only=True):
     shared: bool
     sent_before: int  # up to which number messages had gone out when it connected
     after: int  # the last number it was sent
+    thorough: bool = False  # though there may be enough, what is meant for the latest is looked for
 
 
 async def pull(conn: Connection, asking: Asking, now: datetime, *, limit: int, most_bytes: int) -> list[Sending]:

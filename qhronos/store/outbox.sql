@@ -67,12 +67,11 @@ RETURNING generation, epoch, last_seq, sent_seq, waiting,
     mode <> 'latest' OR EXISTS (SELECT FROM shared_names AS s WHERE s.name = %(client)s);
 
 -- name: look
--- Who of these is served by which connection, up to which number there is something, and how much waits. Whether it is
--- shared is looked up where a newer connection than the oldest here was made, for it does not matter elsewhere.
+-- Who of these is served by which connection, up to which number there is something, and how much waits. Whether events share
+-- the name is looked up where a newer connection than the oldest here was made; elsewhere it can wait for the first message.
 SELECT c.name, c.generation, c.last_seq, c.waiting,
-    CASE WHEN c.generation <> t.generation
-        THEN c.mode <> 'latest' OR EXISTS (SELECT FROM shared_names AS s WHERE s.name = c.name)
-    END
+    c.mode <> 'latest'
+    OR CASE WHEN c.generation <> t.generation THEN EXISTS (SELECT FROM shared_names AS s WHERE s.name = c.name) END
 FROM unnest(%(clients)b::text[], %(generations)b::bigint[]) AS t (name, generation)
 JOIN clients AS c ON c.name = t.name;
 
@@ -85,8 +84,10 @@ WHERE name = ANY(%(clients)b::text[]) AND connected_at < %(now)s::timestamptz - 
 -- A page of messages, and the note that they go out now. To the newest connection alone goes what is meant for the latest,
 -- unless the name is shared: then it is lent like what is meant for one of them. What is meant for all goes to each. What is
 -- lent is skipped by the others as they pull at the same time. Frames are read for those alone that fit: the sizes say which.
+-- To find what is meant for the latest all that waits is read, so that is left out where there is enough else, but for now and
+-- then.
 WITH mine AS (
-    SELECT name, sent_seq, generation = %(generation)s AS is_newest FROM clients WHERE name = %(client)s
+    SELECT name, sent_seq FROM clients WHERE name = %(client)s AND generation = %(generation)s
 ), free AS (
     SELECT seq, size, frame, true AS is_lent, taken_until IS NOT NULL AS again FROM outbox
     WHERE client = %(client)s AND mode = 'one_of' AND (taken_until IS NULL OR taken_until <= %(now)s)
@@ -95,22 +96,29 @@ WITH mine AS (
     FOR UPDATE SKIP LOCKED
 ), free_latest AS (
     SELECT seq, size, frame, true AS is_lent, taken_until IS NOT NULL AS again FROM outbox
-    WHERE %(shared)s AND client = %(client)s AND mode = 'latest' AND (taken_until IS NULL OR taken_until <= %(now)s)
+    WHERE %(shared)s AND (%(thorough)s OR (SELECT count(*) FROM free) < %(limit)s)
+        AND client = %(client)s AND mode = 'latest' AND (taken_until IS NULL OR taken_until <= %(now)s)
     ORDER BY seq
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-), next AS (
-    SELECT o.seq, o.size, o.frame, false AS is_lent,
-        o.seq <= CASE WHEN o.mode = 'latest' THEN m.sent_seq ELSE %(sent_before)s END AS again
+), next_latest AS (
+    SELECT o.seq, o.size, o.frame, false AS is_lent, o.seq <= m.sent_seq AS again
     FROM outbox AS o JOIN mine AS m ON m.name = o.client
-    WHERE o.client = %(client)s AND o.seq > %(after)s
-        AND (o.mode = 'fan_out' OR (o.mode = 'latest' AND m.is_newest AND NOT %(shared)s))
+    WHERE NOT %(shared)s AND o.client = %(client)s AND o.mode = 'latest' AND o.seq > %(after)s
     ORDER BY o.seq
+    LIMIT %(limit)s
+), next_for_all AS (
+    SELECT seq, size, frame, false AS is_lent, seq <= %(sent_before)s AS again FROM outbox
+    WHERE client = %(client)s AND mode = 'fan_out' AND seq > %(after)s
+    ORDER BY seq
     LIMIT %(limit)s
 ), near AS (
     SELECT *, sum(size) OVER (ORDER BY seq) - size AS before
     FROM (
-        SELECT * FROM free UNION ALL SELECT * FROM free_latest UNION ALL SELECT * FROM next
+        SELECT * FROM free
+        UNION ALL SELECT * FROM free_latest
+        UNION ALL SELECT * FROM next_latest
+        UNION ALL SELECT * FROM next_for_all
         ORDER BY seq
         LIMIT %(limit)s
     ) AS o

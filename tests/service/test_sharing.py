@@ -98,21 +98,38 @@ async def test_a_name_that_is_not_shared_is_one_connections_alone(house):
         assert 4409 == await older.closed()
 
 
-async def test_one_of_them_gets_each_message_in_order_as_it_has_room(house):
+async def test_a_message_goes_to_one_that_has_room(house):
     await share(house.api)
     async with as_client(house.url, window=1) as (one, _), as_client(house.url, window=1) as (other, _):
+        await tell(house.api, 3)
+        first = {(await peer.hear_event())["seq"] for peer in (one, other)}
+        await acknowledge(other, seq=9)
+        third = await other.hear_event()
+
+    assert ({1, 2}, 3) == (first, third["seq"])
+
+
+async def test_each_is_told_in_order_and_of_each_message_one(house):
+    await share(house.api)
+    got: list[list[int]] = [[], []]
+    async with as_client(house.url, window=1) as (one, _), as_client(house.url, window=1) as (other, _):
+        working = [asyncio.create_task(work(*each)) for each in zip((one, other), got, strict=True)]
         await tell(house.api, 6)
-        got: list[list[int]] = [[], []]
-        for _ in range(3):
-            for mine, peer in zip(got, (one, other), strict=True):
-                frame = await peer.hear_event()
-                mine.append(frame["seq"])
-                await peer.say(type="ack", occurrence_id=frame["occurrence_id"])
         await all_completed(house.api, 6)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
     assert [1, 2, 3, 4, 5, 6] == sorted(got[0] + got[1])
     assert got == [sorted(mine) for mine in got]
     assert await is_sound(house)
+
+
+async def work(peer, got):
+    while True:
+        frame = await peer.hear_event()
+        got.append(frame["seq"])
+        await peer.say(type="ack", occurrence_id=frame["occurrence_id"])
 
 
 async def test_what_a_connection_had_that_breaks_goes_to_another_at_once(house):

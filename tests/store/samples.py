@@ -109,7 +109,7 @@ def singles(now: datetime) -> dict[str, Any]:
         "after": 0,
         "sent_before": 0,
         "margin": 5.0,
-        "shared": False,
+        **each(("shared", "thorough"), False),
         "bytes": 100_000,
     }
 
@@ -180,7 +180,7 @@ def ways(now: datetime) -> dict[str, Ways]:
             {"statuses": ["failed"], "event_id": event_id(106), "since": None, "until": None, "reason": None},
         ],
         "outbox.find_waiting": [{"until": 10, "event_id": None, "due_at": None}, {"until": 10}],
-        "outbox.pull": [{}, {"shared": True}],
+        "outbox.pull": [{}, {"shared": True}, {"shared": True, "thorough": True}],
         "occurrences.list_attempts": [{"after": 0}],
         "pending.settle": [{"statuses": ["completed"] * BATCH}],
         "idempotency.claim_keys": [{"statuses": [201] * BATCH}],
