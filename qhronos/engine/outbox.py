@@ -117,9 +117,10 @@ class Keeper:
             return
         going = [message for message in late if _falls_back(message)]
         staying = [message for message in late if not _falls_back(message)]
+        async with self._stores.database.connection() as conn:
+            await outbox.leave(conn, staying)
         async with self._stores.database.transaction() as conn:
             entries = await outbox.take_back(conn, going, now)
-            await outbox.leave(conn, staying)
         if entries:
             log.info("messages.taken_back", count=len(entries))
             metrics.MESSAGES_TAKEN_BACK.inc(len(entries))

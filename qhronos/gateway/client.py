@@ -62,6 +62,7 @@ class Client:
         self._words = words
         self._clock = clock
         self._in_hand: dict[int, Sent] = {}
+        self._busy: set[int] = set()  # what is in hand, or is just being settled
         self._bytes = 0
         self._has_more = True
         self._rung = asyncio.Event()
@@ -108,9 +109,12 @@ class Client:
             self._has_more = True
 
     def _send(self, message: Sending) -> None:
-        frame = message.frame.encode()
         self._after = max(self._after, message.seq)
         self._borrows |= message.is_lent
+        if message.seq in self._busy:
+            return  # it was sent before the name came to be shared, or ceased to be
+        frame = message.frame.encode()
+        self._busy.add(message.seq)
         self._bytes += len(frame)
         due_by = self._clock.monotonic() + message.ack_timeout
         self._in_hand[message.seq] = Sent(message, len(frame), occurrence_id(message.identity), due_by)
@@ -160,6 +164,7 @@ class Client:
             await self.resume(seq)  # an older connection was sent these
             for sent in [sent for number, sent in self._in_hand.items() if number <= seq]:
                 self._let_go(sent.message)
+                self._busy.discard(sent.message.seq)
         meant = [sent.message for number, sent in self._in_hand.items() if number <= seq]
         for message in meant[:-1]:
             self._say(message, Delivered(), None)
@@ -200,6 +205,7 @@ class Client:
         self._let_go(message)
 
         def settled(_: bool) -> None:  # noqa: FBT001 - what a settlement says
+            self._busy.discard(message.seq)
             if answer and self.socket.is_open:
                 self.socket.say(answer)
 
@@ -232,20 +238,28 @@ class Client:
         self._is_thorough = True
         if look.shared is not None and self.generation < look.generation:
             self.outdone(is_shared=look.shared)
-        elif look.shared:
-            self.is_shared = self._borrows = True
+        elif look.shared is not None and self.generation == look.generation:
+            self._share(is_shared=look.shared)
         if look.last_seq > self._after or (self._borrows and look.waiting > len(self._in_hand)):
             self.ring()
 
     def outdone(self, *, is_shared: bool) -> None:
         """There is a newer connection, and it is served; this one is if they share the name."""
         if is_shared:
-            self._borrows = True
+            self._share(is_shared=True)
         elif self.is_shared:
             self.ask_back("this name is not shared any more")  # and the newer may be gone
         else:
             self.replaced()
+
+    def _share(self, *, is_shared: bool) -> None:
+        if is_shared == self.is_shared:
+            return
         self.is_shared = is_shared
+        self._borrows |= is_shared
+        if not is_shared:
+            self._after = 0  # what was lent to others may have been passed over here
+        self.ring()  # if it is, what is in hand here becomes lent
 
     def replaced(self) -> None:
         self.socket.close(Code.REPLACED, "a newer connection of this client is served")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from qhronos.gateway.client import Client
-from qhronos.store.outbox import Look
+from qhronos.store.outbox import Asked, Look
 
 
 class Names:
@@ -44,15 +44,18 @@ class Names:
             if client.generation < generation:
                 client.outdone(is_shared=is_shared)
 
-    def oldest(self) -> dict[str, int]:
-        """The generation of the oldest connection of each name."""
-        return {name: min(client.generation for client in here) for name, here in self._clients.items()}
+    def asked(self) -> dict[str, Asked]:
+        """What to look for."""
+        return {
+            name: Asked(min(client.generation for client in here), any(client.is_shared for client in here))
+            for name, here in self._clients.items()
+        }
 
-    def look(self, asked: Mapping[str, int], looks: Iterable[Look]) -> None:
+    def look(self, asked: Mapping[str, Asked], looks: Iterable[Look]) -> None:
         """Let go of whom another is served in the place of, and ring whom something may wait for. Who was asked about and is
         not known any more comes back, to be known anew."""
         seen = {look.name: look for look in looks}
-        for name, oldest in asked.items():
+        for name, (oldest, _) in asked.items():
             look = seen.get(name)
             for client in self._clients.get(name, ()):
                 if look is None or look.generation < oldest:

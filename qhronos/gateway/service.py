@@ -264,7 +264,7 @@ class Gateway:
         """Whether there is something for somebody here, or somebody is served elsewhere."""
         if not self._names:
             return
-        now, asked = self._clock.monotonic(), self._names.oldest()
+        now, asked = self._clock.monotonic(), self._names.asked()
         async with self._stores.database.connection() as conn:
             looks = await outbox.look(conn, asked)
             if now - self._stayed_at > STAY:

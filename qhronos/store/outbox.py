@@ -67,7 +67,7 @@ class Look(NamedTuple):
     generation: int  # of the newest connection, wherever that is
     last_seq: int
     waiting: int
-    shared: bool | None  # null: not as far as was looked, for there is no newer connection than was asked about
+    shared: bool | None  # null: it does not seem to matter
 
 
 class Waiting(NamedTuple):
@@ -117,9 +117,19 @@ async def connect(conn: Connection, client: str, now: datetime) -> Connected:
     return Connected(*row)
 
 
-async def look(conn: Connection, clients: Mapping[str, int]) -> list[Look]:
-    """By names, and by the oldest connection of each that is asked about."""
-    params = {"clients": list(clients), "generations": list(clients.values())}
+class Asked(NamedTuple):
+    """What is known of a name where it is looked for."""
+
+    oldest: int  # the generation of the oldest connection there
+    shared: bool
+
+
+async def look(conn: Connection, clients: Mapping[str, Asked]) -> list[Look]:
+    params = {
+        "clients": list(clients),
+        "generations": [asked.oldest for asked in clients.values()],
+        "shareds": [asked.shared for asked in clients.values()],
+    }
     return [Look(*row) for row in await (await conn.execute(SQL["look"], params)).fetchall()]
 
 

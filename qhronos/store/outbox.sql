@@ -68,11 +68,14 @@ RETURNING generation, epoch, last_seq, sent_seq, waiting,
 
 -- name: look
 -- Who of these is served by which connection, up to which number there is something, and how much waits. Whether events share
--- the name is looked up where a newer connection than the oldest here was made; elsewhere it can wait for the first message.
+-- the name is looked up where it seems to matter: where a newer connection than the oldest here was made, and where it is
+-- shared as far as is known.
 SELECT c.name, c.generation, c.last_seq, c.waiting,
     c.mode <> 'latest'
-    OR CASE WHEN c.generation <> t.generation THEN EXISTS (SELECT FROM shared_names AS s WHERE s.name = c.name) END
-FROM unnest(%(clients)b::text[], %(generations)b::bigint[]) AS t (name, generation)
+    OR CASE WHEN c.generation <> t.generation OR t.shared
+        THEN EXISTS (SELECT FROM shared_names AS s WHERE s.name = c.name)
+    END
+FROM unnest(%(clients)b::text[], %(generations)b::bigint[], %(shareds)b::boolean[]) AS t (name, generation, shared)
 JOIN clients AS c ON c.name = t.name;
 
 -- name: stay
@@ -95,7 +98,9 @@ WITH mine AS (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), free_latest AS (
-    SELECT seq, size, frame, true AS is_lent, taken_until IS NOT NULL AS again FROM outbox
+    SELECT seq, size, frame, true AS is_lent,
+        taken_until IS NOT NULL OR seq <= (SELECT c.sent_seq FROM clients AS c WHERE c.name = %(client)s) AS again
+    FROM outbox
     WHERE %(shared)s AND (%(thorough)s OR (SELECT count(*) FROM free) < %(limit)s)
         AND client = %(client)s AND mode = 'latest' AND (taken_until IS NULL OR taken_until <= %(now)s)
     ORDER BY seq
@@ -140,10 +145,16 @@ JOIN messages AS m ON m.client = %(client)s AND m.seq = page.seq
 ORDER BY m.seq;
 
 -- name: give_back
--- What a connection that has ended was lent, to whoever comes next.
-UPDATE outbox SET taken_until = '-infinity'
-WHERE client = %(client)s AND taken_by = %(generation)s AND taken_until > %(now)s
-RETURNING seq;
+-- What a connection that has ended was lent, to whoever comes next; but for what is being settled just now.
+WITH lent AS (
+    SELECT client, seq FROM outbox
+    WHERE client = %(client)s AND taken_by = %(generation)s AND taken_until > %(now)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox AS o SET taken_until = '-infinity'
+FROM lent AS l
+WHERE o.client = l.client AND o.seq = l.seq
+RETURNING o.seq;
 
 -- name: find_waiting
 -- Messages of a client that nobody here has in hand: those up to a number that went out once, but for what is lent to

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 
 from qhronos.config import Config
 from qhronos.core.attempt import Delivered
@@ -316,6 +316,43 @@ async def test_when_a_name_is_shared_no_more_the_older_are_asked_to_come_back(ho
         assert 1 == (await newer.hear_event())["seq"]
 
 
+async def test_what_a_connection_has_when_its_name_comes_to_be_shared_goes_to_no_other(house):
+    async with as_client(house.url) as (first, _):
+        await tell(house.api, 1, "latest", ack_timeout=3600)
+        before = await first.hear_event()
+        await tell(house.api, 1, "one_of", ack_timeout=3600)
+        after = await first.hear_event()
+        async with asyncio.timeout(WITHIN):
+            while [(2,)] != await query(house.api, "SELECT count(taken_by) FROM outbox"):
+                house.gateway.wake.set()
+        async with as_client(house.url) as (second, _):
+            assert await is_quiet(first)
+            assert await is_quiet(second)
+            first.connection.transport.abort()
+            again = [await second.hear_event() for _ in range(2)]
+
+    assert (1, 2) == (before["seq"], after["seq"])
+    assert [(1, True), (2, True)] == [(frame["seq"], frame["redelivered"]) for frame in again]
+
+
+async def test_what_was_lent_to_others_when_a_name_ceases_to_be_shared_goes_to_the_newest(house):
+    event = await share(house.api)
+    async with as_client(house.url, window=1) as (older, _):
+        await tell(house.api, 1, "latest", ack_timeout=3600)
+        await older.hear_event()
+        async with as_client(house.url, window=5) as (newer, _):
+            await tell(house.api, 1, "latest", ack_timeout=3600)
+            own = await newer.hear_event()
+            await house.api.delete(f"/events/{event['id']}")
+            house.gateway.wake.set()
+            code = await older.closed()
+            again = await newer.hear_event()
+
+            assert await is_quiet(newer)
+    assert 1012 == code
+    assert [(2, False), (1, True)] == [(frame["seq"], frame["redelivered"]) for frame in (own, again)]
+
+
 async def test_a_name_stays_shared_while_its_newest_message_is(house):
     """Of events that happen once there may be none at the moment."""
     await tell(house.api)
@@ -372,7 +409,7 @@ class Worker:
                 async with connect(self._random.choice(self._urls), compression=None) as connection:
                     await self._work(Peer(connection))
                     connection.transport.abort()
-            except (OSError, ConnectionClosed):
+            except (OSError, WebSocketException):
                 pass
             self.cuts += 1
 

@@ -52,6 +52,7 @@ def samples(now: datetime) -> dict[str, Any]:
         "fallback_ats": [None] * BATCH,
         "modes": ["latest"] * BATCH,
         "generations": list(range(BATCH)),
+        "shareds": [True] * BATCH,
     }
 
 
