@@ -15,7 +15,7 @@ RULES ?= 20000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench bench-quick bench-growth bench-peers bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench bench-quick bench-growth bench-ws bench-peers bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-quick: setup ## the benchmark without its peers, in three minutes
 
 bench-growth: setup ## what an occurrence costs among many; ARGS="--most 10000000" goes on to ten million
 	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+bench-ws: setup ## the gateway: sockets of one process, fan-out, lateness and what a message costs, in three minutes
+	@PYTHONPATH=. $(BIN)/python -m tests.benchmarks.sockets $(ARGS)
 
 bench-peers: setup ## install the peers of the benchmark into build/bench-peers
 	@$(BIN)/python tests/benchmarks/peers/install.py $(ARGS)

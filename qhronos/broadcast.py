@@ -2,7 +2,7 @@
 
 wake      something is due earlier than dispatchers may think; carries the instant
 revoke    these events have changed; whoever holds occurrences of them gives them back, but for what was at hand
-tokens    a token was revoked; look at once
+tokens    a token was revoked; look at once. Gateways are told as well
 hearing   from now on somebody listens to what becomes due; carries nothing
 lost      said by nobody: the subscription broke, and what is sent until it lives again is gone
 
@@ -117,7 +117,8 @@ class Broadcast:
         await self._send(Revoke(tuple(event_ids), at))
 
     async def token_revoked(self, token_id: UUID) -> None:
-        await self._send(TokenRevoked(token_id))
+        for channel in (self._channel, self._gateways):
+            await self._send(TokenRevoked(token_id), channel)
 
     async def hearing(self) -> None:
         """From now on somebody listens: what becomes due is worth telling."""

@@ -75,7 +75,7 @@ TICK_SECONDS = _histogram("tick_seconds", "One pass of a background service.", "
 DB_POOL = _gauge("db_pool", "Connections to Postgres, and callers that wait for one.", "state")
 
 GATEWAY_CONNECTIONS = _gauge(
-    "gateway_connections", "Sockets that are served here, by the type of their handshake.", "type"
+    "gateway_connections", "Sockets that are served here, by the type of their handshake; `stream` is HTTP.", "type"
 )
 GATEWAY_FRAMES = _counter(
     "gateway_frames", "Event frames sent here: to a client, to one again, or to a listener.", "receiver"

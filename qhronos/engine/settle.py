@@ -42,22 +42,34 @@ class Settler:
         self._announcer = announcer
         self._waiting: list[Settlement] = []
         self._unsettled = 0
+        self._is_behind = False
         self._rings: set[str] = set()
         self._endings = Endings(stores, clock, self._look_idle)
         self._put = asyncio.Event()
         self._urgent = asyncio.Event()  # something must not wait for others
         self._never = asyncio.Event()
         self.on_fallback: Callable[[datetime], None] = lambda _at: None  # something is to be taken back then
-        self.idle = asyncio.Event()
+        self.settled = asyncio.Event()  # nothing waits to be committed
+        self.settled.set()
+        self.idle = asyncio.Event()  # and every event that has nothing left is completed
         self.idle.set()
 
     def put(self, settlement: Settlement) -> None:
         self._waiting.append(settlement)
         self._unsettled += 1
+        self.settled.clear()
         self.idle.clear()
         self._put.set()
         if settlement.handed:
             self._urgent.set()  # its client is not told before it is committed
+
+    def behind(self, is_behind: bool) -> None:  # noqa: FBT001 - what it says
+        """Whether more is due than can be delivered just now: what is not urgent waits then."""
+        self._is_behind = is_behind
+        self._hint()
+
+    def _hint(self) -> None:
+        self._endings.hint(is_quiet=not self._waiting and not self._is_behind)
 
     async def run(self) -> None:
         """Commit groups for ever; the caller cancels it once `idle`."""
@@ -83,7 +95,7 @@ class Settler:
                 if one.then:
                     one.then(False)
             self._unsettled -= len(group)
-            self._endings.hint(is_quiet=not self._waiting)
+            self._hint()
             self._look_idle()
 
     async def _commit_each(self, group: list[Settlement]) -> None:
@@ -155,7 +167,10 @@ class Settler:
                 one.then(is_done)
 
     def _look_idle(self) -> None:
-        if not self._unsettled and self._endings.is_idle:
+        if self._unsettled:
+            return
+        self.settled.set()
+        if self._endings.is_idle:
             self.idle.set()
 
     async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from qhronos.broadcast import end_if_cancelled
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
 from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
+from qhronos.engine.forward import Letter, Signer
 from qhronos.engine.outbox import Words
-from qhronos.errors import NotFound, Unavailable
+from qhronos.errors import Locked, NotFound, Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.frames import Acknowledged, Code, Reconnect, Trouble, Word
 from qhronos.gateway.socket import Socket
 from qhronos.log import get_logger
 from qhronos.metrics import GATEWAY_FRAMES
-from qhronos.store import Database, outbox
+from qhronos.store import Connection, Database, outbox, secrets
 from qhronos.store.outbox import Asking, Connected, Look, Message, Sending
 
 WINDOW_BYTES = 1 << 20  # on their way without an acknowledgement
@@ -48,7 +50,9 @@ class Client:
         words: Words,
         clock: Clock,
         window: int,
+        signer: Signer | None = None,
     ) -> None:
+        """`signer`: for one that forwards. It is sent one message at a time, so that none waits signed for its turn."""
         self.socket = socket
         self.name = name
         self.generation = connected.generation
@@ -57,10 +61,11 @@ class Client:
         self._sent_before = connected.sent_seq
         self._borrows = connected.shared
         self._is_thorough = True
-        self._window = window
         self._database = database
         self._words = words
         self._clock = clock
+        self._signer = signer
+        self._window = window if signer is None else 1
         self._in_hand: dict[int, Sent] = {}
         self._busy: set[int] = set()  # what is in hand, or is just being settled
         self._bytes = 0
@@ -83,6 +88,7 @@ class Client:
             except Unavailable as error:
                 log.warning("outbox.unavailable", client=self.name, error=str(error))
                 rest = OUTAGE_REST
+            end_if_cancelled()  # the driver may have swallowed it, and a rest is long
             await self._clock.wait(self._rung, rest)
 
     def _room(self) -> int:
@@ -103,12 +109,24 @@ class Client:
             self._is_thorough = False
             now, most_bytes = self._clock.now(), WINDOW_BYTES - self._bytes
             page = await outbox.pull(conn, asking, now, limit=limit, most_bytes=most_bytes)
-        for message in page:
-            self._send(message)
+            letters = [await self._letter(conn, message) for message in page]
+        for message, letter in zip(page, letters, strict=True):
+            self._send(message, letter)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
 
-    def _send(self, message: Sending) -> None:
+    async def _letter(self, conn: Connection, message: Sending) -> Letter | str | None:
+        """What is forwarded of it; why it cannot be, if its secrets cannot be opened; None: nobody asked."""
+        if self._signer is None:
+            return None
+        sealed = await secrets.get(conn, message.event_id)
+        try:
+            return self._signer.letter(message, sealed, self._clock.now())
+        except Locked as error:
+            log.error("secrets.locked", event_id=str(message.event_id), error=str(error))  # noqa: TRY400 - no bug
+            return f"the secrets of event {message.event_id} cannot be opened: {error}"
+
+    def _send(self, message: Sending, letter: Letter | str | None) -> None:
         self._after = max(self._after, message.seq)
         self._borrows |= message.is_lent
         if message.seq in self._busy:
@@ -118,8 +136,14 @@ class Client:
         self._bytes += len(frame)
         due_by = self._clock.monotonic() + message.ack_timeout
         self._in_hand[message.seq] = Sent(message, len(frame), occurrence_id(message.identity), due_by)
+        if isinstance(letter, str):
+            self._say(message, Failed(reason=letter), None)
+            return
         (_resent if message.again else _sent).inc()
-        self.socket.push(frames.with_more(frame, {"seq": message.seq, "redelivered": message.again}))
+        more: dict[str, Any] = {"seq": message.seq, "redelivered": message.again}
+        if letter:
+            more |= {"headers": dict(letter.headers), "body": letter.body.decode()}
+        self.socket.push(frames.with_more(frame, more))
 
     # what it says
 

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from qhronos import metrics
-from qhronos.broadcast import Lost, Notice, Ring, Taken, Told
+from qhronos.broadcast import Lost, Notice, Ring, Taken, TokenRevoked, Told
 from qhronos.clock import Clock
 from qhronos.config import Gateway as Settings
-from qhronos.core.retry import Retry
-from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
+from qhronos.engine.deliver import Defaults
+from qhronos.engine.forward import Signer
 from qhronos.engine.gone import Gone
 from qhronos.engine.outbox import Words
 from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
+from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
 from qhronos.errors import Denied, Unauthenticated, Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.client import Client
+from qhronos.gateway.crowd import Crowd
 from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
 from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
 from qhronos.gateway.hearing import Hearing
-from qhronos.gateway.listener import Listener
+from qhronos.gateway.listener import Listener, Wanted
 from qhronos.gateway.names import Names
 from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
+from qhronos.gateway.statistics import Statistics
+from qhronos.gateway.stream import Stream
+from qhronos.gateway.streams import Streams
 from qhronos.log import get_logger
 from qhronos.store import outbox
 from qhronos.store.outbox import Connected
@@ -56,31 +60,37 @@ class Gateway:
     name = "gateway"
 
     def __init__(
-        self, stores: Stores, retry: Retry, door: Door, clock: Clock, settings: Settings, changes: Changes
+        self, stores: Stores, defaults: Defaults, door: Door, clock: Clock, settings: Settings, changes: Changes
     ) -> None:
         self.wake = asyncio.Event()
         self._stores = stores
-        self._announcer = Announcer(stores.broadcast, clock)
-        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), self._announcer)
-        self._words = Words(self._settler, retry, clock)
+        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
+        self._words = Words(self._settler, defaults.retry, clock)
+        self._signer = Signer(defaults.vault, defaults.secret)
         self._door = door
         self._clock = clock
         self._settings = settings
         self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._sockets: set[Socket] = set()
+        self._crowd = Crowd(settings)
+        self._sockets = self._crowd.peers
         self._strangers = 0
         self._names = Names()
         self._stayed_at = float("-inf")
-        self._by_token: Counter[str] = Counter()
         self._hearing = Hearing(stores.broadcast, clock)
+        grace = changes.scheduler.grace_period
+        self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
+        self._streams = Streams(self._crowd, self._hearing, self._statistics, clock)
         self._background: list[asyncio.Task[None]] = []
-        self._is_ending = False
 
     # sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if self._is_ending or not is_from_here(scope, self._settings.origins) or self._strangers >= MOST_STRANGERS:
+        if (
+            self._crowd.is_ending
+            or not is_from_here(scope, self._settings.origins)
+            or self._strangers >= MOST_STRANGERS
+        ):
             await send({"type": "websocket.close"})
             return
         self._start_background()
@@ -105,14 +115,8 @@ class Gateway:
             return
         caller = socket.caller
         assert caller is not None  # noqa: S101 - it was let in
-        if not caller.unrestricted and self._by_token[caller.subject] >= self._settings.connections_per_token:
-            raise Turned(Code.TOO_MANY, "too many connections of this token")
-        self._by_token[caller.subject] += 1
-        try:
-            with metrics.GATEWAY_CONNECTIONS.labels(hello.type).track_inprogress():
-                await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
-        finally:
-            self._by_token[caller.subject] -= 1
+        with self._crowd.counted(caller, hello.type):
+            await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
 
     async def _greet(self, socket: Socket) -> Hello | None:
         """The handshake. None: it went away before. Raises Turned."""
@@ -129,12 +133,12 @@ class Gateway:
         if frame is None:
             return None
         hello = read_hello(frame)
-        socket.token = hello.token or ""
+        socket.token, socket.kind = hello.token or "", hello.type
         socket.caller = await self._admit(socket)
         check_scope(hello, socket.caller)
         return hello
 
-    async def _admit(self, socket: Socket) -> Caller:
+    async def _admit(self, socket: Socket | Stream) -> Caller:
         socket.checked_at = self._clock.monotonic()
         try:
             return await self._door.admit(socket.token)
@@ -144,10 +148,13 @@ class Gateway:
             raise Turned(Code.DENIED, str(error)) from error
 
     async def _serve_client(self, socket: Socket, hello: Hello) -> None:
-        name = hello.client_name or ""
+        name, signer = hello.client_name or "", self._signer if hello.forward else None
+        if signer and not signer.can_sign:
+            raise Turned(Code.UNREADABLE, frames.CANNOT_SIGN)
         async with self._stores.database.connection() as conn:
             connected = await outbox.connect(conn, name, self._clock.now())
-        client = Client(socket, name, connected, self._stores.database, self._words, self._clock, hello.window)
+        store, window = self._stores.database, hello.window
+        client = Client(socket, name, connected, store, self._words, self._clock, window, signer)
         if not self._names.add(client):
             return
         try:
@@ -177,18 +184,31 @@ class Gateway:
             await self._stores.broadcast.ring([client.name])
 
     async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
-        await self._hearing.begin()
-        listener = Listener(socket, hello)
-        audience = self._hearing.audience
-        audience.add(listener)
-        try:
-            socket.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=audience.offset))
-            if hello.resume:
-                audience.repeat(listener, hello.resume.epoch, hello.resume.offset)
-            await self._heed_words(socket, None)
-        finally:
-            audience.remove(listener)
-            self._hearing.stay()
+        assert socket.caller is not None  # noqa: S101 - it was let in
+        listener = Listener(socket, socket.caller, hello)
+        await self._hearing.begin(listener)
+        resume = (hello.resume.epoch, hello.resume.offset) if hello.resume else None
+        async with self._hearing.listening(listener, resume):
+            with self._statistics.shown_to(listener):
+                await self._heed_words(socket, None)
+
+    # streams
+
+    async def stream(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        caller: Caller,
+        token: str,
+        wanted: Wanted,
+        resume: tuple[str, int] | None,
+    ) -> None:
+        """Answer a request with what happens, until the reader goes or is sent away. Raises Throttled and Unavailable before
+        it has begun to."""
+        self._start_background()
+        stream = Stream(scope["state"]["outlet"], caller, token, self._clock)
+        await self._streams.serve(stream, Listener(stream, caller, wanted), resume, receive, send)
 
     async def _heed_words(self, socket: Socket, client: Client | None) -> None:
         while (frame := await socket.next()) is not None:
@@ -209,7 +229,8 @@ class Gateway:
         if word.type == "pong":
             return False
         if client is None:
-            socket.say(Trouble(message=frames.NOT_FOR_LISTENERS if word.type in {"ack", "nack"} else frames.UNEXPECTED))
+            not_here = frames.NOT_FOR_LISTENERS.format(socket.kind)
+            socket.say(Trouble(message=not_here if word.type in {"ack", "nack"} else frames.UNEXPECTED))
             return False
         return await self._heed_client(client, word)
 
@@ -226,7 +247,7 @@ class Gateway:
     def _start_background(self) -> None:
         if not self._background:
             following = self._stores.broadcast.follow_as_gateway(self._clock, self._hearing.subscribed, self._heed)
-            running = (self._settler.run(), self._announcer.run(), following)
+            running = (self._settler.run(), self._statistics.run(), following)
             self._background = [asyncio.create_task(each) for each in running]
 
     def _heed(self, notice: Notice) -> None:
@@ -237,11 +258,18 @@ class Gateway:
                 self._names.taken(name, generation, is_shared=shared)
             case Told():
                 self._hearing.hear(notice)
+            case TokenRevoked(token_id=token_id):
+                self._end_token(token_id)
             case Lost():
                 self._hearing.lost()
                 self.wake.set()
             case _:
                 pass
+
+    def _end_token(self, token_id: UUID) -> None:
+        for socket in list(self._sockets):
+            if socket.caller and socket.caller.token_id == token_id:
+                self._turn_out(socket, frames.REVOKED)
 
     async def _quietly_tell(self, saying: Awaitable[None]) -> None:
         """What is not heard is seen by the next look."""
@@ -255,10 +283,12 @@ class Gateway:
     async def tick(self) -> float:
         self._start_background()
         self._cut_slow()
+        self._streams.keep_alive()
+        rest = self._end_expired()
         await self._recheck()
         await self._look()
         await self._hearing.keep()
-        return REST
+        return rest
 
     async def _look(self) -> None:
         """Whether there is something for somebody here, or somebody is served elsewhere."""
@@ -282,6 +312,23 @@ class Gateway:
                 socket.say(Trouble(message=str(turned)))
                 socket.close(turned.code, str(turned))
 
+    def _end_expired(self) -> float:
+        """Close those whose tokens have expired; how long to rest, as the next one may be sooner than usual."""
+        now, rest = self._clock.now(), REST
+        for socket in list(self._sockets):
+            if socket.caller is None or socket.caller.expires_at is None:
+                continue
+            left = (socket.caller.expires_at - now).total_seconds()
+            if left > 0:
+                rest = min(rest, left)
+            else:
+                self._turn_out(socket, frames.EXPIRED)
+        return rest
+
+    def _turn_out(self, socket: Socket | Stream, message: str) -> None:
+        socket.say(Trouble(message=message))
+        socket.close(Code.UNAUTHENTICATED, message)
+
     def _cut_slow(self) -> None:
         now = self._clock.monotonic()
         for socket in list(self._sockets):
@@ -296,7 +343,7 @@ class Gateway:
 
     async def drain(self) -> None:
         """Send everybody away, so that they do not come back all at once, and settle what they said."""
-        self._is_ending = True
+        self._crowd.is_ending = True
         for socket in list(self._sockets):
             socket.say(Reconnect(after_ms=self._random.randrange(SPREAD_MS)))
             socket.close(Code.ENDING, "this gateway ends")

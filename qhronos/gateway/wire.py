@@ -7,13 +7,32 @@ the buffer of the transport, and a buffer that is too full ends the connection.
 from __future__ import annotations
 
 import asyncio
+import codecs
+import socket
 from asyncio.transports import BaseTransport
+from functools import lru_cache
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
+
+from qhronos.core.ratelimit import judge, limit_of
+from qhronos.gateway.frames import Code
 
 MOST_UNSENT = 1 << 20  # bytes
 CLOSING = 5.0  # seconds for the peer to take its leave
+MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
+PIECE = 4096  # bytes that are read before it is looked whether that is too much
+RATE = limit_of(200, 400)  # pings, pongs and further fragments a second, and at once
+
+_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+@lru_cache(maxsize=1)
+def _framed(text: bytes) -> bytes:
+    """What is told to many is framed once, and held once, however many have not read it yet."""
+    return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
 class Wire(WebSocketsSansIOProtocol):
@@ -22,6 +41,19 @@ class Wire(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         self.app_state = {**self.app_state, "wire": self}
+        self._tat = 0
+        self._text = _decoder()
+        self._held = b""  # what has come and waits until what came before it is heeded
+        if hasattr(
+            socket, "TCP_NOTSENT_LOWAT"
+        ):  # elsewhere the system keeps more, and who does not read is found out later
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSEEN)
+        self._is_deaf = False
+
+    def forget_upgrade(self) -> None:
+        """What its request said has been looked at, and would be a seventh of what a socket takes."""
+        self.scope["headers"] = []
+        del self.request, self.response
 
     @property
     def unsent(self) -> int:
@@ -35,8 +67,7 @@ class Wire(WebSocketsSansIOProtocol):
         """Send a frame. False: it cannot be, for the socket is closed or too much is unsent."""
         if not self.is_open or self.unsent > MOST_UNSENT:
             return False
-        self.conn.send_text(text)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(_framed(text))
         return True
 
     def cut(self, code: int, reason: str) -> None:
@@ -52,6 +83,69 @@ class Wire(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = asyncio.get_running_loop().call_later(CLOSING, self.transport.abort)
+
+    # what comes in, and no more of it than it is worth
+
+    def data_received(self, data: bytes) -> None:
+        self._held += data
+        self._read_held()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if self._held and not self.read_paused:
+            self.loop.call_soon(self._read_held)  # others have their turn between
+        return message
+
+    def _read_held(self) -> None:
+        """As much as makes a message or two: whoever sends many at once waits for what they ask for."""
+        while self._held and not (self.read_paused or self._is_deaf or self.transport.is_closing()):
+            piece, self._held = self._held[:PIECE], self._held[PIECE:]
+            super().data_received(piece)
+
+    def handle_ping(self) -> None:
+        if self._is_within_rate():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._is_within_rate():
+            super().handle_pong(event)
+
+    def handle_text(self, event: Frame) -> None:
+        if self.close_sent and not self._is_within_rate():  # the answer to that is all that is waited for
+            return
+        self._text.reset()
+        if self._is_text(event):
+            super().handle_text(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        if not self._is_within_rate() or (self.curr_msg_data_type == "text" and not self._is_text(event)):
+            return
+        if event.data:  # else it costs something and says nothing
+            self.frames.append(bytes(event.data))
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def _is_text(self, event: Frame) -> bool:
+        """The first byte that is none ends the connection."""
+        try:
+            self._text.decode(event.data, final=event.fin)
+        except UnicodeDecodeError:
+            if not self.close_sent:
+                self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
+                self.handle_parser_exception()
+            return False
+        return True
+
+    def _is_within_rate(self) -> bool:
+        """Whoever goes beyond it is not listened to any more: to read what they send is what it costs."""
+        self._tat, judged = judge(self._tat, int(asyncio.get_running_loop().time() * 1_000_000), RATE)
+        if judged.allowed:
+            return True
+        self.cut(Code.TOO_MANY, "too many frames")
+        if not self._is_deaf:
+            self._is_deaf, self._held = True, b""
+            self.transport.pause_reading()
+        return False
 
     def keepalive_timeout(self) -> None:
         """The peer is gone, or reads nothing; so it would not read to the end either."""

@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from qhronos.core.attempt import Handed
 from qhronos.core.occurrence import Identity, Status
 from qhronos.store import Connection, load_sql
+from qhronos.store.events import Brief
 
 SQL = load_sql("pending")
 FIRST = Identity(UUID(int=0), datetime.min.replace(tzinfo=UTC))
@@ -42,6 +43,11 @@ class Entry(NamedTuple):
     @property
     def identity(self) -> Identity:
         return Identity(self.event_id, self.due_at)
+
+
+class Ended(NamedTuple):
+    completed: list[Brief]
+    held: set[UUID]  # by somebody else: to be asked for again
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
@@ -204,16 +210,18 @@ async def _settle(conn: Connection, columns: dict[str, Any]) -> list[Settled]:
     return [Settled(*row) for row in await (await conn.execute(SQL["settle"], columns)).fetchall()]
 
 
-async def complete_events(conn: Connection, event_ids: Iterable[UUID], now: datetime) -> set[UUID]:
+async def complete_events(conn: Connection, event_ids: Iterable[UUID], now: datetime) -> Ended:
     """Those of these events that have nothing open and nothing left to expand are completed; but for those that somebody
-    else holds, which are returned. In a transaction of the caller's."""
+    else holds. In a transaction of the caller's."""
     ids = list(event_ids)
     if not ids:
-        return set()
+        return Ended([], set())
     found = await (await conn.execute(SQL["hold_ending"], {"event_ids": ids})).fetchall()
+    completed: list[Brief] = []
     if held := [event_id for event_id, is_held in found if is_held]:
-        await conn.execute(SQL["complete_events"], {"event_ids": held, "now": now})
-    return {event_id for event_id, is_held in found if not is_held}
+        cursor = await conn.execute(SQL["complete_events"], {"event_ids": held, "now": now})
+        completed = [Brief(*row) for row in await cursor.fetchall()]
+    return Ended(completed, {event_id for event_id, is_held in found if not is_held})
 
 
 async def make_days(conn: Connection, instants: Iterable[datetime]) -> None:

@@ -171,7 +171,8 @@ SELECT ending.id, held.id IS NOT NULL FROM ending LEFT JOIN held USING (id);
 UPDATE events AS e
 SET status = 'completed', updated_at = %(now)s
 WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL
-    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id);
+    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
+RETURNING e.id, e.name, e.status, e.tags, e.version;
 
 -- name: hand_back
 -- What was held and not started goes back as it was; the fence moves on so that nothing else can come of the claim.

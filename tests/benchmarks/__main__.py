@@ -14,6 +14,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -22,12 +23,13 @@ from tests.benchmarks import machine, page, report
 from tests.benchmarks.gates import FULL, QUICK, gates
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.peers.table import PEERS
-from tests.benchmarks.results import QHRONOS, Contender, Growth, Results
+from tests.benchmarks.results import QHRONOS, Contender, Growth, Results, Sockets
 from tests.benchmarks.suite import ALL, OURS, Size, Suite, say
 from tests.benchmarks.suite import QUICK as QUICK_SIZE
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
-QUICK_ONLY = ("limit", "burst", "spread", "idle", "expand")
+Measured = TypeVar("Measured")
+QUICK_ONLY = ("limit", "burst", "spread", "idle", "expand", "api")
 
 
 def main() -> int:
@@ -38,9 +40,9 @@ def main() -> int:
         results = measured(flags)
         (beds.BUILD / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     judged = gates(results, QUICK if "--quick" in results.command else FULL)
-    (beds.BUILD / "report.html").write_text(report.html(results, judged))
+    (beds.BUILD / "report.html").write_text(report.html(results, judged, last("sockets.json", Sockets)))
     if flags.write_docs:
-        DOCS.write_text(page.markdown(results, judged, growth()))
+        DOCS.write_text(page.markdown(results, judged, last("growth.json", Growth), last("sockets.json", Sockets)))
     say("\n" + "\n".join(map(str, judged)))
     say("".join(f"\n{remark}" for remark in results.said()))
     say(f"{results.seconds / 60:.1f} minutes; {beds.BUILD / 'report.html'}")
@@ -85,10 +87,10 @@ def measured(flags: argparse.Namespace) -> Results:
     return results
 
 
-def growth() -> Growth | None:
-    """What the last run of that measured."""
-    path = beds.BUILD / "growth.json"
-    return msgspec.json.decode(path.read_bytes(), type=Growth) if path.exists() else None
+def last(name: str, of: type[Measured]) -> Measured | None:
+    """What the last run of another of the benchmarks measured."""
+    path = beds.BUILD / name
+    return msgspec.json.decode(path.read_bytes(), type=of) if path.exists() else None
 
 
 def chosen(names: str) -> list[Peer]:

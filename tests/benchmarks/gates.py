@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.benchmarks.results import QHRONOS, Case, Contender, Results
+from tests.benchmarks.api import BULK_CPU
+from tests.benchmarks.results import QHRONOS, Case, Contender, Results, Sockets
 
 
 class Gate(NamedTuple):
@@ -28,12 +29,13 @@ class Bounds(NamedTuple):
     burst_aiohttp: float  # the same over bare aiohttp's
     spread_p99: float  # milliseconds
     idle: float  # % of a core
+    bulk_cpu: float  # microseconds of the API for each event of a bulk request
     burst_cpu: float | None  # our workers' processor time for each over the bare engine's
 
 
-FULL = Bounds(burst_engine=0.4, burst_aiohttp=0.8, spread_p99=5.0, idle=1.0, burst_cpu=None)
+FULL = Bounds(burst_engine=0.4, burst_aiohttp=0.8, spread_p99=5.0, idle=1.0, bulk_cpu=100.0, burst_cpu=None)
 # For machines that are busy with other things. What depends on that least is processor time.
-QUICK = Bounds(burst_engine=0.2, burst_aiohttp=0.3, spread_p99=100.0, idle=3.0, burst_cpu=6.0)
+QUICK = Bounds(burst_engine=0.2, burst_aiohttp=0.3, spread_p99=100.0, idle=3.0, bulk_cpu=300.0, burst_cpu=6.0)
 
 
 class Lead(NamedTuple):
@@ -47,6 +49,9 @@ USUAL = Lead(rate=8.0, cpu=8.0)
 TUNED = Lead(rate=1.5, cpu=1.0)  # beside one whose client was chosen for speed
 PEER_LATE = 20.0  # the best peer's p99 in the spread over ours
 LARGE_MB = 200.0
+CONNECTED_MB = 300.0  # of a gateway with ten thousand sockets
+FAN_OUT = 40_000.0  # messages a second from one gateway to a thousand listeners
+TOLD_P99 = 20.0  # milliseconds from due to a client
 
 
 def gates(results: Results, bounds: Bounds) -> list[Gate]:
@@ -72,6 +77,10 @@ def ours(results: Results, bounds: Bounds) -> Iterator[Gate]:
     if "idle" in results.numbers:
         share = results.numbers["idle"]["% of a core, dispatcher"]
         yield Gate("idle dispatcher, % of a core", share, bounds.idle, at_most=True)
+    if "api" in results.numbers:
+        yield Gate(
+            "bulk, µs of the API for each event", results.numbers["api"][BULK_CPU], bounds.bulk_cpu, at_most=True
+        )
 
 
 def beside_peers(results: Results) -> Iterator[Gate]:
@@ -110,3 +119,17 @@ def always(results: Results) -> Iterator[Gate]:
         yield Gate("crash, lost", results.numbers["crash"]["lost"], 0, at_most=True)
     if "expand" in results.numbers:
         yield Gate("added by expanding again", results.numbers["expand"]["added by expanding again"], 0, at_most=True)
+
+
+def sockets(found: Sockets) -> list[Gate]:
+    connected, fan_out, clients = (found.numbers[name] for name in ("connections", "fan-out", "clients"))
+    return [
+        Gate("10,000 sockets, MB (PSS) of the gateway", connected["MB (PSS) with all"], CONNECTED_MB, at_most=True),
+        Gate("10,000 sockets, MB (RSS) of the gateway", connected["MB (RSS) with all"], CONNECTED_MB, at_most=True),
+        Gate("10,000 sockets, connected and told", connected["one message to all: heard by"], connected["connected"]),
+        Gate("fan-out to 1,000 listeners, messages a second", fan_out["a second"], FAN_OUT),
+        Gate("fan-out, messages that did not come", fan_out["missing"], 0, at_most=True),
+        Gate("200 a second to 20 clients, ms late p50", clients["ms late, p50"], TOLD_P99, at_most=True),
+        Gate("200 a second to 20 clients, ms late p99", clients["ms late, p99"], TOLD_P99, at_most=True),
+        Gate("200 a second to 20 clients, messages that did not come", clients["missing"], 0, at_most=True),
+    ]

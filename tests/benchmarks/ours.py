@@ -46,12 +46,13 @@ class Fleet:
         )
         subprocess.run([*QHRONOS, "migrate"], env=self._environment, check=True, capture_output=True)
 
-    def start(self, role: str) -> subprocess.Popen[bytes]:
+    def start(self, role: str, *options: str) -> subprocess.Popen[bytes]:
         """A process of it that is at work."""
         self._started += 1
         log = self.bed.home / f"{role}-{self._started}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen([*QHRONOS, role], env=self._environment, stdout=output, stderr=output)
+            command = [*QHRONOS, role, *options]
+            process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
         self._stack.callback(ended, process)
         deadline = time.monotonic() + STARTED_WITHIN
         while b"process.started" not in log.read_bytes():

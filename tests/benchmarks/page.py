@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.benchmarks.gates import Gate
-from tests.benchmarks.results import QHRONOS, Case, Growth, Results
+from tests.benchmarks.gates import sockets as judged_sockets
+from tests.benchmarks.results import QHRONOS, Case, Growth, Results, Sockets
 
 OPENING = """<!-- Made from a run: make bench ARGS=--write-docs -->
 
@@ -29,7 +30,7 @@ HTTP client that its users have: `fetch` in Node, aiohttp or http.client in Pyth
 
 To repeat: `make bench-peers` installs the peers into `build/bench-peers`, `make bench` measures and writes
 `build/bench/report.html`; `make bench-quick` takes two minutes and leaves the peers out; `make bench-growth` measures what
-more stored events cost.
+more stored events cost, and `make bench-ws` the gateway.
 """
 LIMITS = "| | a second | CPU µs | of the receiver, µs |\n|---|---:|---:|---:|"
 GROWTH = (
@@ -42,7 +43,9 @@ HEAD = (
 )
 
 
-def markdown(results: Results, judged: Iterable[Gate], growth: Growth | None = None) -> str:
+def markdown(
+    results: Results, judged: Iterable[Gate], growth: Growth | None = None, sockets: Sockets | None = None
+) -> str:
     parts = [OPENING, *machine(results), "## What has to be reached\n", *met(judged)]
     for case in results.cases.values():
         parts += [f"## {case.heading}\n", HEAD, *rows(case), ""]
@@ -51,6 +54,7 @@ def markdown(results: Results, judged: Iterable[Gate], growth: Growth | None = N
         parts += [f"## {TITLES[name]}\n", "| | |\n|---|---:|"]
         parts += [f"| {what} | {amount(number)} |" for what, number in numbers.items()] + [""]
     parts += growing(growth) if growth else []
+    parts += gateway(sockets) if sockets else []
     return "\n".join(parts + settings(results)) + "\n"
 
 
@@ -89,6 +93,28 @@ def growing(growth: Growth) -> list[str]:
             ratio = f"{ratios[what]:.2f}" if what in ratios else ""
             lines.append(f"| {what}, {unit} | {' | '.join(amount(of[size]) for size in sizes)} | {ratio} |")
     return [*lines, ""]
+
+
+SOCKETS = (
+    "One `qhronos gateway` at the defaults, on the same two cores as the stores, the other processes of Qhronos and those that"
+    " open the sockets. Messages are counted, and their instants taken, where they arrive.\n"
+)
+SOCKET_TITLES = {
+    "fan-out": "60 occurrences due at once, each told to 1,000 listeners",
+    "clients": "200 messages a second to 20 clients by name, each acknowledged",
+    "connections": "10,000 listeners, each with a token of its own",
+}
+
+
+def gateway(sockets: Sockets) -> list[str]:
+    before = (
+        f"Rounds of the fan-out: {sockets.rounds}, of which medians; load before: {sockets.machine['Load before']}.\n"
+    )
+    lines = [f"## The gateway, {sockets.began_at[:10]}\n", SOCKETS, before, *met(judged_sockets(sockets))]
+    for name, numbers in sockets.numbers.items():
+        lines += [f"### {SOCKET_TITLES[name]}\n", "| | |\n|---|---:|"]
+        lines += [f"| {what} | {amount(number)} |" for what, number in numbers.items()] + [""]
+    return lines
 
 
 def machine(results: Results) -> list[str]:

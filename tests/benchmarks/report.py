@@ -8,8 +8,9 @@ from math import log10
 from statistics import median
 
 from tests.benchmarks.gates import Gate
-from tests.benchmarks.page import TITLES, amount
-from tests.benchmarks.results import QHRONOS, Case, Results
+from tests.benchmarks.gates import sockets as judged_sockets
+from tests.benchmarks.page import SOCKET_TITLES, TITLES, amount
+from tests.benchmarks.results import QHRONOS, Case, Results, Sockets
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
@@ -27,7 +28,7 @@ PLOTS = (
 WIDTH, LABEL, BAR, ROW = 880, 170, 560, 26
 
 
-def html(results: Results, judged: Iterable[Gate]) -> str:
+def html(results: Results, judged: Iterable[Gate], sockets: Sockets | None = None) -> str:
     parts = [f"<h1>Qhronos: benchmarks</h1><p>{escape(results.began_at)}, {results.rounds} rounds, medians</p>"]
     parts += [table(results.machine.items()), "<h2>What has to be reached</h2>", gate_table(judged)]
     for case in results.cases.values():
@@ -38,10 +39,19 @@ def html(results: Results, judged: Iterable[Gate]) -> str:
     for name, numbers in results.numbers.items():
         found = ((what, amount(number)) for what, number in numbers.items())
         parts += [f"<h2>{escape(TITLES[name])}</h2>", table(found)]
+    parts += gateway(sockets) if sockets else []
     settings = ((name, f"{who.settings} (durable: {who.durable})") for name, who in results.contenders.items())
     parts += ["<h2>Settings</h2>", table(settings)]
     parts += [f"<p>{escape(remark)}</p>" for remark in results.said()]
     return document("Qhronos: benchmarks", "\n".join(parts))
+
+
+def gateway(sockets: Sockets) -> list[str]:
+    parts = [f"<h2>The gateway</h2><p>{escape(sockets.began_at)}</p>", gate_table(judged_sockets(sockets))]
+    for name, numbers in sockets.numbers.items():
+        found = ((what, amount(number)) for what, number in numbers.items())
+        parts += [f"<h3>{escape(SOCKET_TITLES[name])}</h3>", table(found)]
+    return parts
 
 
 def document(title: str, body: str) -> str:

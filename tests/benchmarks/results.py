@@ -85,3 +85,13 @@ class Growth(Struct):
 
     def ratios(self) -> dict[str, float]:
         return {what: of[JUDGED] / of[LEAST] for what, of in self.costs.items() if JUDGED in of}
+
+
+class Sockets(Struct, kw_only=True):
+    """What the gateway was measured at."""
+
+    began_at: str
+    machine: dict[str, str]
+    rounds: int = 0
+    numbers: dict[str, dict[str, float]] = {}  # of a scenario, by what they are
+    seconds: float = 0.0

@@ -19,7 +19,6 @@ OURS = Contender(
     settings="one dispatcher and one expander, all at the defaults; signed deliveries, fenced claims, a ledger",
 )
 BEHIND = 15.0  # seconds after the last instant of a spread for whoever cannot keep up
-# What is not here yet: deliveries to websockets, which have no gateway so far.
 ALL = ("limit", "burst", "spread", "large", "fast", "crash", "expand", "api", "idle")
 
 

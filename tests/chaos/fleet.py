@@ -97,6 +97,10 @@ class Fleet:
         """So many processes of a role, ready."""
         return await asyncio.gather(*(self._ready(name, (*module, name)) for _ in range(count)))
 
+    async def start_gateway(self, port: int, *, module: tuple[str, ...] = QHRONOS) -> Role:
+        """On a port of its own, so that it can be killed and come back there."""
+        return await self._ready("gateway", (*module, "gateway", "--port", str(port)))
+
     async def _ready(self, name: str, command: tuple[str, ...]) -> Role:
         """One that finds a store away when it starts ends, and is started again, as whoever supervises it would."""
         for _ in range(STARTS):

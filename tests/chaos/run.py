@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos import clocks, deaths, endpoints, outages, races, traffic
+from tests.chaos import attacks, clients, clocks, deaths, endpoints, listeners, outages, races, traffic
 from tests.chaos.fleet import Size, fleet
 from tests.chaos.trial import Row, Scenario, Trial
 
@@ -29,6 +29,10 @@ SCENARIOS: dict[str, Scenario] = {
     "R17": traffic.a_herd,
     "R19": deaths.processes_are_replaced,
     "R22": traffic.dead_letters_are_replayed,
+    "W2": clients.clients_are_cut,
+    "W3": listeners.some_never_read,
+    "W4": clients.a_client_is_away,
+    "W5": attacks.sockets_attack,
     "N1": outages.the_network_is_bad,
     "N2": deaths.everything_at_once,
     "N3": deaths.an_occurrence_is_a_poison_pill,

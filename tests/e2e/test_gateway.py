@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import sys
 from contextlib import AsyncExitStack
 
 import httpx
+import pytest
 from websockets.asyncio.client import connect
 
 from tests.e2e.processes import QHRONOS, free_port, started, up
 from tests.e2e.test_spine import UNLIMITED
 from tests.service.sockets import Peer, as_client, as_listener
+from tests.service.sse import following
 
 CLIENT = {"type": "websocket", "params": {"client_name": "desk"}}
 
@@ -103,6 +107,38 @@ async def test_a_gateway_has_its_probes_beside_its_sockets(tmp_path):
 
     assert [200, 200, 404] == answers
     assert 'qhronos_gateway_connections{type="tag-listener"} 1.0' in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody else says what another process may open")
+async def test_a_gateway_may_open_as_many_sockets_as_the_machine_lets_it(tmp_path):
+    async with up(tmp_path / "data") as running:
+        few = ("sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh", *QHRONOS, "gateway", "--port", str(free_port()))
+        async with started(*few, env=await running.environment()) as process:
+            await process.says("process.started")
+            soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+
+    assert soft == hard
+
+
+async def test_streams_are_served_by_gateways_and_end_with_them_in_good_order(tmp_path):
+    """Who tells is another process than who is read from."""
+    async with (
+        up(tmp_path / "data", "--roles", "api,expander,dispatcher,janitor", env=UNLIMITED) as running,
+        AsyncExitStack() as stack,
+    ):
+        process, url = await gateway(stack, await running.environment())
+        status, problem = await running.call("GET", "/events/stream")
+        await dialled(stack, url, type="subscribe", topics=["events"], token=running.token)  # the port is open
+        reader, _ = await stack.enter_async_context(following(url, token=running.token))
+        await running.call("POST", "/events", {"name": "tea", "action": CLIENT})
+        told = [(piece.name, piece.data["kind"]) for piece in [await reader.hear(), await reader.hear()]]
+        process.kill(signal.SIGTERM)
+        last = [piece.name for piece in await reader.ended() if piece.name]
+
+        assert 0 == await process.ended()
+    assert (404, True) == (status, "a gateway does" in problem["detail"])
+    assert [("change", "created"), ("event", "due")] == told
+    assert ["reconnect"] == last
 
 
 async def test_up_serves_sockets_on_the_port_of_the_api(tmp_path):

@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from qhronos import metrics
 from qhronos.config import Archival, Retention
-from qhronos.core.vault import Vault
 from qhronos.engine.ledgerwatch import LedgerWatch
 from qhronos.janitor import Janitor
 from qhronos.store import events, outbox, pending
@@ -29,7 +28,7 @@ async def clock(engine):
 
 @pytest.fixture
 def janitor(engine, clock):
-    return Janitor(engine.database, clock, Retention(), Archival(), Vault())
+    return Janitor(engine, clock, Retention(), Archival())
 
 
 async def query(engine, text, *params):

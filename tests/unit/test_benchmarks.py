@@ -6,11 +6,12 @@ import pytest
 
 from tests.benchmarks.bed import Used
 from tests.benchmarks.gates import FULL, QUICK, Gate, gates
+from tests.benchmarks.gates import sockets as judged_sockets
 from tests.benchmarks.limit import Limit
 from tests.benchmarks.page import markdown
 from tests.benchmarks.peers.table import PEERS
 from tests.benchmarks.report import html
-from tests.benchmarks.results import QHRONOS, Case, Contender, Results
+from tests.benchmarks.results import QHRONOS, Case, Contender, Results, Sockets
 from tests.benchmarks.sink import Record
 from tests.benchmarks.work import Figures, Memory, Nothing, Work, figures
 
@@ -138,6 +139,46 @@ def test_the_page_and_the_report_name_everyone_and_every_gate():
     assert [] == [gate.name for gate in judged if gate.name not in page]
     assert "&lt;other&gt;" in report
     assert "<other>" not in report
+
+
+def sockets(**changed: float) -> Sockets:
+    numbers = {
+        "connections": {
+            "MB (PSS) with all": 250.0,
+            "MB (RSS) with all": 280.0,
+            "connected": 10_000.0,
+            "heard": 10_000.0,
+        },
+        "fan-out": {"a second": 50_000.0, "missing": 0.0},
+        "clients": {"ms late, p50": 4.0, "ms late, p99": 18.0, "missing": 0.0},
+    }
+    connected = numbers["connections"]
+    connected["one message to all: heard by"] = connected.pop("heard")
+    for name, of in numbers.items():
+        numbers[name] = {what: changed.get(what, number) for what, number in of.items()}
+    return Sockets(began_at="2026-11-29T12:00+00:00", machine={"Load before": "0.1"}, rounds=1, numbers=numbers)
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "missed"),
+    [
+        ("MB (PSS) with all", 301.0, 1),
+        ("one message to all: heard by", 9_999.0, 1),
+        ("a second", 39_999.0, 1),
+        ("ms late, p99", 20.1, 1),
+        ("missing", 1.0, 2),
+    ],
+)
+def test_the_gateway_is_judged(what, number, missed):
+    assert 0 == sum(not gate.is_met for gate in judged_sockets(sockets()))
+    assert missed == sum(not gate.is_met for gate in judged_sockets(sockets(**{what: number})))
+
+
+def test_the_page_and_the_report_show_the_gateway():
+    found, its = results("burst", **{QHRONOS: [figures_of(*records())]}), sockets()
+    page, report = markdown(found, [], sockets=its), html(found, [], its)
+
+    assert [] == [gate.name for gate in judged_sockets(its) if gate.name not in page or gate.name not in report]
 
 
 def test_every_peer_says_how_it_was_set_up():

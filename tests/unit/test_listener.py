@@ -1,14 +1,16 @@
 """What listeners are told and what is remembered of it, without a socket."""
 
 import json
+from itertools import combinations, product
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from qhronos.api.auth import Access, Caller
 from qhronos.gateway import listener
-from qhronos.gateway.frames import with_more
-from qhronos.gateway.listener import Audience
+from qhronos.gateway.frames import Head, Hello, with_more
+from qhronos.gateway.listener import Audience, Ears, Listener
 
 EVENT = UUID(int=7)
 
@@ -62,3 +64,37 @@ def test_only_so_much_and_so_long_is_remembered(monkeypatch, most, later, left):
 
 def test_further_fields_are_added_to_what_is_encoded():
     assert {"a": 1, "b": True} == json.loads(with_more(b'{"a":1}', {"b": True}))
+
+
+def test_of_what_is_large_less_is_remembered(monkeypatch):
+    monkeypatch.setattr(listener, "REMEMBERED_BYTES", 2_500, raising=False)
+    audience = Audience()
+    audience.begin("e", 0)
+    audience.tell("e", 5, [raw(metadata="x" * 1_000) for _ in range(5)], 0.0)
+    audience.tell("e", 6, [raw()], 0.0)
+
+    assert [4, 5, 6] == remembered(audience)
+
+
+SUBSETS = [frozenset(tags) for size in range(3) for tags in combinations("abc", size)]
+
+
+@pytest.mark.parametrize("scope", [None, *SUBSETS])
+def test_who_wants_a_frame_is_found_by_its_tags(scope):
+    access = Access.ADMIN if scope is None else Access.READ
+    caller = Caller(subject="tester", token_id=None, access=access, scope=scope or frozenset())
+    for tags, match in product(SUBSETS, ("any", "all")):
+        hello = Hello(type="subscribe", topics=("events",), tags=tuple(tags), tags_match=match)
+        one = Listener(None, caller, hello)
+        ears = Ears()
+        ears.add(one)
+        for told in SUBSETS:
+            head = Head("change", "created", EVENT, tuple(told))
+            is_seen = scope is None or bool(scope & told)
+            is_asked_for = not tags or (tags <= told if match == "all" else bool(tags & told))
+
+            assert (is_seen and is_asked_for) == one.wants(head)
+            assert not one.wants(head) or {one} == ears.near(head)
+        ears.remove(one)
+
+        assert not ears.near(Head("change", "created", EVENT, ("a", "b", "c")))
