@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import msgspec
@@ -351,8 +352,8 @@ async def test_two_that_take_back_at_the_same_time_do_it_once(api, clock, dispat
     event = await create_for(api, params=falling_back(receiver))
     await post(dispatcher)
     clock.advance(60)
-    await keeper.tick()
-    await Keeper(api.deps.changes.stores, dispatcher.settler, clock).tick()
+    other = Keeper(api.deps.changes.stores, dispatcher.settler, clock)
+    await asyncio.gather(keeper.tick(), other.tick())
     await post(dispatcher)
     await post(dispatcher)
 
@@ -437,6 +438,22 @@ class TestSecrets:
             moved.json()["field"],
         )
         assert {} == (await secrets_of(api, event["id"]))[2]
+
+    async def test_a_client_secret_is_sealed_as_well(self, api):
+        auth = {
+            "type": "oauth2",
+            "token_url": "https://auth.example.com/",
+            "client_id": "qhronos",
+            "client_secret": TOKEN,
+        }
+        action = {"type": "apicall", "params": {"method": "POST", "url": "https://example.com/", "auth": auth}}
+        event = await create_for(api, params={"fallback": {"after": 60, "action": action}})
+        shown = event["action"]["params"]["fallback"]["action"]["params"]["auth"]
+
+        assert {"secret": True} == shown["client_secret"]
+        assert {"action.params.fallback.action": {"auth:client_secret": TOKEN}} == (await secrets_of(api, event["id"]))[
+            2
+        ]
 
     async def test_one_that_was_never_given_is_refused_by_its_field(self, api, receiver):
         action = to_client(**falling_back(receiver, Authorization={"secret": True}))
