@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 
-import msgspec
 from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
@@ -18,7 +16,6 @@ from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
 from qhronos.http import Egress, Request, headers
 from qhronos.http.guard import vet_url
-from qhronos.http.headers import Headers
 
 OWN = (endpoint.AGENT, ("content-type", "application/json"))
 
@@ -28,16 +25,6 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     headers: hidden.Given = {}
     auth: OAuth2 | None = None
     envelope: Literal["event", "callback"] = "event"  # what the body looks like, and which further headers sign it
-
-
-class Told(Payload):
-    """What a socket was told of an occurrence: of that, as much as an endpoint is told."""
-
-    metadata_omitted: bool = False
-    attempt: int = 1  # whoever is told of each occurrence once is told of its first attempt
-
-
-_told = msgspec.json.Decoder(Told).decode
 
 
 class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unknown_fields=True):
@@ -83,20 +70,6 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
             )
 
         return endpoint.Letter("webhook", means, delivery, self.params.url, write, takes, grant)
-
-
-def forwarded(frame: bytes | str, secrets: Sequence[str], now: datetime) -> tuple[Headers, bytes]:
-    """What an endpoint would be sent now of what a socket is told: the headers that are ours, and the body. Without secrets
-    it is named and not signed. Raises Invalid for a frame that does not say it all."""
-    try:
-        told = _told(frame)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"this frame cannot be forwarded: {error}") from error
-    if told.metadata_omitted:
-        raise Invalid("its metadata are too long for a listener; a client gets them")
-    body = encode(Payload(**{name: getattr(told, name) for name in Payload.__struct_fields__}))
-    ours = OWN + endpoint.named(told.event_id, told.attempt, told.scheduled_at)
-    return ours + sign(secrets, told.occurrence_id, now, body), body
 
 
 def takes(status: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from qhronos.actions import webhook
+from qhronos.actions.forwarded import forwarded
 from qhronos.cli.forward import Answer, Forwarder
 from qhronos.cli.heard import Printer
 from qhronos.cli.link import Frame, Say
@@ -123,7 +123,7 @@ class ByTags:
         if self._forwarder is None:
             return None
         try:
-            headers, body = webhook.forwarded(text, (), self._clock.now())
+            headers, body = forwarded(text, (), self._clock.now())
         except Invalid as error:
             return self._forwarder.cannot(str(error))
         return await self._forwarder.post(headers, body)

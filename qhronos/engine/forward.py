@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from qhronos.actions import webhook
-from qhronos.core.vault import Vault
+from qhronos.actions.forwarded import forwarded
+from qhronos.clock import Clock
+from qhronos.engine.deliver import Defaults
 from qhronos.engine.secrets import signing
+from qhronos.errors import Locked
 from qhronos.http.headers import Headers
+from qhronos.log import get_logger
+from qhronos.store import Database, secrets
 from qhronos.store.outbox import Sending
 from qhronos.store.secrets import Sealed
+
+log = get_logger()
 
 
 class Letter(NamedTuple):
@@ -23,21 +28,34 @@ class Letter(NamedTuple):
 class Signer:
     """Signs with the secrets of the event; with the usual one where it has none."""
 
-    def __init__(self, vault: Vault, secret: str) -> None:
-        self._vault = vault
-        self._secret = secret
+    def __init__(self, database: Database, defaults: Defaults, clock: Clock) -> None:
+        self._database = database
+        self._defaults = defaults
+        self._clock = clock
 
     @property
     def can_sign(self) -> bool:
-        return bool(self._secret)
+        return bool(self._defaults.secret)
 
-    def letter(self, message: Sending, sealed: Sealed, now: datetime) -> Letter:
-        """A message that is sent now. Raises Locked."""
-        row = msgspec.structs.replace(
-            message,
-            hmac_plain=sealed.hmac_plain,
-            hmac_sealed=sealed.hmac_sealed,
-            hmac_previous=sealed.hmac_previous,
-            hmac_previous_until=sealed.hmac_previous_until,
-        )
-        return Letter(*webhook.forwarded(message.frame, signing(self._vault, row, self._secret, now), now))
+    async def letter(self, message: Sending) -> Letter | str:
+        """For a message that is sent now; why there is none, if its secrets cannot be opened. Raises Unavailable."""
+        async with self._database.connection() as conn:
+            sealed = await secrets.get(conn, message.event_id)
+        now = self._clock.now()
+        try:
+            signed_with = signing(self._defaults.vault, _with(message, sealed), self._defaults.secret, now)
+        except Locked as error:
+            log.error("secrets.locked", event_id=str(message.event_id), error=str(error))  # noqa: TRY400 - no bug
+            return f"the secrets of event {message.event_id} cannot be opened: {error}"
+        return Letter(*forwarded(message.frame, signed_with, now))
+
+
+def _with(message: Sending, sealed: Sealed) -> Sending:
+    """A message is read without the secrets of its event."""
+    return msgspec.structs.replace(
+        message,
+        hmac_plain=sealed.hmac_plain,
+        hmac_sealed=sealed.hmac_sealed,
+        hmac_previous=sealed.hmac_previous,
+        hmac_previous_until=sealed.hmac_previous_until,
+    )

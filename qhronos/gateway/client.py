@@ -12,13 +12,13 @@ from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
 from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
 from qhronos.engine.forward import Letter, Signer
 from qhronos.engine.outbox import Words
-from qhronos.errors import Locked, NotFound, Unavailable
+from qhronos.errors import NotFound, Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.frames import Acknowledged, Code, Reconnect, Trouble, Word
 from qhronos.gateway.socket import Socket
 from qhronos.log import get_logger
 from qhronos.metrics import GATEWAY_FRAMES
-from qhronos.store import Connection, Database, outbox, secrets
+from qhronos.store import Database, outbox
 from qhronos.store.outbox import Asking, Connected, Look, Message, Sending
 
 WINDOW_BYTES = 1 << 20  # on their way without an acknowledgement
@@ -109,22 +109,10 @@ class Client:
             self._is_thorough = False
             now, most_bytes = self._clock.now(), WINDOW_BYTES - self._bytes
             page = await outbox.pull(conn, asking, now, limit=limit, most_bytes=most_bytes)
-            letters = [await self._letter(conn, message) for message in page]
-        for message, letter in zip(page, letters, strict=True):
-            self._send(message, letter)
+        for message in page:
+            self._send(message, await self._signer.letter(message) if self._signer else None)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
-
-    async def _letter(self, conn: Connection, message: Sending) -> Letter | str | None:
-        """What is forwarded of it; why it cannot be, if its secrets cannot be opened; None: nobody asked."""
-        if self._signer is None:
-            return None
-        sealed = await secrets.get(conn, message.event_id)
-        try:
-            return self._signer.letter(message, sealed, self._clock.now())
-        except Locked as error:
-            log.error("secrets.locked", event_id=str(message.event_id), error=str(error))  # noqa: TRY400 - no bug
-            return f"the secrets of event {message.event_id} cannot be opened: {error}"
 
     def _send(self, message: Sending, letter: Letter | str | None) -> None:
         self._after = max(self._after, message.seq)

@@ -66,7 +66,7 @@ class Gateway:
         self._stores = stores
         self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
         self._words = Words(self._settler, defaults.retry, clock)
-        self._signer = Signer(defaults.vault, defaults.secret)
+        self._signer = Signer(stores.database, defaults, clock)
         self._door = door
         self._clock = clock
         self._settings = settings

@@ -11,8 +11,8 @@ import codecs
 import socket
 from asyncio.transports import BaseTransport
 from functools import lru_cache
+from typing import Any
 
-from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
@@ -22,7 +22,7 @@ from qhronos.gateway.frames import Code
 
 MOST_UNSENT = 1 << 20  # bytes
 CLOSING = 5.0  # seconds for the peer to take its leave
-MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
+MOST_UNSEEN = 64 * 1024  # bytes that the system may keep unsent, which nobody here sees
 PIECE = 4096  # bytes that are read before it is looked whether that is too much
 RATE = limit_of(200, 400)  # pings, pongs and further fragments a second, and at once
 
@@ -90,7 +90,7 @@ class Wire(WebSocketsSansIOProtocol):
         self._held += data
         self._read_held()
 
-    async def receive(self) -> ASGIReceiveEvent:
+    async def receive(self) -> Any:
         message = await super().receive()
         if self._held and not self.read_paused:
             self.loop.call_soon(self._read_held)  # others have their turn between

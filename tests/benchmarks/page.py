@@ -62,6 +62,7 @@ TITLES = {
     "crash": "A dispatcher killed in mid-burst, another started",
     "expand": "Expanding, and what is stored",
     "api": "The API, one process, 64 callers",
+    "sockets": "60 occurrences due at once, each told to 1,000 listeners",
     "idle": "With nothing to do, 1,000 events due in 45 minutes",
 }
 
@@ -100,7 +101,7 @@ SOCKETS = (
     " open the sockets. Messages are counted, and their instants taken, where they arrive.\n"
 )
 SOCKET_TITLES = {
-    "fan-out": "60 occurrences due at once, each told to 1,000 listeners",
+    "fan-out": TITLES["sockets"],
     "clients": "200 messages a second to 20 clients by name, each acknowledged",
     "connections": "10,000 listeners, each with a token of its own",
 }

@@ -14,7 +14,6 @@ import math
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,10 +26,10 @@ import msgspec
 
 from tests.benchmarks import bed as beds
 from tests.benchmarks import machine, ours, usage
-from tests.benchmarks.bed import Used, environment, rest_until
-from tests.benchmarks.crowd import TAG, Heard
+from tests.benchmarks.bed import Bed, Used, rest_until
+from tests.benchmarks.crowd import TAG
+from tests.benchmarks.crowds import Crowd
 from tests.benchmarks.gates import sockets as gates
-from tests.benchmarks.limit import ROOT
 from tests.benchmarks.results import Sockets
 from tests.benchmarks.work import SETTLED, Work, percentile
 from tests.e2e.processes import free_port
@@ -39,54 +38,7 @@ LISTENERS = 1_000
 TOLD = 60  # occurrences of a round, all due at once, each to every listener
 CLIENTS = 20
 RATE, SECONDS = 200, 20  # messages to clients a second, and for how long
-CONNECTED_WITHIN = 300.0
-HEARD_WITHIN = 60.0
 STILL = 2.0  # seconds, for what connecting has left to do
-
-
-class Crowd:
-    """Sockets in another process; see tests/benchmarks/crowd.py."""
-
-    def __init__(self, stack: ExitStack, port: int, kind: str, count: int, first: int = 0) -> None:
-        given = {"PORT": str(port), "KIND": kind, "COUNT": str(count), "FIRST": str(first)}
-        secret = ours.SETTINGS["QHRONOS_AUTH__JWT_SECRET"]
-        env = environment(**given, SECRET=secret, PYTHONPATH=str(ROOT))
-        command = (sys.executable, "-m", "tests.benchmarks.crowd")
-        self._process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        stack.callback(ours.ended, self._process)
-        self.pid = self._process.pid
-
-    def joined(self) -> float:
-        """Once all are connected: the seconds that it took."""
-        return msgspec.json.decode(self._line(), type=float)
-
-    def heard(self) -> Heard:
-        """Since the last time."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._line(), type=Heard)
-
-    def all_heard(self, count: int) -> Heard:
-        """Until so much has come, or too long has passed."""
-        deadline, heard = time.monotonic() + HEARD_WITHIN, Heard()
-        while heard.count < count and time.monotonic() < deadline:
-            time.sleep(0.1)
-            more = self.heard()
-            heard = Heard(
-                heard.count + more.count,
-                heard.first or more.first,
-                more.last or heard.last,
-                heard.late + more.late,
-                heard.lost + more.lost,
-            )
-        return heard
-
-    def _line(self) -> bytes:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "the sockets are gone"
-        return line
 
 
 class Scene:
@@ -218,13 +170,23 @@ def rss(pid: int) -> float:
     return kilobytes / 1e3
 
 
+@contextmanager
+def set_up(bed: Bed) -> Iterator[Scene]:
+    with ours.started(bed) as fleet:
+        fleet.start("expander")
+        yield Scene(fleet, fleet.start("dispatcher").pid)
+
+
+def quick(bed: Bed) -> dict[str, float]:
+    with set_up(bed) as scene:
+        return fan_out(scene, 1)
+
+
 def measured(rounds: int, count: int) -> Sockets:
     with beds.made() as bed:
         began = time.monotonic()
         found = Sockets(began_at=datetime.now(UTC).isoformat(timespec="minutes"), machine=machine.described(bed))
-        with ours.started(bed) as fleet:
-            pids = [fleet.start(role).pid for role in ("expander", "dispatcher")]
-            scene = Scene(fleet, pids[1])
+        with set_up(bed) as scene:
             for name, measure in (
                 ("fan-out", lambda: fan_out(scene, rounds)),
                 ("clients", lambda: to_clients(scene)),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from tests.benchmarks import api, expanding, faults, idle, limit, ours
+from tests.benchmarks import api, expanding, faults, idle, limit, ours, sockets
 from tests.benchmarks.bed import Bed
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.results import QHRONOS, Case, Contender, Results
@@ -63,6 +63,7 @@ class Suite:
         self._alone("crash", lambda: faults.crash(self._bed, self._size.crash))
         self._alone("expand", lambda: expanding.expand(self._bed, self._size.rules))
         self._alone("api", lambda: api.api(self._bed, self._size.requests))
+        self._alone("sockets", lambda: sockets.quick(self._bed))
         self._alone("idle", lambda: idle.idle(self._bed, self._size.idle_seconds))
 
     def _spread(self, rate: int) -> Work:

@@ -19,8 +19,8 @@ from tests.e2e.processes import free_port
 from tests.service.rawsocket import Raw, dialled
 from tests.wires import CLOSE, CONT, PING, TEXT, frame, text, upgrade
 
-ROUNDS = 3  # of a window without attacks and one with them
-WINDOW = 10.0  # seconds
+ROUNDS = 5  # of a window without attacks and one with them
+WINDOW = 8.0  # seconds
 CLIENTS, RATE = 10, 50  # who are told something, and how often a second
 WORSE_BY = 2.0
 MOST_CPU = 0.9  # of a core

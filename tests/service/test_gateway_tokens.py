@@ -11,6 +11,7 @@ from qhronos.api.auth import Access
 from qhronos.gateway import service
 from tests.service.events import query
 from tests.service.sockets import MASTER, as_client, as_listener, open_gateway, open_house
+from tests.service.sse import following
 
 SOON = 1.0  # seconds
 
@@ -102,3 +103,21 @@ async def test_a_token_that_has_just_expired_is_not_let_in_only_to_be_sent_away(
 
     assert ("token has expired", 4401) == (answer["message"], code)
     assert 200 == (await house.api.get("/events", token=token)).status_code
+
+
+async def test_so_it_is_with_streams(house):
+    token_id, token = await minted(house)
+    short = house.api.token(Access.READ, "tea", lifetime=2)
+    async with following(house.url, token=token) as (revoked, _), following(house.url, token=short) as (expired, _):
+        began = time.monotonic()
+        await house.api.delete(f"/tokens/{token_id}")
+        first = [piece for piece in await revoked.ended() if piece.name][-1]
+        took = time.monotonic() - began
+        second = [piece for piece in await expired.ended() if piece.name][-1]
+        lasted = time.monotonic() - began
+
+    assert [("error", "invalid token"), ("error", "token has expired")] == [
+        (last.name, last.data["message"]) for last in (first, second)
+    ]
+    assert took < SOON
+    assert lasted < 2 + SOON

@@ -159,6 +159,14 @@ def sockets(**changed: float) -> Sockets:
     return Sockets(began_at="2026-11-29T12:00+00:00", machine={"Load before": "0.1"}, rounds=1, numbers=numbers)
 
 
+def test_a_quick_run_looks_at_the_gateway_too():
+    found = results("burst", **{QHRONOS: [figures_of(*records())]})
+    found.numbers["sockets"] = {"a second": 9_999.0, "missing": 1.0}
+    missed = [gate.name for gate in gates(found, QUICK) if not gate.is_met]
+
+    assert ["fan-out, messages a second", "fan-out, messages that did not come"] == missed
+
+
 @pytest.mark.parametrize(
     ("what", "number", "missed"),
     [

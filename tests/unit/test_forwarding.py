@@ -10,6 +10,7 @@ import pytest
 
 from qhronos.actions import webhook, websocket
 from qhronos.actions.base import Means
+from qhronos.actions.forwarded import forwarded
 from qhronos.core.attempt import Delivery
 from qhronos.errors import Invalid
 
@@ -51,7 +52,7 @@ def told_to_client(given):
 def test_what_is_forwarded_is_what_a_webhook_sends(said):
     given = delivery(**said)
 
-    assert sent_by_webhook(given) == webhook.forwarded(told_to_client(given), given.secrets, NOW)
+    assert sent_by_webhook(given) == forwarded(told_to_client(given), given.secrets, NOW)
 
 
 def test_what_a_listener_is_told_is_the_first_attempt_and_named_only():
@@ -59,7 +60,7 @@ def test_what_a_listener_is_told_is_the_first_attempt_and_named_only():
     told = msgspec.json.decode(told_to_client(given), type=dict[str, msgspec.Raw])
     frame = msgspec.json.encode({key: told[key] for key in told if key != "attempt"} | {"kind": "due", "offset": 7})
 
-    assert sent_by_webhook(given) == webhook.forwarded(frame, (), NOW)
+    assert sent_by_webhook(given) == forwarded(frame, (), NOW)
 
 
 @pytest.mark.parametrize("more", [{"metadata": None, "metadata_omitted": True}, {"name": 7}])
@@ -67,4 +68,4 @@ def test_a_frame_that_does_not_say_it_all_cannot_be_forwarded(more):
     told = msgspec.json.decode(told_to_client(delivery())) | more
 
     with pytest.raises(Invalid, match=r"metadata are too long|cannot be forwarded: Expected `str`"):
-        webhook.forwarded(msgspec.json.encode(told), (), NOW)
+        forwarded(msgspec.json.encode(told), (), NOW)
