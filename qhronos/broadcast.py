@@ -9,7 +9,7 @@ lost      said by nobody: the subscription broke, and what is sent until it live
 Gateways have a channel of their own, so that nobody else has to read what is meant for them:
 
 ring      something waits for these clients
-taken     a client has connected, there; whoever serves an older connection of that name lets go of it
+taken     a client has connected, there; whoever serves an older connection of that name lets go of it, unless it is shared
 told      what is due or has ended, for those who listen, numbered
 """
 
@@ -63,6 +63,7 @@ class Ring(Struct, frozen=True, tag="ring"):
 class Taken(Struct, frozen=True, tag="taken"):
     client: str
     generation: int
+    shared: bool = False
 
 
 class Told(Struct, frozen=True, tag="told"):
@@ -132,8 +133,8 @@ class Broadcast:
     async def ring(self, clients: Iterable[str]) -> None:
         await self._send(Ring(tuple(clients)), self._gateways)
 
-    async def taken(self, client: str, generation: int) -> None:
-        await self._send(Taken(client, generation), self._gateways)
+    async def taken(self, client: str, generation: int, *, shared: bool) -> None:
+        await self._send(Taken(client, generation, shared), self._gateways)
 
     async def tell(self, frames: list[bytes], left_out: int) -> bool:
         """Number and send them; whether somebody listens. `left_out` is how many were not sent since the last time."""

@@ -110,7 +110,7 @@ class Scheduler(Section, frozen=True):
 
 
 class Retention(Section, frozen=True):
-    events: Interval = timedelta(days=30)  # deleted and completed events
+    events: Interval = timedelta(days=30)  # deleted and completed events, and names that no client uses
     occurrences: Interval = timedelta(days=30)  # closed occurrences and their attempts
     audit: Interval = timedelta(days=365)
     cleanup_interval: Interval = timedelta(hours=1)

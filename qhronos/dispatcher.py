@@ -236,7 +236,7 @@ class Dispatcher:
             return
         now = self._clock.now()
         if row.callback is None and expired(work.policies, row.meant_at, now):
-            end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
+            end = dropped(row, Status.FAILED if row.attempt or row.fallback else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, work.policies, end))
             return
         settled = await attempt(work, self._clock, self._random, self.parking)

@@ -81,6 +81,12 @@ GATEWAY_FRAMES = _counter(
     "gateway_frames", "Event frames sent here: to a client, to one again, or to a listener.", "receiver"
 )
 
+MESSAGES_WAITING = _gauge("messages_waiting", "Messages that no client has acknowledged yet, in all outboxes.")
+MESSAGES_OLDEST_SECONDS = _gauge("messages_oldest_seconds", "For how long the oldest of them has waited.")
+MESSAGES_TAKEN_BACK = _counter(
+    "messages_taken_back", "Messages that nobody acknowledged in time and a fallback took over."
+)
+
 HTTP_REQUEST_SECONDS = Histogram(
     "http_server_request_duration_seconds",
     "Requests to the API, by route template.",

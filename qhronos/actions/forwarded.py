@@ -6,30 +6,22 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct
 
 from qhronos.actions import endpoint
-from qhronos.actions.webhook import OWN, Payload
+from qhronos.actions.payload import Payload, encode
+from qhronos.actions.webhook import OWN
 from qhronos.core.signing import sign
 from qhronos.errors import Invalid
 from qhronos.http.headers import Headers
 
 
-class Told(Struct):
+class Told(Payload):
     """As much of a frame as an endpoint is told."""
 
-    event_id: str
-    occurrence_id: str
-    name: str
-    description: str
-    scheduled_at: str
-    metadata: msgspec.Raw
-    tags: tuple[str, ...]
     metadata_omitted: bool = False
     attempt: int = 1  # whoever is told of each occurrence once is told of its first attempt
 
 
-_encode = msgspec.json.Encoder().encode
 _told = msgspec.json.Decoder(Told).decode
 
 
@@ -42,6 +34,6 @@ def forwarded(frame: bytes | str, secrets: Sequence[str], now: datetime) -> tupl
         raise Invalid(f"this frame cannot be forwarded: {error}") from error
     if told.metadata_omitted:
         raise Invalid("its metadata are too long for a listener; a client gets them")
-    body = _encode(Payload(**{name: getattr(told, name) for name in Payload.__struct_fields__}))
+    body = encode(Payload(**{name: getattr(told, name) for name in Payload.__struct_fields__}))
     ours = OWN + endpoint.named(told.event_id, told.attempt, told.scheduled_at)
     return ours + sign(secrets, told.occurrence_id, now, body), body

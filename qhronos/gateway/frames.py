@@ -14,6 +14,8 @@ from qhronos.engine.stats import Stats
 
 Tag = Annotated[str, Meta(min_length=1, max_length=100)]
 
+WINDOW = 100  # messages
+
 INVALID_HANDSHAKE = "invalid handshake message"
 INVALID_TYPE = "invalid type"
 NO_TOKEN = "authentication required"  # noqa: S105 - what is said without one
@@ -66,6 +68,7 @@ class Hello(Struct, frozen=True, forbid_unknown_fields=True):
     event_ids: Annotated[tuple[UUID, ...], Meta(max_length=1000)] | None = None
     kinds: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=3)] | None = None
     resume: Resume | None = None
+    window: Annotated[int, Meta(ge=1, le=WINDOW)] = WINDOW  # of a client: on their way without an acknowledgement
     forward: bool = False  # a client's messages come with what a webhook would have been sent
 
 

@@ -31,18 +31,21 @@ from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, 
 from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
 from qhronos.gateway.hearing import Hearing
 from qhronos.gateway.listener import Listener, Wanted
+from qhronos.gateway.names import Names
 from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
 from qhronos.gateway.statistics import Statistics
 from qhronos.gateway.stream import Stream
 from qhronos.gateway.streams import Streams
 from qhronos.log import get_logger
 from qhronos.store import outbox
+from qhronos.store.outbox import Connected
 
 PATH = "/ws"
 HANDSHAKE = 5.0  # seconds
 MOST_STRANGERS = 200  # sockets without a handshake
 REST = 1.0  # so often it is looked whether a doorbell was lost
 RECHECK = 60.0  # seconds after which a token is read again
+STAY = 3600.0  # seconds after which it is noted again who is connected
 RECHECKED = 500  # tokens a tick
 SLOW = 10.0  # seconds for which something may be unsent
 DRAIN_SECONDS = 5.0
@@ -71,7 +74,8 @@ class Gateway:
         self._crowd = Crowd(settings)
         self._sockets = self._crowd.peers
         self._strangers = 0
-        self._clients: dict[str, Client] = {}
+        self._names = Names()
+        self._stayed_at = float("-inf")
         self._hearing = Hearing(stores.broadcast, clock)
         grace = changes.scheduler.grace_period
         self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
@@ -149,27 +153,35 @@ class Gateway:
             raise Turned(Code.UNREADABLE, frames.CANNOT_SIGN)
         async with self._stores.database.connection() as conn:
             connected = await outbox.connect(conn, name, self._clock.now())
-        client = Client(socket, name, connected, self._stores.database, self._words, self._clock, signer)
-        if (other := self._clients.get(name)) and other.generation > client.generation:
-            client.replaced()  # that one came later and was quicker
+        store, window = self._stores.database, hello.window
+        client = Client(socket, name, connected, store, self._words, self._clock, window, signer)
+        if not self._names.add(client):
             return
-        if other:
-            other.replaced()
-        self._clients[name] = client
-        await self._quietly_tell(self._stores.broadcast.taken(name, connected.generation))
+        try:
+            await self._serve_named(client, connected, hello)
+        finally:
+            self._names.remove(client)
+            await self._quietly_tell(self._leave(client))
+
+    async def _serve_named(self, client: Client, connected: Connected, hello: Hello) -> None:
+        taken = self._stores.broadcast.taken(client.name, connected.generation, shared=connected.shared)
+        await self._quietly_tell(taken)
         epoch = str(connected.epoch)
         has_gap = hello.resume is not None and hello.resume.epoch != epoch
         if hello.resume and not has_gap:
             await client.resume(hello.resume.seq)
-        socket.say(Registered(message=frames.REGISTERED, epoch=epoch, seq=connected.last_seq, gap=has_gap))
+        client.socket.say(Registered(message=frames.REGISTERED, epoch=epoch, seq=connected.last_seq, gap=has_gap))
         pump = asyncio.create_task(client.pump())
-        pump.add_done_callback(lambda _: socket.close(Code.UNAVAILABLE, "nothing can be sent"))
+        pump.add_done_callback(lambda _: client.socket.close(Code.UNAVAILABLE, "nothing can be sent"))
         try:
-            await self._heed_words(socket, client)
+            await self._heed_words(client.socket, client)
         finally:
-            if self._clients.get(name) is client:
-                del self._clients[name]
             await _end(pump)
+
+    async def _leave(self, client: Client) -> None:
+        """What it was lent is for the others; should that not come about, they have it when the loan ends."""
+        if await client.leave():
+            await self._stores.broadcast.ring([client.name])
 
     async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
         assert socket.caller is not None  # noqa: S101 - it was let in
@@ -241,11 +253,9 @@ class Gateway:
     def _heed(self, notice: Notice) -> None:
         match notice:
             case Ring(clients=names):
-                for name in names:
-                    if client := self._clients.get(name):
-                        client.ring()
-            case Taken(client=name, generation=generation):
-                self._let_go_before(name, generation)
+                self._names.ring(names)
+            case Taken(client=name, generation=generation, shared=shared):
+                self._names.taken(name, generation, is_shared=shared)
             case Told():
                 self._hearing.hear(notice)
             case TokenRevoked(token_id=token_id):
@@ -260,11 +270,6 @@ class Gateway:
         for socket in list(self._sockets):
             if socket.caller and socket.caller.token_id == token_id:
                 self._turn_out(socket, frames.REVOKED)
-
-    def _let_go_before(self, name: str, generation: int) -> None:
-        client = self._clients.get(name)
-        if client and client.generation < generation:
-            client.replaced()
 
     async def _quietly_tell(self, saying: Awaitable[None]) -> None:
         """What is not heard is seen by the next look."""
@@ -287,15 +292,15 @@ class Gateway:
 
     async def _look(self) -> None:
         """Whether there is something for somebody here, or somebody is served elsewhere."""
-        if not self._clients:
+        if not self._names:
             return
+        now, asked = self._clock.monotonic(), self._names.asked()
         async with self._stores.database.connection() as conn:
-            looks = await outbox.look(conn, self._clients)
-        for name, generation, last_seq in looks:
-            self._let_go_before(name, generation)
-            client = self._clients.get(name)
-            if client and last_seq > client.after:
-                client.ring()
+            looks = await outbox.look(conn, asked)
+            if now - self._stayed_at > STAY:
+                self._stayed_at = now
+                await outbox.stay(conn, asked, self._clock.now())
+        self._names.look(asked, looks)
 
     async def _recheck(self) -> None:
         now = self._clock.monotonic()

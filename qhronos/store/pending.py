@@ -67,15 +67,16 @@ class Claimed(Struct, frozen=True, kw_only=True):
     action: msgspec.Raw
     tags: list[str]
     policies: msgspec.Raw
-    hmac_plain: str | None
-    hmac_sealed: bytes | None
-    hmac_previous: bytes | None
-    hmac_previous_until: datetime | None
-    headers_sealed: bytes | None
+    hmac_plain: str | None = None
+    hmac_sealed: bytes | None = None
+    hmac_previous: bytes | None = None
+    hmac_previous_until: datetime | None = None
+    headers_sealed: bytes | None = None
     metadata: msgspec.Raw
     orphaned: bool  # its event was deleted while it was under way
     meant_at: datetime  # for what its first attempt was meant
     callback: str | None = None  # which of the event's callbacks it is
+    fallback: bool = False  # its client did not take it in time
     lane: str | None = None  # in which it takes turns
     overlapping: bool = False  # it has no turn, and is not to wait for one
 

@@ -41,7 +41,13 @@ async def tidy(conn: Connection, now: datetime) -> list[Brief]:
 async def purge(conn: Connection, *, events: datetime, occurrences: datetime, audit: datetime) -> bool:
     """Remove a batch each of what ended before the given instants; whether that was all."""
     await conn.execute(SQL["purge_tokens"], {"before": audit})
-    batches = {"purge_events": events, "purge_past": occurrences, "purge_audit": audit, "purge_tzdata_changes": audit}
+    batches = {
+        "purge_events": events,
+        "purge_clients": events,
+        "purge_past": occurrences,
+        "purge_audit": audit,
+        "purge_tzdata_changes": audit,
+    }
     counts = [await _purge(conn, statement, before) for statement, before in batches.items()]
     return max(counts) < PURGE
 

@@ -69,6 +69,34 @@ async def test_what_a_killed_gateway_had_sent_comes_again_from_another(tmp_path)
         assert [] == await running.violations()
 
 
+async def test_what_a_killed_gateway_had_lent_goes_to_another_worker_of_that_name(tmp_path):
+    shared = {"type": "websocket", "params": {"client_name": "desk", "mode": "one_of", "ack_timeout": 1}}
+    async with (
+        up(tmp_path / "data", "--roles", "api,expander,dispatcher,janitor", env=UNLIMITED) as running,
+        AsyncExitStack() as stack,
+    ):
+        env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
+        (first, one), (_, two) = [await gateway(stack, env) for _ in range(2)]
+        hello = {"type": "client-hook", "client_name": "desk", "token": running.token}
+        peer, _ = await dialled(stack, one, **hello)
+        assert 201 == (await running.call("POST", "/events", {"name": "tea", "action": shared}))[0]
+        sent = await peer.hear()
+        other, _ = await dialled(stack, two, **hello)
+        first.kill(signal.SIGKILL)
+        again = await other.hear()
+        await other.say(type="ack", occurrence_id=again["occurrence_id"])
+        await other.hear()
+        _, found = await running.call("GET", "/occurrences")
+
+        assert (sent["seq"], sent["occurrence_id"], True) == (
+            again["seq"],
+            again["occurrence_id"],
+            again["redelivered"],
+        )
+        assert [("completed", 1)] == [(one["status"], one["attempt"]) for one in found["data"]]
+        assert [] == await running.violations()
+
+
 async def test_a_gateway_has_its_probes_beside_its_sockets(tmp_path):
     async with up(tmp_path / "data") as running, AsyncExitStack() as stack:
         _, url = await gateway(stack, await running.environment())

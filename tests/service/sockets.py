@@ -18,6 +18,7 @@ from qhronos.api.app import create_app
 from qhronos.api.door import Door
 from qhronos.api.server import ApiServer
 from qhronos.clock import SystemClock
+from qhronos.config import Config
 from qhronos.config import Gateway as Settings
 from qhronos.dispatcher import Dispatcher
 from qhronos.engine.deliver import Defaults
@@ -26,7 +27,7 @@ from qhronos.gateway.service import Gateway, beside
 from qhronos.gateway.wire import Wire
 from qhronos.http import Client, Egress
 from qhronos.service import Service, run
-from tests.service.api import MASTER, Api, open_api, open_deps
+from tests.service.api import CONFIG, MASTER, Api, open_api, open_deps
 from tests.service.engine import DEFAULTS, make_dispatcher
 
 WITHIN = 15.0
@@ -93,9 +94,10 @@ async def open_house(
     prefix: str,
     settings: Settings = USUAL,
     defaults: Defaults = DEFAULTS,
+    config: Config = CONFIG,
 ) -> AsyncIterator[House]:
     clock = SystemClock()
-    async with open_deps(database, redis_url, prefix, clock) as deps, open_api(deps) as api:
+    async with open_deps(database, redis_url, prefix, clock, config) as deps, open_api(deps) as api:
         stores = deps.changes.stores
         await stores.plan.mark_whole(range(stores.plan.shards), "test")
         http = Client(Egress(["127.0.0.0/8"]), clock)
