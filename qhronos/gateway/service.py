@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from random import Random
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -23,11 +21,11 @@ from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
 from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
-from qhronos.errors import Denied, Unauthenticated, Unavailable
+from qhronos.errors import Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.client import Client
 from qhronos.gateway.crowd import Crowd
-from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
+from qhronos.gateway.frames import Code, Hello, Registered, Trouble, Word
 from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
 from qhronos.gateway.hearing import Hearing
 from qhronos.gateway.listener import Listener, Wanted
@@ -44,12 +42,8 @@ PATH = "/ws"
 HANDSHAKE = 5.0  # seconds
 MOST_STRANGERS = 200  # sockets without a handshake
 REST = 1.0  # so often it is looked whether a doorbell was lost
-RECHECK = 60.0  # seconds after which a token is read again
 STAY = 3600.0  # seconds after which it is noted again who is connected
-RECHECKED = 500  # tokens a tick
-SLOW = 10.0  # seconds for which something may be unsent
 DRAIN_SECONDS = 5.0
-SPREAD_MS = 5_000  # within which those who are sent away come back
 
 log = get_logger()
 
@@ -67,11 +61,9 @@ class Gateway:
         self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
         self._words = Words(self._settler, defaults.retry, clock)
         self._signer = Signer(stores.database, defaults, clock)
-        self._door = door
         self._clock = clock
         self._settings = settings
-        self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._crowd = Crowd(settings)
+        self._crowd = Crowd(settings, door, clock)
         self._sockets = self._crowd.peers
         self._strangers = 0
         self._names = Names()
@@ -134,18 +126,9 @@ class Gateway:
             return None
         hello = read_hello(frame)
         socket.token, socket.kind = hello.token or "", hello.type
-        socket.caller = await self._admit(socket)
+        socket.caller = await self._crowd.admit(socket)
         check_scope(hello, socket.caller)
         return hello
-
-    async def _admit(self, socket: Socket | Stream) -> Caller:
-        socket.checked_at = self._clock.monotonic()
-        try:
-            return await self._door.admit(socket.token)
-        except Unauthenticated as error:
-            raise Turned(Code.UNAUTHENTICATED, str(error)) from error
-        except Denied as error:
-            raise Turned(Code.DENIED, str(error)) from error
 
     async def _serve_client(self, socket: Socket, hello: Hello) -> None:
         name, signer = hello.client_name or "", self._signer if hello.forward else None
@@ -259,17 +242,12 @@ class Gateway:
             case Told():
                 self._hearing.hear(notice)
             case TokenRevoked(token_id=token_id):
-                self._end_token(token_id)
+                self._crowd.end_token(token_id)
             case Lost():
                 self._hearing.lost()
                 self.wake.set()
             case _:
                 pass
-
-    def _end_token(self, token_id: UUID) -> None:
-        for socket in list(self._sockets):
-            if socket.caller and socket.caller.token_id == token_id:
-                self._turn_out(socket, frames.REVOKED)
 
     async def _quietly_tell(self, saying: Awaitable[None]) -> None:
         """What is not heard is seen by the next look."""
@@ -282,10 +260,10 @@ class Gateway:
 
     async def tick(self) -> float:
         self._start_background()
-        self._cut_slow()
+        self._crowd.cut_slow()
         self._streams.keep_alive()
-        rest = self._end_expired()
-        await self._recheck()
+        rest = min(REST, self._crowd.end_expired())
+        await self._crowd.recheck()
         await self._look()
         await self._hearing.keep()
         return rest
@@ -302,51 +280,11 @@ class Gateway:
                 await outbox.stay(conn, asked, self._clock.now())
         self._names.look(asked, looks)
 
-    async def _recheck(self) -> None:
-        now = self._clock.monotonic()
-        due = [one for one in self._sockets if one.caller and now - one.checked_at >= RECHECK]
-        for socket in due[:RECHECKED]:
-            try:
-                socket.caller = await self._admit(socket)
-            except Turned as turned:
-                socket.say(Trouble(message=str(turned)))
-                socket.close(turned.code, str(turned))
-
-    def _end_expired(self) -> float:
-        """Close those whose tokens have expired; how long to rest, as the next one may be sooner than usual."""
-        now, rest = self._clock.now(), REST
-        for socket in list(self._sockets):
-            if socket.caller is None or socket.caller.expires_at is None:
-                continue
-            left = (socket.caller.expires_at - now).total_seconds()
-            if left > 0:
-                rest = min(rest, left)
-            else:
-                self._turn_out(socket, frames.EXPIRED)
-        return rest
-
-    def _turn_out(self, socket: Socket | Stream, message: str) -> None:
-        socket.say(Trouble(message=message))
-        socket.close(Code.UNAUTHENTICATED, message)
-
-    def _cut_slow(self) -> None:
-        now = self._clock.monotonic()
-        for socket in list(self._sockets):
-            if not socket.unsent:
-                socket.full_since = None
-            elif socket.full_since is None:
-                socket.full_since = now
-            elif now - socket.full_since > SLOW:
-                socket.close(Code.TOO_SLOW, "too slow")
-
     # the end
 
     async def drain(self) -> None:
         """Send everybody away, so that they do not come back all at once, and settle what they said."""
-        self._crowd.is_ending = True
-        for socket in list(self._sockets):
-            socket.say(Reconnect(after_ms=self._random.randrange(SPREAD_MS)))
-            socket.close(Code.ENDING, "this gateway ends")
+        self._crowd.send_away()
         settled = await self._clock.wait(self._settler.idle, DRAIN_SECONDS)
         for task in self._background:
             task.cancel()

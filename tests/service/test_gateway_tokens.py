@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from qhronos.api.auth import Access
-from qhronos.gateway import service
+from qhronos.gateway import crowd
 from tests.service.events import query
 from tests.service.sockets import MASTER, as_client, as_listener, open_gateway, open_house
 from tests.service.sse import following
@@ -70,7 +70,7 @@ async def test_a_revocation_that_nobody_heard_of_is_seen_by_the_next_look_at_the
         """Redis is away."""
 
     object.__setattr__(house.api.deps.broadcast, "token_revoked", unheard)
-    monkeypatch.setattr(service, "RECHECK", 0.0)
+    monkeypatch.setattr(crowd, "RECHECK", 0.0)
     token_id, token = await minted(house)
     async with as_client(house.url, token=token) as (peer, _):
         await house.api.delete(f"/tokens/{token_id}")

@@ -300,7 +300,7 @@ async def test_what_was_missed_is_a_line_of_its_own(house, heard):
 
 
 async def test_a_server_that_starts_anew_is_waited_for_and_said_once(house, heard, monkeypatch):
-    monkeypatch.setattr("qhronos.gateway.service.SPREAD_MS", 1)
+    monkeypatch.setattr("qhronos.gateway.crowd.SPREAD_MS", 1)
     async with at_port(house.api) as (url, start, end):
         await start()
         async with listening(house, url=url, client="acme", most=2) as running:
@@ -319,7 +319,7 @@ async def test_a_server_that_starts_anew_is_waited_for_and_said_once(house, hear
 
 
 async def test_a_listener_comes_back_where_it_was_and_shows_the_gap(house, heard, monkeypatch):
-    monkeypatch.setattr("qhronos.gateway.service.SPREAD_MS", 1)
+    monkeypatch.setattr("qhronos.gateway.crowd.SPREAD_MS", 1)
     async with at_port(house.api) as (url, start, end), as_listener(house.url, "tea"):
         await start()
         async with listening(house, url=url, tags=("tea",), most=1) as running:

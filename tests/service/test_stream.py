@@ -289,7 +289,7 @@ async def test_a_reader_that_reads_nothing_is_cut_off_and_delays_nobody(house):
 
 
 async def test_a_write_that_is_stuck_ends_it(house, monkeypatch):
-    monkeypatch.setattr("qhronos.gateway.service.SLOW", 0.0)
+    monkeypatch.setattr("qhronos.gateway.crowd.SLOW", 0.0)
     async with deaf_reader(house.url):
         event = await create_for(house.api, metadata={"long": "x" * 60_000}, **LATER)
         while not any(stream.unsent for stream in house.gateway._streams.open):
