@@ -476,6 +476,8 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:  # some systems promise more than they give
         logger.warning("files.limited", limit=soft, error=str(error))
+
+
 async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])

@@ -90,6 +90,8 @@ async def test_a_gateway_may_open_as_many_sockets_as_the_machine_lets_it(tmp_pat
             soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
 
     assert soft == hard
+
+
 async def test_streams_are_served_by_gateways_and_end_with_them_in_good_order(tmp_path):
     """Who tells is another process than who is read from."""
     async with (

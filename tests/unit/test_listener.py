@@ -74,6 +74,8 @@ def test_of_what_is_large_less_is_remembered(monkeypatch):
     audience.tell("e", 6, [raw()], 0.0)
 
     assert [4, 5, 6] == remembered(audience)
+
+
 SUBSETS = [frozenset(tags) for size in range(3) for tags in combinations("abc", size)]
 
 
