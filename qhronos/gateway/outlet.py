@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from qhronos.gateway.wire import MOST_UNSENT
+from qhronos.gateway.wire import MOST_UNSENT, show_unsent
 
 PATH = ["events", "stream"]
 CLOSING = 3.0  # seconds for what is unsent to be read; less than the server has to drain
-MOST_UNSEEN = 128 * 1024  # bytes that the system may keep unsent, which nobody here sees
 
 
 class Outlet:
@@ -20,8 +18,7 @@ class Outlet:
     def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
         self._transport = transport
         self._cycle = cycle
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # elsewhere who does not read is found out later
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSEEN)
+        show_unsent(transport)
 
     @property
     def unsent(self) -> int:

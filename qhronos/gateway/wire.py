@@ -35,6 +35,12 @@ def _framed(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
+def show_unsent(transport: BaseTransport) -> None:
+    """Keep it here, where it is counted, as far as the system lets that be said."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # elsewhere it keeps more, and who does not read is found out later
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSEEN)
+
+
 class Wire(WebSocketsSansIOProtocol):
     """What the server makes for each socket. The application finds it in the state of its scope."""
 
@@ -44,10 +50,7 @@ class Wire(WebSocketsSansIOProtocol):
         self._tat = 0
         self._text = _decoder()
         self._held = b""  # what has come and waits until what came before it is heeded
-        if hasattr(
-            socket, "TCP_NOTSENT_LOWAT"
-        ):  # elsewhere the system keeps more, and who does not read is found out later
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSEEN)
+        show_unsent(transport)
         self._is_deaf = False
 
     def forget_upgrade(self) -> None:
