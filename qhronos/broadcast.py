@@ -2,14 +2,14 @@
 
 wake      something is due earlier than dispatchers may think; carries the instant
 revoke    these events have changed; whoever holds occurrences of them gives them back, but for what was at hand
-tokens    a token was revoked; look at once
+tokens    a token was revoked; look at once. Gateways are told as well
 hearing   from now on somebody listens to what becomes due; carries nothing
 lost      said by nobody: the subscription broke, and what is sent until it lives again is gone
 
 Gateways have a channel of their own, so that nobody else has to read what is meant for them:
 
 ring      something waits for these clients
-taken     a client has connected, there; whoever serves an older connection of that name lets go of it
+taken     a client has connected, there; whoever serves an older connection of that name lets go of it, unless it is shared
 told      what is due or has ended, for those who listen, numbered
 """
 
@@ -63,6 +63,7 @@ class Ring(Struct, frozen=True, tag="ring"):
 class Taken(Struct, frozen=True, tag="taken"):
     client: str
     generation: int
+    shared: bool = False
 
 
 class Told(Struct, frozen=True, tag="told"):
@@ -116,7 +117,8 @@ class Broadcast:
         await self._send(Revoke(tuple(event_ids), at))
 
     async def token_revoked(self, token_id: UUID) -> None:
-        await self._send(TokenRevoked(token_id))
+        for channel in (self._channel, self._gateways):
+            await self._send(TokenRevoked(token_id), channel)
 
     async def hearing(self) -> None:
         """From now on somebody listens: what becomes due is worth telling."""
@@ -131,8 +133,8 @@ class Broadcast:
     async def ring(self, clients: Iterable[str]) -> None:
         await self._send(Ring(tuple(clients)), self._gateways)
 
-    async def taken(self, client: str, generation: int) -> None:
-        await self._send(Taken(client, generation), self._gateways)
+    async def taken(self, client: str, generation: int, *, shared: bool) -> None:
+        await self._send(Taken(client, generation, shared), self._gateways)
 
     async def tell(self, frames: list[bytes], left_out: int) -> bool:
         """Number and send them; whether somebody listens. `left_out` is how many were not sent since the last time."""

@@ -48,7 +48,7 @@ class Server(Section, frozen=True):
 
 class Gateway(Section, frozen=True):
     origins: tuple[str, ...] = ()  # of pages that may connect beside our own: https://app.example.com
-    max_connections: Positive = 20_000  # sockets of one process
+    max_connections: Positive = 20_000  # sockets and streams of one process
     connections_per_token: Positive = 1_000  # of one subject, in one process; access admin has no limit
 
 
@@ -110,7 +110,7 @@ class Scheduler(Section, frozen=True):
 
 
 class Retention(Section, frozen=True):
-    events: Interval = timedelta(days=30)  # deleted and completed events
+    events: Interval = timedelta(days=30)  # deleted and completed events, and names that no client uses
     occurrences: Interval = timedelta(days=30)  # closed occurrences and their attempts
     audit: Interval = timedelta(days=365)
     cleanup_interval: Interval = timedelta(hours=1)

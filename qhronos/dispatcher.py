@@ -16,13 +16,12 @@ from typing import Any
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
-from qhronos.broadcast import Hearing, Lost, Notice, Revoke, Wake
+from qhronos.broadcast import Lost, Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Parked
 from qhronos.core.event import expired
 from qhronos.core.occurrence import Status
-from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.claim import Claims, Unheard, claim, disclaim
 from qhronos.engine.deliver import Defaults, Work, attempt, dropped, prepare, telling
@@ -69,7 +68,7 @@ class Dispatcher:
         self.wake = asyncio.Event()
         self.parking = Parking(self.wake.set)
         self._gone = Gone(Changes(stores, clock, settings))
-        self._announcer = Announcer(stores.broadcast, clock)
+        self._announcer = stores.announcer
         self.settler = Settler(stores, clock, self.parking, self._gone, self._announcer)
         self._stores = stores
         self._worker = worker
@@ -173,7 +172,9 @@ class Dispatcher:
     def _rest(self, claims: Claims, room: int) -> float:
         metrics.HELD.set(len(self._held))
         metrics.IN_FLIGHT.set(len(self._in_flight))
-        if claims.popped >= max(1, room // 2):  # a shard may hold more than its share
+        is_behind = claims.popped >= max(1, room // 2)  # a shard may hold more than its share
+        self.settler.behind(is_behind)
+        if is_behind:
             return 0.0
         if claims.next_at is None or claims.plan_lost:
             return LONGEST_REST
@@ -235,7 +236,7 @@ class Dispatcher:
             return
         now = self._clock.now()
         if row.callback is None and expired(work.policies, row.meant_at, now):
-            end = dropped(row, Status.FAILED if row.attempt else Status.SKIPPED, EXPIRED, now)
+            end = dropped(row, Status.FAILED if row.attempt or row.fallback else Status.SKIPPED, EXPIRED, now)
             self.settler.put(telling(row, work.policies, end))
             return
         settled = await attempt(work, self._clock, self._random, self.parking)
@@ -281,14 +282,13 @@ class Dispatcher:
     # recall
 
     def _heed(self, notice: Notice) -> None:
+        self._announcer.heed(notice)
         match notice:
             case Wake():
                 self.wake.set()
             case Revoke(event_ids=event_ids, at=at):
                 self._recall(Recall(frozenset(event_ids), at))
                 self.wake.set()  # what changed may be due at once
-            case Hearing():
-                self._announcer.heard()
             case Lost():  # at once: by the next tick the subscription may live again
                 self._recall_all()
                 if self._recalled:
@@ -332,12 +332,14 @@ class Dispatcher:
         """Hand back what has not started, finish what has, settle it, say goodbye."""
         if self._timer is not None:
             self._timer.cancel()
+        self.settler.behind(False)  # no more is taken
         self._recall_all()
         self._recall_suspects(lambda _row: True)
         await self._hand_back_recalled()
         deadline = self._clock.monotonic() + DRAIN_SECONDS
         unfinished = await self._finish_in_flight(deadline)
-        settled = await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
+        await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
+        settled = self.settler.settled.is_set()
         await self._gone.idle()
         for task in self._background:
             task.cancel()
@@ -372,7 +374,6 @@ class Dispatcher:
         works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
             self.settler.run,
             self._follow,
-            self._announcer.run,
         )
         for number, work in enumerate(works):
             if number == len(self._background):

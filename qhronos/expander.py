@@ -58,6 +58,7 @@ class Expander:
             followed = await follow_batch(conn, now)
         if followed.recalled:
             await recall(self._stores, followed.recalled)
+        self._stores.announcer.changed("followed", followed.changed)
         await announce(self._stores, followed.opened, now)
 
     def _warn(self, ahead: bool) -> None:  # noqa: FBT001

@@ -8,11 +8,11 @@ from datetime import datetime
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.config import Archival, Retention
-from qhronos.core.vault import Vault
 from qhronos.engine.ledgerwatch import LedgerWatch
 from qhronos.engine.sealing import Sealing
+from qhronos.engine.stores import Stores
 from qhronos.log import get_logger
-from qhronos.store import Database, upkeep
+from qhronos.store import upkeep
 
 REST = 60.0
 
@@ -22,16 +22,15 @@ log = get_logger()
 class Janitor:
     name = "janitor"
 
-    def __init__(
-        self, database: Database, clock: Clock, retention: Retention, archival: Archival, vault: Vault
-    ) -> None:
+    def __init__(self, stores: Stores, clock: Clock, retention: Retention, archival: Archival) -> None:
         self.wake = asyncio.Event()
-        self._database = database
+        self._database = stores.database
+        self._announcer = stores.announcer
         self._clock = clock
         self._retention = retention
         self._archival = archival
-        self._watch = LedgerWatch(database, retention.occurrences)
-        self._sealing = Sealing(database, vault)
+        self._watch = LedgerWatch(stores.database, retention.occurrences)
+        self._sealing = Sealing(stores.database, stores.vault)
         self._sealed_at: datetime | None = None
         self._purged_at: datetime | None = None
         self._dropped_at: datetime | None = None
@@ -44,7 +43,8 @@ class Janitor:
             if not await upkeep.lead(conn):
                 return REST
             await upkeep.make_days_ahead(conn, now)
-            await upkeep.tidy(conn, now)
+            completed = await upkeep.tidy(conn, now)
+        self._announcer.changed("completed", completed)
         if self._sealed_at is None or now - self._sealed_at >= self._retention.cleanup_interval:
             await self._seal(now)
         if self._purged_at is None or now - self._purged_at >= self._retention.cleanup_interval:

@@ -75,10 +75,16 @@ TICK_SECONDS = _histogram("tick_seconds", "One pass of a background service.", "
 DB_POOL = _gauge("db_pool", "Connections to Postgres, and callers that wait for one.", "state")
 
 GATEWAY_CONNECTIONS = _gauge(
-    "gateway_connections", "Sockets that are served here, by the type of their handshake.", "type"
+    "gateway_connections", "Sockets that are served here, by the type of their handshake; `stream` is HTTP.", "type"
 )
 GATEWAY_FRAMES = _counter(
     "gateway_frames", "Event frames sent here: to a client, to one again, or to a listener.", "receiver"
+)
+
+MESSAGES_WAITING = _gauge("messages_waiting", "Messages that no client has acknowledged yet, in all outboxes.")
+MESSAGES_OLDEST_SECONDS = _gauge("messages_oldest_seconds", "For how long the oldest of them has waited.")
+MESSAGES_TAKEN_BACK = _counter(
+    "messages_taken_back", "Messages that nobody acknowledged in time and a fallback took over."
 )
 
 HTTP_REQUEST_SECONDS = Histogram(

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from qhronos import __version__, actions, log, metrics
 from qhronos.almanac import Almanac
-from qhronos.api.app import create_app
+from qhronos.api.app import GATEWAY_HANDLERS, create_app
 from qhronos.api.auth import Keyring
 from qhronos.api.deps import Deps
 from qhronos.api.door import Door
@@ -29,7 +29,7 @@ from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.api.server import ApiServer
 from qhronos.broadcast import Broadcast
-from qhronos.clock import SystemClock
+from qhronos.clock import Clock, SystemClock
 from qhronos.companions import Companions, cores, dispatchers_for
 from qhronos.config import Config, database_url, environment, explicit_keys, leaves, load, redis_url
 from qhronos.copies import Copies, Place
@@ -42,6 +42,7 @@ from qhronos.dispatcher import Dispatcher
 from qhronos.embedded import Embedded
 from qhronos.embedded.supervisor import Supervisor
 from qhronos.engine.anchor import Anchor
+from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.deliver import Defaults
@@ -53,6 +54,7 @@ from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Heartbeat, Worker
 from qhronos.errors import ConfigError
 from qhronos.expander import Expander
+from qhronos.gateway.outlet import Pipe
 from qhronos.gateway.service import Gateway, beside
 from qhronos.gateway.wire import Wire
 from qhronos.http import Client, Egress, Limits, Proxy, Tls
@@ -208,7 +210,8 @@ class Program:
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
-            stores = await _open_stores(self._config, self._roles, stack)
+            stores = await _open_stores(self._config, self._roles, stack, self._clock)
+            stack.push_async_callback(_end, asyncio.create_task(stores.announcer.run()))
             services = [Anchor(stores.database, stores.plan, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             claims = "dispatcher" in self._roles
@@ -275,7 +278,7 @@ class Program:
             yield Standby(stores, clock, config.scheduler)
             yield Keeper(stores, dispatcher.settler, clock)
         if "janitor" in self._roles:
-            yield Janitor(stores.database, clock, config.retention, config.archival, stores.vault)
+            yield Janitor(stores, clock, config.retention, config.archival)
             yield Almanac(Changes(stores, clock, config.scheduler), self._client(stack), clock)
         if "gateway" in self._roles:
             yield self._gateway(stack, stores)
@@ -284,7 +287,8 @@ class Program:
         config, clock = self._config, self._clock
         door = Door(self._keyring(), self._revocations(stack, stores), clock)
         changes = Changes(stores, clock, config.scheduler)
-        return Gateway(stores, _retry(config), door, clock, config.gateway, changes)
+        defaults = Defaults(_retry(config), config.hmac.default_secret or "", stores.vault)
+        return Gateway(stores, defaults, door, clock, config.gateway, changes)
 
     def _keyring(self) -> Keyring:
         return Keyring.from_config(self._config.auth, allow_weak_master=self._weak_master)
@@ -293,7 +297,7 @@ class Program:
         """One for all of a process."""
         if self._known_revoked is None:
             self._known_revoked = Revocations(stores.database, self._clock)
-            following = asyncio.create_task(self._known_revoked.follow(stores.broadcast))
+            following = asyncio.create_task(self._known_revoked.follow(stores.broadcast, stores.announcer.heed))
             stack.callback(following.cancel)
         return self._known_revoked
 
@@ -317,15 +321,14 @@ class Program:
             yield ApiServer(create_health_app(readiness, self._clock), self._config.server, self._probes)
         if self._listener is None:
             return
-        app = create_health_app(readiness, self._clock)
-        if "api" in self._roles:
-            app = create_app(self._deps(stack, stores, readiness))
+        handlers = None if "api" in self._roles else GATEWAY_HANDLERS
+        app = create_app(self._deps(stack, stores, readiness, gateway), handlers)
         if gateway is None:
             yield ApiServer(app, self._config.server, self._listener)
         else:
-            yield ApiServer(beside(app, gateway), self._config.server, self._listener, Wire)
+            yield ApiServer(beside(app, gateway), self._config.server, self._listener, Wire, Pipe)
 
-    def _deps(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness) -> Deps:
+    def _deps(self, stack: AsyncExitStack, stores: Stores, readiness: Readiness, streams: Gateway | None) -> Deps:
         config, clock = self._config, self._clock
         limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
         return Deps(
@@ -344,6 +347,7 @@ class Program:
             changes=Changes(stores, clock, config.scheduler),
             replays=Replays(stores, clock),
             started_at=clock.monotonic(),
+            streams=streams,
         )
 
     def _heed_signals(self) -> None:
@@ -378,12 +382,13 @@ class Program:
 async def check(config: Config, events: int) -> Report:
     """What `qhronos fsck` finds; see `check_all`."""
     async with AsyncExitStack() as stack:
-        stores, clock = await _open_stores(config, (), stack), SystemClock()
+        clock = SystemClock()
+        stores = await _open_stores(config, (), stack, clock)
         await Anchor(stores.database, stores.plan, clock).tick()
         return await check_all(stores, clock, config, events)
 
 
-async def _open_stores(config: Config, roles: Sequence[str], stack: AsyncExitStack) -> Stores:
+async def _open_stores(config: Config, roles: Sequence[str], stack: AsyncExitStack, clock: Clock) -> Stores:
     vault = Vault.read(config.secrets.keys)
     database = Database(database_url(config.database), config.database.pool_size)
     await database.open()
@@ -396,7 +401,7 @@ async def _open_stores(config: Config, roles: Sequence[str], stack: AsyncExitSta
     redis = connect(redis_url(config.redis))
     stack.push_async_callback(redis.aclose)
     plan, broadcast = Plan(redis, config.redis.prefix, shards), Broadcast(redis, config.redis.prefix)
-    return Stores(database, plan, broadcast, vault)
+    return Stores(database, plan, broadcast, Announcer(broadcast, clock), vault)
 
 
 def _up_config(options: UpOptions, explicit: set[str] | frozenset[str], defaults: Mapping[str, object]) -> Config:
@@ -471,6 +476,11 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:  # some systems promise more than they give
         logger.warning("files.limited", limit=soft, error=str(error))
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _calm_collector() -> None:

@@ -28,7 +28,11 @@ REMEDIES = {
     ".params.auth.type": "give oauth2",
     ".params.auth.style": "give basic or post",
     ".params.auth.client_secret": 'give its value, or {"secret": true} to keep it',
+    ".params.mode": "give latest, one_of or fan_out",
+    ".params.fallback": "give an object with after, in seconds, and action",
+    ".params.fallback.action.type": "give webhook or apicall",
 }
+FALLBACK = "params.fallback.action"  # where in an action another stands
 NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 
 
@@ -53,10 +57,25 @@ class Authorised(Struct):
     params: WithAuth
 
 
+class Inner(Struct):
+    action: msgspec.Raw
+
+
+class WithFallback(Struct):
+    fallback: Inner | None = None
+
+
+class Falling(Struct):
+    """As much of an action as says what is done in its place."""
+
+    params: WithFallback
+
+
 encode = msgspec.json.Encoder().encode
 _stored: msgspec.json.Decoder[Action] = msgspec.json.Decoder(Action)
 _open = msgspec.json.Decoder(Envelope).decode
 _authorised = msgspec.json.Decoder(Authorised).decode
+_falling = msgspec.json.Decoder(Falling).decode
 _read: dict[str, msgspec.json.Decoder[Action]] = {name: msgspec.json.Decoder(each) for name, each in TYPES.items()}
 
 
@@ -67,8 +86,7 @@ def parse(raw: object, egress: Egress, field: str = "action") -> Action:
         action = _stored.decode(data)
     except (msgspec.DecodeError, UnicodeError):
         action = _read_slowly(data, field)
-    if not isinstance(action, websocket.Websocket) and action.params.auth:
-        _check_type_of_auth(data, field)
+    _check_type_of_auth(action, data, field)
     action.vet(egress, f"{field}.params")
     return action
 
@@ -93,22 +111,42 @@ def decode(stored: bytes | msgspec.Raw) -> Action:
         raise Invalid(f"cannot read the stored action: {error}", field="action") from error
 
 
-def conceal(action: Action) -> tuple[Action, dict[str, str | None]]:
-    """The action as it is stored and shown, and the values of its secrets by name; None for one that is to stay."""
+def fallback_of(stored: msgspec.Raw) -> msgspec.Raw | None:
+    """What is done in the place of an action that nobody took in time."""
+    try:
+        fallback = _falling(stored).params.fallback
+    except msgspec.MsgspecError:
+        return None
+    return fallback.action if fallback else None
+
+
+def conceal(action: Action, field: str) -> tuple[Action, dict[str, dict[str, str | None]]]:
+    """The action as it is stored and shown; and by where an action stands, beginning with `field`, the values of its secrets
+    by name, None for one that is to stay."""
     if isinstance(action, websocket.Websocket):
-        return action, {}
+        return _conceal_inner(action, field)
     shown, values = hidden.conceal(action.params.headers)
     auth = action.params.auth
     if auth:
         auth, values[hidden.CLIENT_SECRET] = auth.conceal()
     if not values:
-        return action, {}
+        return action, {field: {}}
     params: Any = msgspec.structs.replace(action.params, headers=shown, auth=auth)
-    return msgspec.structs.replace(action, params=params), values
+    return msgspec.structs.replace(action, params=params), {field: values}
+
+
+def _conceal_inner(action: websocket.Websocket, field: str) -> tuple[Action, dict[str, dict[str, str | None]]]:
+    fallback = action.params.fallback
+    if fallback is None:
+        return action, {field: {}}
+    shown, values = conceal(fallback.action, f"{field}.{FALLBACK}")
+    fallback = msgspec.structs.replace(fallback, action=shown)
+    params = msgspec.structs.replace(action.params, fallback=fallback)
+    return msgspec.structs.replace(action, params=params), {field: {}} | values
 
 
 def hidden_in(stored: bytes | msgspec.Raw) -> list[str]:
-    """The names of its secrets: headers, and the client secret. Raises Invalid."""
+    """The names of its own secrets: headers, and the client secret. Raises Invalid."""
     params = decode(stored).params
     if isinstance(params, websocket.Params):
         return []
@@ -153,7 +191,15 @@ def _read_slowly(data: bytes | msgspec.Raw, field: str) -> Action:
         raise _refusal(str(error), name, field) from error
 
 
-def _check_type_of_auth(data: bytes | msgspec.Raw, field: str) -> None:
+def _check_type_of_auth(action: Action, data: bytes | msgspec.Raw, field: str) -> None:
+    """Raises Invalid."""
+    if isinstance(action, websocket.Websocket):
+        inner = fallback_of(msgspec.Raw(data))
+        if action.params.fallback and inner:
+            _check_type_of_auth(action.params.fallback.action, inner, f"{field}.{FALLBACK}")
+        return
+    if not action.params.auth:
+        return
     try:
         _authorised(data)
     except msgspec.ValidationError as error:
@@ -184,8 +230,9 @@ def _refusal(complaint: str, name: str, field: str) -> Invalid:
     path = field + place.replace("[...]", "")
     named = NAMED.fullmatch(text)
     if named is None:
-        remedy = f"; {REMEDIES[place]}" if place in REMEDIES else ""
-        return Invalid(f"invalid params for {name} action: {text}{remedy}", field=path)
+        remedy = REMEDIES.get(place) or REMEDIES.get(place.removeprefix(f".{FALLBACK}"))
+        told = f"invalid params for {name} action: {text}"
+        return Invalid(f"{told}; {remedy}" if remedy else told, field=path)
     what, missing = named[2], named[1] == "missing required"
     if not missing:
         return Invalid(f"unknown field `{what}` in {path}", field=f"{path}.{what}")

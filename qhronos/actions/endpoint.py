@@ -29,10 +29,14 @@ FINAL = frozenset({"egress", "redirect"})  # what makes an endpoint unreachable 
 
 def identity(delivery: Delivery) -> Headers:
     """The same for every attempt, but for its number."""
+    return named(str(delivery.event_id), delivery.attempt, rfc3339(delivery.due_at))
+
+
+def named(event_id: str, attempt: int, scheduled_at: str) -> Headers:
     return (
-        ("x-qhronos-event-id", str(delivery.event_id)),
-        ("x-qhronos-attempt", str(delivery.attempt)),
-        ("x-qhronos-scheduled-at", rfc3339(delivery.due_at)),
+        ("x-qhronos-event-id", event_id),
+        ("x-qhronos-attempt", str(attempt)),
+        ("x-qhronos-scheduled-at", scheduled_at),
     )
 
 
@@ -143,7 +147,7 @@ class Letter:
             return _unreached(error, delivery)
         except Invalid as error:
             return Refused(reason=str(error))
-        return judge(response, delivery, self._takes, now, follows=request.redirects > 0)
+        return judge(response, delivery.confidential, self._takes, now, follows=request.redirects > 0)
 
 
 def _parked(error: Busy) -> Parked:
@@ -164,10 +168,15 @@ def _has_failed(performed: Sent) -> bool | None:
 
 
 def judge(
-    response: Response, delivery: Delivery, takes: Callable[[int], bool], now: datetime, *, follows: bool = False
+    response: Response,
+    confidential: tuple[str, ...],
+    takes: Callable[[int], bool],
+    now: datetime,
+    *,
+    follows: bool = False,
 ) -> Outcome:
     status = response.status
-    text = excerpt(response.body, delivery.confidential, cut=response.truncated)
+    text = excerpt(response.body, confidential, cut=response.truncated)
     if takes(status):
         return Delivered(status_code=status, excerpt=text)
     if status in LATER or status >= 500:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, Self
 
-import msgspec
 from msgspec import Struct
 
 from qhronos.actions import callback, endpoint, hidden
 from qhronos.actions.base import Act, Means
 from qhronos.actions.oauth2 import OAuth2, check
+from qhronos.actions.payload import Payload, encode, payload_of
 from qhronos.core.attempt import Delivery
 from qhronos.core.signing import sign, sign_callback
 from qhronos.errors import Invalid
@@ -25,22 +25,6 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     headers: hidden.Given = {}
     auth: OAuth2 | None = None
     envelope: Literal["event", "callback"] = "event"  # what the body looks like, and which further headers sign it
-
-
-class Payload(Struct):
-    """The body."""
-
-    event_id: str
-    occurrence_id: str
-    name: str
-    description: str
-    scheduled_at: str  # the occurrence's own instant, the same for every attempt
-    attempt: int
-    metadata: msgspec.Raw
-    tags: tuple[str, ...]
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unknown_fields=True):
@@ -66,7 +50,7 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
     def prepare(self, delivery: Delivery, means: Means) -> Act:
         given = hidden.reveal(self.params.headers, delivery.header_secrets)
         lines = headers.lines(endpoint.merge(OWN + endpoint.identity(delivery), given))
-        body = _encode(_payload(delivery)) if self.params.envelope == "event" else None
+        body = encode(payload_of(delivery, Payload)) if self.params.envelope == "event" else None
         timeout = delivery.timeout.total_seconds()
         grant = self.params.auth.grant(delivery.header_secrets) if self.params.auth else None
 
@@ -90,16 +74,3 @@ class Webhook(Struct, frozen=True, tag_field="type", tag="webhook", forbid_unkno
 
 def takes(status: int) -> bool:
     return 200 <= status < 300
-
-
-def _payload(delivery: Delivery) -> Payload:
-    return Payload(
-        event_id=str(delivery.event_id),
-        occurrence_id=delivery.occurrence_id,
-        name=delivery.name,
-        description=delivery.description,
-        scheduled_at=endpoint.rfc3339(delivery.due_at),
-        attempt=delivery.attempt,
-        metadata=delivery.metadata,
-        tags=delivery.tags,
-    )

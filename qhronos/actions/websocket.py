@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple, Self
 
-import msgspec
 from msgspec import Meta, Struct
 
-from qhronos.actions import endpoint
+from qhronos.actions import apicall, webhook
 from qhronos.actions.base import Act, Means
+from qhronos.actions.payload import Payload, encode, payload_of
 from qhronos.core.attempt import Delivery, Handed
 from qhronos.errors import Invalid
 from qhronos.http import Egress
@@ -17,6 +17,13 @@ from qhronos.http import Egress
 LEGACY_PREFIX = "q:"  # before the client's name, in the first Qhronos' `webhook` field
 LONGEST_NAME = 128
 LONGEST_TTL = 2_592_000  # seconds: 30 days
+
+
+class Fallback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done instead once nobody has acknowledged it for so long. Not another client, who may not come either."""
+
+    after: Annotated[float, Meta(ge=1, le=LONGEST_TTL)]  # seconds from when it was handed over
+    action: webhook.Webhook | apicall.ApiCall
 
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -28,23 +35,13 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
         10_000  # how much may wait for that client, whatever the event
     )
     ack_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 30  # from when it was sent
+    # To whom of several connections: the newest alone, one of them, or all of them, of which the first word counts.
+    mode: Literal["latest", "one_of", "fan_out"] = "latest"
+    fallback: Fallback | None = None
 
 
-class Frame(Struct, kw_only=True):
+class Frame(Payload, kw_only=True, tag_field="type", tag="event"):
     """What the client is sent, but for `seq` and `redelivered`, which belong to the sending."""
-
-    type: Literal["event"] = "event"
-    event_id: str
-    occurrence_id: str
-    name: str
-    description: str
-    scheduled_at: str  # the occurrence's own instant, the same for every attempt
-    attempt: int
-    metadata: msgspec.Raw
-    tags: tuple[str, ...]
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_unknown_fields=True):
@@ -59,27 +56,24 @@ class Websocket(Struct, frozen=True, tag_field="type", tag="websocket", forbid_u
     def legacy(self) -> str:
         return LEGACY_PREFIX + self.params.client_name
 
-    def vet(self, _egress: Egress, field: str) -> None:
+    def vet(self, egress: Egress, field: str) -> None:
         check_name(self.params.client_name, f"{field}.client_name")
+        if fallback := self.params.fallback:
+            if fallback.after >= self.params.ttl:
+                message = f"it is kept for {self.params.ttl:g} s only; give less than that, or a longer ttl"
+                raise Invalid(message, field=f"{field}.fallback.after")
+            fallback.action.vet(egress, f"{field}.fallback.action.params")
 
     def prepare(self, delivery: Delivery, _means: Means) -> Act:
-        frame = Frame(
-            event_id=str(delivery.event_id),
-            occurrence_id=delivery.occurrence_id,
-            name=delivery.name,
-            description=delivery.description,
-            scheduled_at=endpoint.rfc3339(delivery.due_at),
-            attempt=delivery.attempt,
-            metadata=delivery.metadata,
-            tags=delivery.tags,
-        )
         params = self.params
         handed = Handed(
             client=params.client_name,
-            frame=_encode(frame).decode(),
+            frame=encode(payload_of(delivery, Frame)).decode(),
             ttl=timedelta(seconds=params.ttl),
             max_backlog=params.max_backlog,
             ack_timeout=params.ack_timeout,
+            mode=params.mode,
+            fallback_after=timedelta(seconds=params.fallback.after) if params.fallback else None,
         )
         return Kept(handed)
 

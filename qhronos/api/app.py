@@ -28,6 +28,7 @@ from qhronos.api import (
     recurrences,
     series,
     stats,
+    stream,
     tokens,
     tzdata,
 )
@@ -56,21 +57,27 @@ HANDLERS: list[Any] = [
     *tokens.HANDLERS,
     *audit.HANDLERS,
     *stats.HANDLERS,
+    *stream.HANDLERS,
     *health.HANDLERS,
     *docs.HANDLERS,
 ]
 
 
-def create_app(deps: Deps) -> Litestar:
-    """The API over `deps`, which somebody else opens and closes.
+# What a gateway without the API serves.
+GATEWAY_HANDLERS: list[Any] = [*stream.HANDLERS, *health.PROBES]
+
+
+def create_app(deps: Deps, handlers: list[Any] | None = None) -> Litestar:
+    """The API over `deps`, which somebody else opens and closes; or these of its handlers.
 
     Handlers may ask for `deps: Given[Deps]`, `caller: Given[Caller]`, `request: Request` (with its `request_id`),
     `data: JSONBody[…]`, decoded strictly, and `wanted: Given[…]`, a Struct of the query parameters. Without `wanted` the
     route takes none.
     """
+    served = HANDLERS if handlers is None else handlers
     app = Litestar(
         # Before the others, or litestar answers OPTIONS itself and forgets some of the methods.
-        route_handlers=[*_options(HANDLERS), *HANDLERS],
+        route_handlers=[*_options(served), *served],
         guards=[Gate(deps)],
         dependencies=_dependencies(deps),
         exception_handlers={Exception: respond, HTTPException: respond},

@@ -11,7 +11,7 @@ import enum
 import hashlib
 import hmac
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple, cast
 from uuid import UUID
 
@@ -63,6 +63,11 @@ class Caller(Struct, frozen=True, kw_only=True):
     token_id: UUID | None  # None: the master token
     access: Access
     scope: frozenset[str]
+    expires_at: datetime | None = None  # None: never
+
+    @property
+    def writes(self) -> bool:
+        return self.access.covers(Access.WRITE)
 
     @property
     def unrestricted(self) -> bool:
@@ -149,7 +154,13 @@ class Keyring:
         _check_times(claims, now)
         if claims.access not in GRANTABLE or claims.sub == MASTER_SUBJECT:
             raise Unauthenticated("invalid token")
-        return Caller(subject=claims.sub, token_id=claims.jti, access=claims.access, scope=frozenset(claims.scope))
+        return Caller(
+            subject=claims.sub,
+            token_id=claims.jti,
+            access=claims.access,
+            scope=frozenset(claims.scope),
+            expires_at=_instant(claims.exp),
+        )
 
     def mint(self, grant: Grant) -> str:
         claims = {
@@ -217,6 +228,14 @@ def _check_times(claims: Claims, now: datetime) -> None:
         raise Unauthenticated("token has expired")
     if max(claims.iat, claims.nbf) > instant + leeway:
         raise Unauthenticated("invalid token")
+
+
+def _instant(seconds: float) -> datetime | None:
+    """None: after all that can be written."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _checked_master(token: str | None, *, allow_weak: bool) -> str:

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from qhronos.api.auth import Keyring
+from qhronos.api.live import Streams
 from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.broadcast import Broadcast
@@ -43,3 +44,4 @@ class Deps(Struct, frozen=True, kw_only=True):
     changes: Changes
     replays: Replays
     started_at: float  # by the monotonic clock
+    streams: Streams | None = None  # the gateway of this process, if it has one

@@ -34,15 +34,26 @@ for (const form of document.querySelectorAll("form[data-path]")) {
   });
 }
 
+const LONGEST = 20000; // characters of a stream that are shown, the last ones
+const sent = new WeakMap(); // what ends the request before
+
 async function send(form) {
   const output = form.querySelector("output");
   output.textContent = "…";
   output.className = "";
+  sent.get(form)?.abort();
+  const ending = new AbortController();
+  sent.set(form, ending);
   try {
-    const response = await fetch(address(form), request(form));
+    const response = await fetch(address(form), { ...request(form), signal: ending.signal });
+    if (kindOf(response).includes("event-stream")) {
+      await follow(response, output);
+      return;
+    }
     output.textContent = await told(response);
     output.classList.toggle("refused", !response.ok);
   } catch (error) {
+    if (ending.signal.aborted) return;
     output.textContent = String(error);
     output.classList.add("refused");
   }
@@ -74,9 +85,21 @@ function request(form) {
   return { method: form.dataset.method, headers, body: body ? body.value : undefined, credentials: "omit" };
 }
 
+// As it comes, until the form is sent again.
+async function follow(response, output) {
+  output.textContent = `${response.status} ${response.statusText}\n\n`;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    output.textContent = (output.textContent + piece.value).slice(-LONGEST);
+  }
+}
+
+function kindOf(response) {
+  return response.headers.get("content-type") || "";
+}
+
 async function told(response) {
   const text = await response.text();
-  const kind = response.headers.get("content-type") || "";
-  const body = kind.includes("json") && text ? JSON.stringify(JSON.parse(text), null, 2) : text;
+  const body = kindOf(response).includes("json") && text ? JSON.stringify(JSON.parse(text), null, 2) : text;
   return `${response.status} ${response.statusText}\n\n${body}`.trimEnd();
 }

@@ -175,7 +175,8 @@ def _callback(raw: msgspec.Raw, field: str, egress: Egress, secrets: Secrets) ->
     if bytes(raw) == b"null":
         secrets[field] = {}
         return None
-    action, secrets[field] = actions.conceal(actions.parse(raw, egress, field))
+    action, values = actions.conceal(actions.parse(raw, egress, field), field)
+    secrets |= values
     return msgspec.json.decode(actions.encode(action), type=dict[str, Any])
 
 
@@ -210,7 +211,8 @@ def encode_bounded(value: object, field: str) -> msgspec.Raw:
 def _action(body: Said, egress: Egress, secrets: Secrets) -> msgspec.Raw | UnsetType:
     """As it is stored; the values of its secret headers are kept apart, in `secrets`."""
     if body.action is not UNSET and bytes(body.action) != b"null":
-        action, secrets["action"] = actions.conceal(actions.parse(body.action, egress))
+        action, values = actions.conceal(actions.parse(body.action, egress), "action")
+        secrets |= values
         return msgspec.Raw(actions.encode(action))
     if isinstance(body.webhook, str):
         secrets["action"] = {}

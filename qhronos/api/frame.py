@@ -19,6 +19,7 @@ log = get_logger()
 
 SANE_ID = re.compile(rb"[!-~]{1,128}")
 PROBES = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
+ENDLESS = "endless"  # in the scope of an answer that goes on and on: it is measured until it begins
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -38,11 +39,12 @@ class Frame:
         # HEAD is GET, but for the body. A copy, because the server goes by the original.
         state: Any = {**scope, "method": "GET"} if headless else scope
         state["request_id"] = request_id = _request_id(state["headers"])
-        status = 500
+        status, ended = 500, None
 
         async def send_framed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
+                ended = self._clock.monotonic() if ENDLESS in state else None
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *self._limits(state)]
             elif headless and message["type"] == "http.response.body":
@@ -52,7 +54,7 @@ class Frame:
         try:
             await self._app(state, receive, send_framed)
         finally:
-            _account(state, status, self._clock.monotonic() - started)
+            _account(state, status, (ended or self._clock.monotonic()) - started)
 
     def _limits(self, scope: Any) -> list[tuple[bytes, bytes]]:
         verdict = scope.get("verdict")

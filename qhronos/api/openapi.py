@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
 from litestar.routes import HTTPRoute
 
 from qhronos import __version__
@@ -126,7 +127,7 @@ def _answer(route: Route) -> Any:
     kind = route.handler.parsed_fn_signature.return_type.annotation
     if get_origin(kind) is Response:
         (kind,) = get_args(kind)
-    return None if kind in (None, type(None), bytes, str, Any) else kind
+    return None if kind in (None, type(None), bytes, str, Any, ASGIResponse) else kind
 
 
 def _operation(route: Route, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ serves up to STALE; after that nobody can say whether a token holds, and it is n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Never
 from uuid import UUID
@@ -47,9 +48,14 @@ class Revocations:
         self._revoked |= {token_id}
         self._added |= {token_id}
 
-    async def follow(self, broadcast: Broadcast) -> Never:
-        """Hear of revocations in other processes as they happen, for ever."""
-        await broadcast.follow(self._clock, asyncio.Event(), self._heed)
+    async def follow(self, broadcast: Broadcast, also: Callable[[Notice], None]) -> Never:
+        """Hear of revocations in other processes as they happen, for ever. `also` hears all that is said."""
+
+        def heed(notice: Notice) -> None:
+            also(notice)
+            self._heed(notice)
+
+        await broadcast.follow(self._clock, asyncio.Event(), heed)
 
     def _heed(self, notice: Notice) -> None:
         if isinstance(notice, TokenRevoked):

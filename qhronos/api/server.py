@@ -20,13 +20,18 @@ class ApiServer(uvicorn.Server):
     """uvicorn as one task among others: the signals are the process', and `ready` says that it answers."""
 
     def __init__(
-        self, app: Any, settings: Server, listener: socket.socket, wire: type[asyncio.Protocol] | None = None
+        self,
+        app: Any,
+        settings: Server,
+        listener: socket.socket,
+        wire: type[asyncio.Protocol] | None = None,
+        pipe: type[asyncio.Protocol] | None = None,
     ) -> None:
-        """`wire`: what speaks over websockets, if anything does."""
+        """`wire`: what speaks over websockets, if anything does. `pipe`: what speaks HTTP, if not the usual."""
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=pipe or "httptools",
                 ws=wire or "none",
                 ws_max_size=LARGEST_FRAME,
                 ws_per_message_deflate=False,  # it takes more memory than all the rest of a socket

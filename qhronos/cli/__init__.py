@@ -21,6 +21,7 @@ from qhronos import errors
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "On this machine": {
         "up": ("qhronos.cli.up:up", "Run everything on this machine: stores, API and services."),
+        "listen": ("qhronos.cli.listen:listen", "Hear what is due as it happens, and forward it to a port of yours."),
         "receive": ("qhronos.cli.receive:receive", "Receive webhooks, verify their signatures and print them."),
         "env": ("qhronos.cli.env:env", "Print what another process needs to join a running `up`."),
     },
@@ -126,9 +127,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has enough; nothing may be flushed to them at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        hush()
         sys.exit(0)
+
+
+def hush() -> None:
+    """Whoever read our output has enough; nothing may be flushed to them at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: errors.QhronosError) -> int:

@@ -84,6 +84,11 @@ class Handed(Struct, frozen=True, kw_only=True):
     ttl: timedelta  # how long it is kept
     max_backlog: int  # how much may be kept for that client
     ack_timeout: float  # seconds, once it was sent
+    mode: str = "latest"  # to which of its connections
+    fallback_after: timedelta | None = None  # when it is taken back and done otherwise
+
+    def fallback_at(self, now: datetime) -> datetime | None:
+        return None if self.fallback_after is None else now + self.fallback_after
 
 
 Outcome: TypeAlias = Delivered | Failed | Refused

@@ -46,7 +46,7 @@ class Origin(enum.StrEnum):
 
 
 # The whole life of an occurrence. What is not listed cannot happen.
-# Hand-back, reclaim and retry lead back to SCHEDULED from DISPATCHED; replay from the closed ones.
+# Hand-back, reclaim, retry and fallback lead back to SCHEDULED from DISPATCHED; replay from the closed ones.
 NEXT: dict[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.DISPATCHED, Status.SKIPPED, Status.CANCELLED}),
     Status.DISPATCHED: frozenset({Status.SCHEDULED, Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from qhronos.core.event import EventStatus
 from qhronos.core.occurrence import Identity, Origin
 from qhronos.core.recurrence import expand_far
@@ -52,7 +54,8 @@ async def backfill(machinery: Changes, actor: Actor, event_id: UUID, wanted: Ran
             walls = {one.at: one.wall for one in found.instants}
             rows = [Open(event.id, at, now, event.version, Origin.BACKFILL, walls[at]) for at in missing]
             opened = await pending.insert(conn, rows)
-            await events.revive(conn, [event.id], now)
+            if await events.revive(conn, [event.id], now):
+                change.event = msgspec.structs.replace(event, status=EventStatus.ACTIVE)
             await change.record("event.backfilled", since=wanted.since, until=wanted.until, opened=len(opened))
         change.opened += opened
     return Backfilled([Identity(event_id, at) for at in missing], len(opened), found.covered)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from qhronos.engine.actor import Actor
 from qhronos.engine.change import Change, Changes, begin_by_key
-from qhronos.engine.create import Created, Creation, distinct, write
+from qhronos.engine.create import Created, Creation, Result, distinct, tell_created, write
 from qhronos.engine.draft import Fields
 from qhronos.engine.notify import announce
 from qhronos.errors import Conflict, Invalid, Refusal
@@ -24,9 +25,11 @@ async def create_together(
     """
     edits: dict[int, Change] = {}
     async with machinery.stores.database.transaction() as conn:
-        opened, left = await _write_new(conn, creations, machinery)
-        for place in left:
-            edits[place] = await _edit(conn, machinery, actor, said[place], place)
+        results, opened = await _write_new(conn, creations, machinery)
+        for place, creation in enumerate(creations):
+            if results.get(creation.id) is not Created.DONE:
+                edits[place] = await _edit(conn, machinery, actor, said[place], place)
+    tell_created(machinery.stores, creations, results)
     await announce(machinery.stores, opened, machinery.clock.now())
     for change in edits.values():
         await machinery.tell(change)
@@ -35,12 +38,11 @@ async def create_together(
 
 async def _write_new(
     conn: Connection, creations: Sequence[Creation], machinery: Changes
-) -> tuple[list[Entry], list[int]]:
-    """What was opened, and the places of those whose key is taken, by an event or by one before them in the list."""
+) -> tuple[dict[UUID, Result], list[Entry]]:
+    """What became of them, and what was opened. Those whose key is taken, by an event or by one before them in the list, are
+    not done."""
     first, _, _ = distinct(creations)  # none carries a request of its own
-    results, opened = await write(conn, first, machinery.clock, machinery.stores.vault)
-    left = [place for place, creation in enumerate(creations) if results.get(creation.id) is not Created.DONE]
-    return opened, left
+    return await write(conn, first, machinery.clock, machinery.stores.vault)
 
 
 async def _edit(conn: Connection, machinery: Changes, actor: Actor, fields: Fields, place: int) -> Change:

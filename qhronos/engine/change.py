@@ -65,6 +65,8 @@ class Change:
         self.took_at: datetime | None = None  # the first moment at which rows were taken
         self.opened: list[Entry] = []
         self.recalled = False
+        self.kinds: list[str] = []  # what is told of it
+        self.begun: list[Change] = []  # events that it has made
 
     def moment(self) -> datetime:
         """The clock's now, at which rows are taken: what fired while the change was computed has started."""
@@ -84,6 +86,7 @@ class Change:
 
     async def record(self, action: str, **details: Any) -> None:
         await audit.record(self.conn, self.actor.did(action, self.event.id, self.now, details))
+        self.kinds.append(action.removeprefix("event."))
 
     async def save(self, **updates: Any) -> None:
         """Write the event back; if nothing is left to fire, it is completed."""
@@ -113,7 +116,7 @@ class Changes:
         self.stores = stores
         self.clock = clock
         self.min_period = scheduler.min_period
-        self._scheduler = scheduler
+        self.scheduler = scheduler
 
     async def edit(
         self, actor: Actor, event_id: UUID, fields: Fields, status: EventStatus | None, if_match: IfMatch
@@ -169,6 +172,7 @@ class Changes:
             await pass_over(change, "event deleted")
             await change.record("event.deleted", cancelled=len(closed), in_flight=in_flight)
             await events.delete(conn, event.id, now)
+            change.event = msgspec.structs.replace(event, status=EventStatus.DELETED)
 
     @asynccontextmanager
     async def change(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> AsyncIterator[Change]:
@@ -252,7 +256,7 @@ class Changes:
             return
         room = max(0, ROOM - await self._count_open(change))
         policies = policies_of(event)
-        step = await asyncio.to_thread(reach, recurrence, event.expanded_until, policies, room, now, self._scheduler)
+        step = await asyncio.to_thread(reach, recurrence, event.expanded_until, policies, room, now, self.scheduler)
         await self._write(change, recurrence, step)
 
     async def _write(self, change: Change, recurrence: Recurrence, step: Advance) -> None:
@@ -273,7 +277,7 @@ class Changes:
         now, recurrence = change.now, recurrence_of(change.event)
         misfire = policies_of(change.event).misfire
         catchup, most = in_catchup(misfire, now), most_caught_up(misfire)
-        room = self._scheduler.max_open - await self._count_open(change)
+        room = self.scheduler.max_open - await self._count_open(change)
         while change.event.status == EventStatus.ACTIVE and is_behind(change) and room > 0:
             since = change.event.expanded_until
             step = await asyncio.to_thread(
@@ -304,6 +308,9 @@ class Changes:
 
     async def tell(self, change: Change) -> None:
         """After the commit."""
+        for told in (change, *change.begun):
+            for kind in told.kinds:
+                self.stores.announcer.changed(kind, [told.event])
         if change.recalled:
             await recall(self.stores, [change.event.id], change.took_at)
         await announce(self.stores, change.opened, change.now)
@@ -339,6 +346,7 @@ async def _up_to_date(change: Change) -> Change:
     followed = await follow_one(change.conn, change.event, change.now)
     if followed is not None:
         change.opened += followed.opened
+        change.kinds += ["followed"] * len(followed.changed)
         if followed.recalled:
             change.recalled, change.took_at = True, change.now
         change.event = _found(await events.get(change.conn, change.event.id, None, change.now))

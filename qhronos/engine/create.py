@@ -7,7 +7,7 @@ Idempotency-Key, and commits once. One that fails is tried again in halves, so t
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -75,10 +75,17 @@ class Creator:
             first, again, taken = distinct(left)
             async with self._stores.database.transaction() as conn:
                 written, opened = await write(conn, first, self._clock, self._stores.vault)
+            tell_created(self._stores, first, written)
             await announce(self._stores, opened, self._clock.now())
             results |= written | dict.fromkeys((creation.id for creation in taken), Created.KEY_TAKEN)
             left = again
         return results
+
+
+def tell_created(stores: Stores, creations: Sequence[Creation], results: Mapping[UUID, Result]) -> None:
+    """After the commit."""
+    made = [one.prepared.event for one in creations if results.get(one.id) is Created.DONE]
+    stores.announcer.changed("created", made)
 
 
 async def write(

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from prometheus_client import Counter, Histogram
 
-from qhronos import metrics
+from qhronos import actions, metrics
 from qhronos.actions.base import Act, Acts, Done
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Delivery, Failed, Handed, Outcome, Parked, Performed, Refused, Withdrawn
@@ -23,7 +23,7 @@ from qhronos.core.retry import Retry, next_pause
 from qhronos.core.scrub import scrub
 from qhronos.core.vault import Vault
 from qhronos.engine.parking import Parking
-from qhronos.engine.secrets import header_values, signing
+from qhronos.engine.secrets import header_values, signing, within
 from qhronos.errors import Locked
 from qhronos.log import get_logger
 from qhronos.store.pending import Claimed, Settlement
@@ -73,17 +73,37 @@ def prepare(row: Claimed, acts: Acts, defaults: Defaults, now: datetime, is_ours
             row, Policies(), defaults.retry, Done("unknown", Failed(reason=f"cannot read the policies: {error}"))
         )
     retry = policies.retry or defaults.retry
-    stored = row.action if row.callback is None else _callback(row.callback, policies)
-    return Work(row, policies, retry, _act(stored, acts, row, retry, defaults, now, is_ours) if stored else None)
+    chosen = _chosen(row, policies)
+    return Work(row, policies, retry, _act(chosen, acts, row, retry, defaults, now, is_ours) if chosen else None)
 
 
-def _callback(name: str, policies: Policies) -> msgspec.Raw | None:
-    action = getattr(policies, name)
+class Chosen(NamedTuple):
+    """Which of an event's actions it is that is done."""
+
+    name: str  # where it stands
+    stored: msgspec.Raw
+
+
+def _chosen(row: Claimed, policies: Policies) -> Chosen | None:
+    """What was taken back from a client is done by the fallback, as long as there is one."""
+    stored = action_of(row, policies)
+    if stored is None:
+        return None
+    name = row.callback or "action"
+    fallback = actions.fallback_of(stored) if row.fallback else None
+    return Chosen(name, stored) if fallback is None else Chosen(within(name), fallback)
+
+
+def action_of(row: Claimed, policies: Policies) -> msgspec.Raw | None:
+    """None: the callback that it is was removed from its event."""
+    if row.callback is None:
+        return row.action
+    action = getattr(policies, row.callback)
     return None if action is None else msgspec.Raw(msgspec.json.encode(action))
 
 
 def _act(
-    stored: msgspec.Raw,
+    chosen: Chosen,
     acts: Acts,
     row: Claimed,
     retry: Retry,
@@ -93,14 +113,16 @@ def _act(
 ) -> Act:
     delivery = None
     try:
-        delivery = _delivery(row, is_ours, retry, defaults, now)
-        return Guarded(acts.prepare(stored, delivery), delivery)
+        delivery = _delivery(row, is_ours, retry, defaults, now, chosen.name)
+        return Guarded(acts.prepare(chosen.stored, delivery), delivery)
     except Locked as error:
         log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
-        return Done(_type_of(stored), Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}"))
+        return Done(
+            _type_of(chosen.stored), Failed(reason=f"the secrets of event {row.event_id} cannot be opened: {error}")
+        )
     except Exception as error:  # noqa: BLE001 - the guard around a plug-in
         known = delivery.confidential if delivery else None
-        return Done(_type_of(stored), _crashed(error, occurrence_id(row.identity), known))
+        return Done(_type_of(chosen.stored), _crashed(error, occurrence_id(row.identity), known))
 
 
 def _type_of(stored: msgspec.Raw) -> str:
@@ -147,7 +169,7 @@ async def attempt(work: Work, clock: Clock, random: Random, parking: Parking) ->
         return None
     if isinstance(outcome, Parked):
         return parking.put_off(row, outcome, finished_at, random)
-    if not row.attempt:
+    if not row.attempt and not row.fallback:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.meant_at).total_seconds()))
     if isinstance(outcome, Handed):
         return msgspec.structs.replace(dropped(row, Status.DISPATCHED, None, finished_at), handed=outcome)
@@ -218,8 +240,8 @@ def settlement(
 
 
 def _is_gone(row: Claimed, outcome: Outcome) -> bool:
-    """A callback's endpoint is another than the event's."""
-    return isinstance(outcome, Refused) and outcome.gone and row.callback is None
+    """A callback's endpoint is another than the event's, and so is that of a fallback."""
+    return isinstance(outcome, Refused) and outcome.gone and row.callback is None and not row.fallback
 
 
 def dropped(row: Claimed, status: Status, reason: str | None, now: datetime) -> Settlement:
@@ -242,8 +264,10 @@ def _status(outcome: Outcome, pause: timedelta | None) -> Status:
     return Status.FAILED if pause is None else Status.SCHEDULED
 
 
-def _delivery(row: Claimed, is_ours: Callable[[], bool], retry: Retry, defaults: Defaults, now: datetime) -> Delivery:
-    header_secrets, others = header_values(defaults.vault, row)
+def _delivery(
+    row: Claimed, is_ours: Callable[[], bool], retry: Retry, defaults: Defaults, now: datetime, action: str
+) -> Delivery:
+    header_secrets, others = header_values(defaults.vault, row, action)
     return Delivery(
         event_id=row.event_id,
         occurrence_id=occurrence_id(row.identity),

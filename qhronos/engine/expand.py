@@ -23,6 +23,7 @@ from qhronos.engine.notify import announce
 from qhronos.engine.stores import Stores
 from qhronos.log import get_logger
 from qhronos.store import Connection, expansion, pending
+from qhronos.store.events import Brief
 from qhronos.store.expansion import Expandable, NewGap
 from qhronos.store.pending import Entry, Open
 
@@ -49,6 +50,8 @@ class Pass(NamedTuple):
 class Expanded(NamedTuple):
     taken: int  # a full batch means that more are waiting
     opened: list[Entry]
+    completed: list[Brief]  # there was nothing left of them
+    quarantined: list[Brief]
 
 
 def open_rows(event_id: UUID, version: int, recurrence: Recurrence, policies: Policies, step: Advance) -> list[Open]:
@@ -64,37 +67,40 @@ async def expand_batch(conn: Connection, now: datetime, look_ahead: timedelta, m
     """Advance a batch of events whose time has come, inside the caller's transaction."""
     events = await expansion.take(conn, now, BATCH, tzdata_version())
     if not events:
-        return Expanded(0, [])
+        return Expanded(0, [], [], [])
     counts = await pending.count_open(conn, [event.id for event in events])
     rooms = [max_open - counts.get(event.id, 0) for event in events]
     # In a thread: a hostile rule may use up its whole step budget, and the loop has deliveries to make meanwhile.
     passes = await asyncio.to_thread(_advance_all, events, rooms, now, look_ahead)
     advanced: dict[UUID, Pass] = {}
+    quarantined: list[Brief] = []
     for event, done in zip(events, passes, strict=False):
         if isinstance(done, Exception):
             log.error("event.quarantined", event_id=str(event.id), exc_info=done)
-            await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {done}", now)
+            quarantined += await expansion.quarantine(conn, event.id, f"the rule could not be expanded: {done}", now)
         else:
             advanced[event.id] = done
-    return Expanded(len(passes), await _write(conn, advanced, now))
+    opened, completed = await _write(conn, advanced, now)
+    return Expanded(len(passes), opened, completed, quarantined)
 
 
 async def expand_due(stores: Stores, now: datetime, settings: Scheduler) -> Expanded:
-    """A batch in a transaction of its own; then the plan and the dispatchers are told."""
+    """A batch in a transaction of its own; then the plan, the dispatchers and whoever listens are told."""
     async with stores.database.transaction() as conn:
         expanded = await expand_batch(conn, now, settings.look_ahead_duration, settings.max_open)
+    stores.announcer.changed("completed", expanded.completed)
+    stores.announcer.changed("quarantined", expanded.quarantined)
     await announce(stores, expanded.opened, now)
     return expanded
 
 
-async def _write(conn: Connection, advanced: Mapping[UUID, Pass], now: datetime) -> list[Entry]:
+async def _write(conn: Connection, advanced: Mapping[UUID, Pass], now: datetime) -> tuple[list[Entry], list[Brief]]:
     steps = {event_id: done.step for event_id, done in advanced.items()}
     opened = await pending.insert(conn, [row for done in advanced.values() for row in done.rows])
     await expansion.record_gaps(conn, [NewGap(event_id, *step.gap) for event_id, step in steps.items() if step.gap])
     await expansion.record(conn, list(steps.items()))
     ended = [event_id for event_id, step in steps.items() if step.next_expand_at is None]
-    await pending.complete_events(conn, ended, now)
-    return opened
+    return opened, (await pending.complete_events(conn, ended, now)).completed
 
 
 def _advance_all(

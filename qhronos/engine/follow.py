@@ -37,6 +37,7 @@ log = get_logger()
 class Followed(NamedTuple):
     opened: list[Entry]
     recalled: list[UUID]  # events of which dispatchers had rows in hand
+    changed: list[Event]
 
 
 class Plan(NamedTuple):
@@ -93,7 +94,7 @@ async def _follow(
     made = await zonerules.list_made(conn, [cursor.event_id for cursor in cursors], now - FAR, now)
     asked = [(known[cursor.event_id][1], made[cursor.event_id], cursor) for cursor in cursors]
     plans = await asyncio.to_thread(_plan_all, asked, now)
-    followed = Followed([], [])
+    followed = Followed([], [], [])
     alike: list[UUID] = []
     for cursor, plan in zip(cursors, plans, strict=True):
         behind = known[cursor.event_id][0]
@@ -175,6 +176,7 @@ async def _move(
     for moved in plan.moves.kept_back:
         await _keep_back(conn, event, plan, moved.after.at, moved.after.wall, now)
     await events.save(conn, event)
+    followed.changed.append(event)
     await events.next_version(conn, event, now)
     await zonerules.record(conn, event.id, behind.tzdata, event.tzdata, _report(plan, cursor, taken), now)
 

@@ -34,6 +34,7 @@ CHECKS = {
     "open_and_closed": "occurrences that are open and closed",
     "half_held": "open occurrences with a lease without a worker or fence, or with a worker without a lease",
     "unkept": "occurrences that are handed to a client and not in its outbox, or the other way round",
+    "unreturned": "messages that nobody took in time and whose fallback nobody does",
     "shared_fence": "open occurrences that have the fence of another",
     "stranded": "open occurrences that are blocked by a pause although their event is not paused",
     "unreasoned": "occurrences that were closed without a reason, or completed without an attempt",

@@ -40,11 +40,11 @@ async def _judge_missed(
     database: Database, works: Sequence[Work], now: datetime, grace: timedelta
 ) -> dict[Identity, str]:
     """Why some of these are skipped instead of acted on. By what they are meant for: a replay of what is long past
-    is not late."""
+    is not late, and neither is what waited for a client."""
     misfires = {
         work.row.identity: work.policies.misfire
         for work in works
-        if now - work.row.meant_at > grace and not work.row.attempt and work.row.origin in (Origin.RULE, Origin.ONCE)
+        if now - work.row.meant_at > grace and not _was_begun(work) and work.row.origin in (Origin.RULE, Origin.ONCE)
     }
     if not misfires:
         return {}
@@ -59,3 +59,7 @@ async def _judge_missed(
         for identity, misfire in misfires.items()
     }
     return {identity: reason for identity, reason in reasons.items() if reason}
+
+
+def _was_begun(work: Work) -> bool:
+    return bool(work.row.attempt) or work.row.fallback

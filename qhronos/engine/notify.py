@@ -23,14 +23,21 @@ async def announce(stores: Stores, opened: Sequence[Entry], now: datetime) -> No
     if not opened:
         return
     metrics.OCCURRENCES_PLANNED.inc(len(opened))
+    await replan(stores, opened, now)
+
+
+async def replan(stores: Stores, freed: Sequence[Entry], now: datetime) -> None:
+    """The same of what was open before."""
+    if not freed:
+        return
     try:
-        await stores.plan.add((entry.identity, entry.fire_at) for entry in opened)
-        earliest = min(entry.fire_at for entry in opened)
+        await stores.plan.add((entry.identity, entry.fire_at) for entry in freed)
+        earliest = min(entry.fire_at for entry in freed)
         if earliest < now + BELL_WITHIN:
             await stores.broadcast.wake(earliest)
     except Unavailable as error:
         # The rows are committed: the sweep plans what is overdue.
-        log.warning("plan.unavailable", count=len(opened), error=str(error))
+        log.warning("plan.unavailable", count=len(freed), error=str(error))
 
 
 async def recall(stores: Stores, event_ids: Sequence[UUID], at: datetime | None = None) -> None:

@@ -2,32 +2,38 @@
 
 An attempt is what lies between handing a message over and the client's word. It ends as that says: taken, or not this time
 (`nack`, or no word within the event's `ack_timeout` from a client that is there), and then the event's retry policy decides,
-as for any other action. A connection that breaks ends nothing: the message is sent again.
+as for any other action. A connection that breaks ends nothing: the message is sent again. Nor does a fallback: what nobody
+has acknowledged in time is taken back, and the next attempt is made in another way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from random import Random
 
 import msgspec
 
+from qhronos import metrics
+from qhronos.actions import fallback_of
 from qhronos.clock import Clock
 from qhronos.core.attempt import Outcome
 from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status
 from qhronos.core.retry import Retry
-from qhronos.engine.deliver import count, dropped, read_policies, settlement, telling
+from qhronos.engine.deliver import action_of, count, dropped, read_policies, settlement, telling
+from qhronos.engine.notify import replan
 from qhronos.engine.settle import Settler
 from qhronos.engine.stores import Stores
 from qhronos.log import get_logger
-from qhronos.store import outbox
-from qhronos.store.outbox import Message, Stale
+from qhronos.store import Connection, outbox
+from qhronos.store.outbox import Message, Stale, Unheard
 from qhronos.store.pending import Settlement
 
 REST = 5.0
 MOST = 500
+MEASURED_EVERY = 15.0  # seconds
 
 log = get_logger()
 
@@ -58,7 +64,7 @@ class Words:
 
 
 class Keeper:
-    """Service: gives up what has waited too long, and the oldest where too much waits."""
+    """Service: gives up what has waited too long, and the oldest where too much waits; takes back what has a fallback."""
 
     name = "keeper"
 
@@ -67,20 +73,71 @@ class Keeper:
         self._stores = stores
         self._settler = settler
         self._clock = clock
+        self._looks_at: datetime | None = None  # when what has a fallback is looked at again; null: it is just now
+        self._measured_at = float("-inf")
+        settler.on_fallback = self._expect
 
     async def tick(self) -> float:
+        now, self._looks_at = self._clock.now(), None
         async with self._stores.database.connection() as conn:
-            stale = await outbox.stale(conn, self._clock.now(), MOST)
+            stale = await outbox.stale(conn, now, MOST)
+            unheard = await outbox.unheard(conn, now + timedelta(seconds=REST), MOST)
+            await self._measure(conn, now)
+        await self._give_up(stale)
+        late = [message for message in unheard if message.fallback_at <= now]
+        await self._take_back(late, now)
+        if MOST in (len(stale), len(late)):
+            return 0.0
+        return self._rest(unheard[len(late) :], now)
+
+    async def drain(self) -> None:
+        """The dispatcher drains the settler."""
+
+    def _rest(self, later: Sequence[Unheard], now: datetime) -> float:
+        self._looks_at = later[0].fallback_at if later else now + timedelta(seconds=REST)
+        return max(0.0, (self._looks_at - self._clock.now()).total_seconds())
+
+    def _expect(self, fallback_at: datetime) -> None:
+        """Something was handed over, to be taken back then."""
+        if self._looks_at is None or fallback_at < self._looks_at:
+            self.wake.set()
+
+    async def _give_up(self, stale: Sequence[Stale]) -> None:
         for message in stale:
             end = dropped(message, Status.FAILED, _why(message), self._clock.now())
             self._settler.put(_waited(telling(message, _policies(message), end)))
         if stale:
             log.warning("messages.given_up", count=len(stale))
             await self._clock.wait(self._settler.idle, REST)
-        return 0.0 if len(stale) >= MOST else REST
 
-    async def drain(self) -> None:
-        """The dispatcher drains the settler."""
+    async def _take_back(self, late: Sequence[Unheard], now: datetime) -> None:
+        """To the dispatchers, who do the fallback; but what an edit has left without one stays, and so does what would be
+        called off as its event is deleted."""
+        if not late:
+            return
+        going = [message for message in late if _falls_back(message)]
+        staying = [message for message in late if not _falls_back(message)]
+        async with self._stores.database.connection() as conn:
+            await outbox.leave(conn, staying)
+        async with self._stores.database.transaction() as conn:
+            entries = await outbox.take_back(conn, going, now)
+        if entries:
+            log.info("messages.taken_back", count=len(entries))
+            metrics.MESSAGES_TAKEN_BACK.inc(len(entries))
+        await replan(self._stores, entries, now)
+
+    async def _measure(self, conn: Connection, now: datetime) -> None:
+        if self._clock.monotonic() - self._measured_at < MEASURED_EVERY:
+            return
+        self._measured_at = self._clock.monotonic()
+        waiting = await outbox.measure(conn)
+        metrics.MESSAGES_WAITING.set(waiting.messages)
+        metrics.MESSAGES_OLDEST_SECONDS.set(max(0.0, (now - waiting.oldest).total_seconds()) if waiting.oldest else 0)
+
+
+def _falls_back(message: Message) -> bool:
+    stored = action_of(message, _policies(message))
+    return not message.orphaned and stored is not None and fallback_of(stored) is not None
 
 
 def _policies(message: Message) -> Policies:

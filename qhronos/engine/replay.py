@@ -43,9 +43,10 @@ class Replays:
             if status not in REPLAYABLE:
                 raise Conflict(f"the event is {status}; its occurrences cannot be replayed")
             opened = await changes.reopen(conn, [identity], now)
-            await events.revive(conn, [identity.event_id], now)
+            revived = await events.revive(conn, [identity.event_id], now)
             await _record(conn, actor, "occurrence.replayed", identity, now)
             occurrence = _found(await occurrences.get(conn, identity, None, now))
+        self._stores.announcer.changed("revived", revived)
         await announce(self._stores, opened, now)
         return occurrence
 
@@ -57,10 +58,11 @@ class Replays:
             closed = await changes.close(conn, identity.event_id, Status.CANCELLED, reason, now, only=identity.due_at)
             if not closed:
                 raise Conflict(f"the occurrence is {occurrence.status}; only a scheduled one can be cancelled")
-            await pending.complete_events(conn, [identity.event_id], now)
+            ended = await pending.complete_events(conn, [identity.event_id], now)
             await events.touch(conn, identity.event_id, now)
             await _record(conn, actor, "occurrence.cancelled", identity, now)
             occurrence = _found(await occurrences.get(conn, identity, None, now))
+        self._stores.announcer.changed("completed", ended.completed)
         if closed[0].held:
             await recall(self._stores, [identity.event_id], now)
         return occurrence
@@ -80,10 +82,11 @@ class Replays:
             held = await events.lock_of_occurrences(conn, list({one.event_id for one in matched}), actor.scope)
             live = [one for one in matched if held.get(one.event_id) in REPLAYABLE]
             opened = await changes.reopen(conn, live, now, apart)
-            await events.revive(conn, list({entry.event_id for entry in opened}), now)
+            revived = await events.revive(conn, list({entry.event_id for entry in opened}), now)
             if opened:
                 details = {"filter": _told(wanted), "replayed": len(opened)}
                 await audit.record(conn, actor.did("occurrences.replayed", wanted.event_id or "*", now, details))
+        self._stores.announcer.changed("revived", revived)
         await announce(self._stores, opened, now)
         return Replayed(matched, len(opened))
 

@@ -24,7 +24,7 @@ DEFAULT_OVERLAP = 86_400.0
 HMAC, HEADERS = "hmac_secret", "headers"
 CALLBACKS = ("on_success", "on_failure")
 
-# By action (`action` or the name of a callback), then by header; what else is secret in an action has a name of its own.
+# By action (`action` or the name of a callback, and where in it another stands), then by header; what else is secret in an action has a name of its own.
 Values: TypeAlias = Mapping[str, Mapping[str, str | None]]
 Actions: TypeAlias = Mapping[str, msgspec.Raw]
 
@@ -46,11 +46,18 @@ class Given(Struct, frozen=True):
 
 
 def actions_of(event: Event) -> Actions:
-    """What it does, and what tells of it."""
+    """What it does, what tells of it, and what is done in the place of these."""
     policies = _policies.decode(event.policies)
     told = {name: getattr(policies, name) for name in CALLBACKS}
     encoded = {name: msgspec.Raw(msgspec.json.encode(action)) for name, action in told.items() if action}
-    return {"action": event.action} | encoded
+    outer = {"action": event.action} | encoded
+    inner = {within(name): fallback for name, stored in outer.items() if (fallback := actions.fallback_of(stored))}
+    return outer | inner
+
+
+def within(action: str) -> str:
+    """Where the fallback of that action stands."""
+    return f"{action}.{actions.FALLBACK}"
 
 
 def seal_new(vault: Vault, event_id: UUID, given: Given) -> Sealed | None:
@@ -134,11 +141,11 @@ def signing(vault: Vault, row: Claimed, default: str, now: datetime) -> tuple[st
     return (newest, before)
 
 
-def header_values(vault: Vault, row: Claimed) -> tuple[dict[str, str], list[str]]:
-    """Of the headers of its action that are secret, by their names in lower case; and of the other actions. Raises
+def header_values(vault: Vault, row: Claimed, action: str) -> tuple[dict[str, str], list[str]]:
+    """Of the headers of that action that are secret, by their names in lower case; and of the other actions. Raises
     Locked."""
     known = {} if row.headers_sealed is None else _open_headers(vault, row.event_id, row.headers_sealed)
-    own = known.pop(row.callback or "action", {})
+    own = known.pop(action, {})
     return own, [value for headers in known.values() for value in headers.values()]
 
 

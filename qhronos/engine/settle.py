@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
+from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
@@ -40,21 +42,34 @@ class Settler:
         self._announcer = announcer
         self._waiting: list[Settlement] = []
         self._unsettled = 0
+        self._is_behind = False
         self._rings: set[str] = set()
         self._endings = Endings(stores, clock, self._look_idle)
         self._put = asyncio.Event()
         self._urgent = asyncio.Event()  # something must not wait for others
         self._never = asyncio.Event()
-        self.idle = asyncio.Event()
+        self.on_fallback: Callable[[datetime], None] = lambda _at: None  # something is to be taken back then
+        self.settled = asyncio.Event()  # nothing waits to be committed
+        self.settled.set()
+        self.idle = asyncio.Event()  # and every event that has nothing left is completed
         self.idle.set()
 
     def put(self, settlement: Settlement) -> None:
         self._waiting.append(settlement)
         self._unsettled += 1
+        self.settled.clear()
         self.idle.clear()
         self._put.set()
         if settlement.handed:
             self._urgent.set()  # its client is not told before it is committed
+
+    def behind(self, is_behind: bool) -> None:  # noqa: FBT001 - what it says
+        """Whether more is due than can be delivered just now: what is not urgent waits then."""
+        self._is_behind = is_behind
+        self._hint()
+
+    def _hint(self) -> None:
+        self._endings.hint(is_quiet=not self._waiting and not self._is_behind)
 
     async def run(self) -> None:
         """Commit groups for ever; the caller cancels it once `idle`."""
@@ -74,9 +89,13 @@ class Settler:
             linger = LEAST if len(group) >= ENOUGH else MOST
             if not self._waiting:
                 self._put.clear()
-            await self._commit_each(group)
+            first, others = _apart(group)
+            await self._commit_each(first)
+            for one in others:
+                if one.then:
+                    one.then(False)
             self._unsettled -= len(group)
-            self._endings.hint(is_quiet=not self._waiting)
+            self._hint()
             self._look_idle()
 
     async def _commit_each(self, group: list[Settlement]) -> None:
@@ -140,13 +159,18 @@ class Settler:
             is_done = (one.event_id, one.due_at) in done
             if is_done and one.handed:
                 self._rings.add(one.handed.client)
+                if fallback_at := one.handed.fallback_at(one.finished_at):
+                    self.on_fallback(fallback_at)
             if is_done:
                 self._announcer.ended(one)
             if one.then:
                 one.then(is_done)
 
     def _look_idle(self) -> None:
-        if not self._unsettled and self._endings.is_idle:
+        if self._unsettled:
+            return
+        self.settled.set()
+        if self._endings.is_idle:
             self.idle.set()
 
     async def _next_in_lanes(self, group: list[Settlement]) -> list[tuple[Identity, datetime]]:
@@ -174,6 +198,15 @@ class Settler:
         own = [one for one in settled if one.status != OPENED]
         for status, count in Counter(one.status for one in own if one.status not in OPEN).items():
             metrics.OCCURRENCES_CLOSED.labels(status).inc(count)
-        if len(own) < len(group):
-            metrics.FENCED_COMPLETIONS.inc(len(group) - len(own))
-            log.warning("settlement.fenced", count=len(group) - len(own))
+        # Of the words on a message the first counts; that there are others is nobody's fault.
+        done = {(one.event_id, one.due_at) for one in own}
+        if fenced := sum(not one.waited and (one.event_id, one.due_at) not in done for one in group):
+            metrics.FENCED_COMPLETIONS.inc(fenced)
+            log.warning("settlement.fenced", count=fenced)
+
+
+def _apart(group: list[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
+    """The first of each claim, and the others: several words on one message, of which the first counts."""
+    first: dict[tuple[UUID, datetime, int], Settlement] = {}
+    others = [one for one in group if first.setdefault((one.event_id, one.due_at, one.fence), one) is not one]
+    return list(first.values()), others

@@ -53,6 +53,7 @@ async def split(
         await _end(machinery, change, halves, at)
         await _begin(machinery, begun, halves, event.id, fields)
         change.opened += begun.opened
+        change.begun.append(begun)
     return begun.event
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from qhronos.broadcast import end_if_cancelled
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
 from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
+from qhronos.engine.forward import Letter, Signer
 from qhronos.engine.outbox import Words
 from qhronos.errors import NotFound, Unavailable
 from qhronos.gateway import frames
-from qhronos.gateway.frames import Acknowledged, Code, Trouble, Word
+from qhronos.gateway.frames import Acknowledged, Code, Reconnect, Trouble, Word
 from qhronos.gateway.socket import Socket
 from qhronos.log import get_logger
 from qhronos.metrics import GATEWAY_FRAMES
 from qhronos.store import Database, outbox
-from qhronos.store.outbox import Connected, Message
+from qhronos.store.outbox import Asking, Connected, Look, Message, Sending
 
-WINDOW = 100  # messages on their way without an acknowledgement
-WINDOW_BYTES = 1 << 20
+WINDOW_BYTES = 1 << 20  # on their way without an acknowledgement
 OUTAGE_REST = 1.0
 LONGEST_REST = 60.0
 PAGE = 500  # messages settled at once that are not in hand
@@ -32,24 +33,41 @@ _resent = GATEWAY_FRAMES.labels("client again")
 
 class Sent(NamedTuple):
     message: Message
+    size: int
     occurrence_id: str
     due_by: float  # when the client has to have spoken, by the monotonic clock
 
 
 class Client:
-    """The connection that is served. `ring` says that there may be more to send."""
+    """A connection that is served. `ring` says that there may be more to send."""
 
     def __init__(
-        self, socket: Socket, name: str, connected: Connected, database: Database, words: Words, clock: Clock
+        self,
+        socket: Socket,
+        name: str,
+        connected: Connected,
+        database: Database,
+        words: Words,
+        clock: Clock,
+        window: int,
+        signer: Signer | None = None,
     ) -> None:
+        """`signer`: for one that forwards. It is sent one message at a time, so that none waits signed for its turn."""
         self.socket = socket
         self.name = name
         self.generation = connected.generation
-        self.after = 0  # the number of the last message that was read
+        self.is_shared = connected.shared  # with other connections of that name
+        self._after = 0  # the highest number that was read
+        self._sent_before = connected.sent_seq
+        self._borrows = connected.shared
+        self._is_thorough = True
         self._database = database
         self._words = words
         self._clock = clock
+        self._signer = signer
+        self._window = window if signer is None else 1
         self._in_hand: dict[int, Sent] = {}
+        self._busy: set[int] = set()  # what is in hand, or is just being settled
         self._bytes = 0
         self._has_more = True
         self._rung = asyncio.Event()
@@ -70,36 +88,50 @@ class Client:
             except Unavailable as error:
                 log.warning("outbox.unavailable", client=self.name, error=str(error))
                 rest = OUTAGE_REST
+            end_if_cancelled()  # the driver may have swallowed it, and a rest is long
             await self._clock.wait(self._rung, rest)
 
     def _room(self) -> int:
-        return WINDOW - len(self._in_hand) if self._bytes < WINDOW_BYTES else 0
+        return self._window - len(self._in_hand) if self._bytes < WINDOW_BYTES else 0
 
     async def _send_page(self) -> None:
         self._has_more = False  # unless it is rung meanwhile
         limit = self._room()
         async with self._database.connection() as conn:
-            page = await outbox.pull(
-                conn,
-                self.name,
-                self.generation,
-                after=self.after,
-                limit=limit,
-                most_bytes=WINDOW_BYTES - self._bytes,
+            asking = Asking(
+                client=self.name,
+                generation=self.generation,
+                shared=self.is_shared,
+                sent_before=self._sent_before,
+                after=self._after,
+                thorough=self._is_thorough,
             )
+            self._is_thorough = False
+            now, most_bytes = self._clock.now(), WINDOW_BYTES - self._bytes
+            page = await outbox.pull(conn, asking, now, limit=limit, most_bytes=most_bytes)
         for message in page:
-            self._send(message)
+            self._send(message, await self._signer.letter(message, message.frame) if self._signer else None)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Sending, letter: Letter | str | None) -> None:
+        self._after = max(self._after, message.seq)
+        self._borrows |= message.is_lent
+        if message.seq in self._busy:
+            return  # it was sent before the name came to be shared, or ceased to be
         frame = message.frame.encode()
-        self.after = message.seq
+        self._busy.add(message.seq)
         self._bytes += len(frame)
         due_by = self._clock.monotonic() + message.ack_timeout
-        self._in_hand[message.seq] = Sent(message, occurrence_id(message.identity), due_by)
+        self._in_hand[message.seq] = Sent(message, len(frame), occurrence_id(message.identity), due_by)
+        if isinstance(letter, str):
+            self._say(message, Failed(reason=letter), None)
+            return
         (_resent if message.again else _sent).inc()
-        self.socket.push(frames.with_more(frame, {"seq": message.seq, "redelivered": message.again}))
+        more: dict[str, Any] = {"seq": message.seq, "redelivered": message.again}
+        if letter:
+            more |= {"headers": dict(letter.headers), "body": letter.body.decode()}
+        self.socket.push(frames.with_more(frame, more))
 
     # what it says
 
@@ -118,7 +150,7 @@ class Client:
         """Everything up to that number was processed; returns when that is committed."""
         while True:
             async with self._database.connection() as conn:
-                found = await outbox.waiting_until(conn, self.name, seq, PAGE)
+                found = await outbox.waiting_until(conn, self.name, self.generation, seq, PAGE)
             if not found:
                 return
             words = [asyncio.get_running_loop().create_future() for _ in found]
@@ -140,10 +172,11 @@ class Client:
         return True
 
     async def _acknowledge_until(self, seq: int, answer: Acknowledged) -> None:
-        if seq > self.after:
+        if seq > self._after:
             await self.resume(seq)  # an older connection was sent these
             for sent in [sent for number, sent in self._in_hand.items() if number <= seq]:
                 self._let_go(sent.message)
+                self._busy.discard(sent.message.seq)
         meant = [sent.message for number, sent in self._in_hand.items() if number <= seq]
         for message in meant[:-1]:
             self._say(message, Delivered(), None)
@@ -184,6 +217,7 @@ class Client:
         self._let_go(message)
 
         def settled(_: bool) -> None:  # noqa: FBT001 - what a settlement says
+            self._busy.discard(message.seq)
             if answer and self.socket.is_open:
                 self.socket.say(answer)
 
@@ -192,7 +226,7 @@ class Client:
     def _let_go(self, message: Message) -> None:
         sent = self._in_hand.pop(message.seq, None)
         if sent:
-            self._bytes -= len(sent.message.frame.encode())
+            self._bytes -= sent.size
             self._rung.set()
 
     # what it does not say
@@ -209,5 +243,46 @@ class Client:
             return LONGEST_REST
         return min(LONGEST_REST, max(0.0, soonest - self._clock.monotonic()))
 
+    # others of its name
+
+    def look(self, look: Look) -> None:
+        """How the name stands."""
+        self._is_thorough = True
+        if look.shared is not None and self.generation < look.generation:
+            self.outdone(is_shared=look.shared)
+        elif look.shared is not None and self.generation == look.generation:
+            self._share(is_shared=look.shared)
+        if look.last_seq > self._after or (self._borrows and look.waiting > len(self._in_hand)):
+            self.ring()
+
+    def outdone(self, *, is_shared: bool) -> None:
+        """There is a newer connection, and it is served; this one is if they share the name."""
+        if is_shared:
+            self._share(is_shared=True)
+        elif self.is_shared:
+            self.ask_back("this name is not shared any more")  # and the newer may be gone
+        else:
+            self.replaced()
+
+    def _share(self, *, is_shared: bool) -> None:
+        if is_shared == self.is_shared:
+            return
+        self.is_shared = is_shared
+        self._borrows |= is_shared
+        if not is_shared:
+            self._after = 0  # what was lent to others may have been passed over here
+        self.ring()  # if it is, what is in hand here becomes lent
+
     def replaced(self) -> None:
         self.socket.close(Code.REPLACED, "a newer connection of this client is served")
+
+    def ask_back(self, reason: str) -> None:
+        self.socket.say(Reconnect(after_ms=0))
+        self.socket.close(Code.ENDING, reason)
+
+    async def leave(self) -> bool:
+        """Give back what it was lent; whether there was something for others. Raises Unavailable."""
+        if not self._borrows:
+            return False
+        async with self._database.connection() as conn:
+            return await outbox.give_back(conn, self.name, self.generation, self._clock.now())

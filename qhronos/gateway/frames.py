@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
-Kind = Literal["due", "completed", "failed"]
+from qhronos.engine.announce import Kind
+from qhronos.engine.stats import Stats
+
 Tag = Annotated[str, Meta(min_length=1, max_length=100)]
+
+WINDOW = 100  # messages
 
 INVALID_HANDSHAKE = "invalid handshake message"
 INVALID_TYPE = "invalid type"
 NO_TOKEN = "authentication required"  # noqa: S105 - what is said without one
 NO_NAME = "client_name required for client-hook"
 NO_TAGS = "tags required for tag-listener"
+NO_TOPICS = "topics required for subscribe"
+UNKNOWN_TOPIC = "unknown topic"
 INVALID_MESSAGE = "invalid message format"
 UNEXPECTED = "unexpected message type after handshake"
-NOT_FOR_LISTENERS = "acknowledge not supported for tag-listener"
+NOT_FOR_LISTENERS = "acknowledge not supported for {}"
 NO_SUCH_MESSAGE = "no such message"
 UNAVAILABLE = "unavailable"
+ONLY_FOR_CLIENTS = "forward is for client-hook alone"
+CANNOT_SIGN = "nothing can be signed here: hmac.default_secret is not set at this gateway"
+INSUFFICIENT_ACCESS = "insufficient access level"
+REVOKED = "invalid token"
+EXPIRED = "token has expired"
 REGISTERED = "subscription registered"
 ACKNOWLEDGED = "acknowledged"
 
@@ -52,10 +63,13 @@ class Hello(Struct, frozen=True, forbid_unknown_fields=True):
     token: str | None = None
     client_name: str | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=100)] | None = None
+    topics: Annotated[tuple[str, ...], Meta(max_length=100)] | None = None
     tags_match: Literal["any", "all"] = "any"
     event_ids: Annotated[tuple[UUID, ...], Meta(max_length=1000)] | None = None
-    kinds: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=3)] = ("due",)
+    kinds: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=3)] | None = None
     resume: Resume | None = None
+    window: Annotated[int, Meta(ge=1, le=WINDOW)] = WINDOW  # of a client: on their way without an acknowledgement
+    forward: bool = False  # a client's messages come with what a webhook would have been sent
 
 
 class Word(Struct, frozen=True):
@@ -74,7 +88,7 @@ class Registered(Struct, kw_only=True, tag_field="type", tag="ack", omit_default
     """The answer to a handshake: `seq` to a client, `offset` to a listener."""
 
     message: str
-    epoch: str
+    epoch: str | None = None  # of a listener to nothing that is numbered
     seq: int | None = None
     offset: int | None = None
     gap: bool = False
@@ -98,6 +112,10 @@ class Gap(Struct, kw_only=True, tag_field="type", tag="gap"):
     reason: str
 
 
+class StatsFrame(Stats, frozen=True, kw_only=True, tag_field="type", tag="stats"):
+    pass
+
+
 class Reconnect(Struct, kw_only=True, tag_field="type", tag="reconnect"):
     after_ms: int
 
@@ -106,6 +124,26 @@ class Pong(Struct, tag_field="type", tag="pong"):
     pass
 
 
+class Head(Struct, frozen=True):
+    """As much of what is told as decides who hears it."""
+
+    type: str
+    kind: str
+    event_id: UUID
+    tags: tuple[str, ...]
+
+
+class Telling(NamedTuple):
+    """A frame that is told."""
+
+    at: float
+    epoch: str
+    offset: int
+    head: Head
+    frame: bytes
+
+
+read_head = msgspec.json.Decoder(Head).decode
 encode = msgspec.json.Encoder().encode
 read_hello = msgspec.json.Decoder(Hello).decode
 read_word = msgspec.json.Decoder(Word).decode

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from qhronos.broadcast import Broadcast, Told
 from qhronos.clock import Clock
 from qhronos.errors import Unavailable
-from qhronos.gateway.listener import Audience
+from qhronos.gateway import frames
+from qhronos.gateway.frames import Registered
+from qhronos.gateway.listener import Audience, Listener
 
 HEARD_FOR = 300.0  # seconds for which it is listened on after the last listener has left
+SETTLING = 0.05  # seconds in which whoever tells hears of it, and gives numbers to what was left out before
+UNREAD_REST = 0.02  # seconds until it is looked again whether what was sent has been read
 PATIENCE = 2.0  # seconds to hear that the subscription lives
 
 
@@ -23,18 +29,52 @@ class Hearing:
         self._is_behind = False  # something may have been told that did not come here
         self._heard_at = float("-inf")  # when there was a listener
 
-    async def begin(self) -> None:
-        """From here on what is told is heard here. Raises Unavailable."""
+    async def begin(self, listener: Listener) -> None:
+        """From here on what is told is heard here, if that is what it wants. Raises Unavailable."""
+        if not listener.told_in:
+            return
         if not await self._clock.wait(self.subscribed, PATIENCE):
             raise Unavailable("redis", "nobody can be heard")
         self.stay()
         if self._hears:
             return
         await self._broadcast.hearing()
+        await self._clock.wait(asyncio.Event(), SETTLING)
         epoch, offset = await self._broadcast.told()
         if not self._hears:
             self._hears = True
             self.audience.begin(epoch, offset)
+
+    @asynccontextmanager
+    async def listening(self, listener: Listener, resume: tuple[str, int] | None) -> AsyncIterator[None]:
+        """Once it has begun. The answer comes first, then what was told since `resume`: an epoch and an offset."""
+        if not listener.told_in:
+            listener.peer.say(Registered(message=frames.REGISTERED))
+            yield
+            return
+        audience = self.audience
+        offset = audience.goes_on(*resume) if resume else audience.offset
+        listener.peer.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=offset))
+        if resume:
+            await self._repeat(listener, *resume)
+        audience.add(listener)  # in the same breath: from here on nothing is missed
+        try:
+            yield
+        finally:
+            audience.remove(listener)
+            self.stay()
+
+    async def _repeat(self, listener: Listener, epoch: str, offset: int) -> None:
+        """What was told since, as fast as it is read, and what is told meanwhile."""
+        audience, peer, never = self.audience, listener.peer, asyncio.Event()
+        while peer.is_open:
+            self.stay()
+            offset, epoch = audience.repeat(listener, epoch, offset), audience.epoch
+            if offset == audience.offset:
+                return
+            while peer.is_open and peer.unsent:
+                await self._clock.wait(never, UNREAD_REST)
+            peer.full_since = None  # it reads
 
     def stay(self) -> None:
         """There is a listener, or was until now."""

@@ -1,69 +1,118 @@
-"""Who listens by tags, who wants what of it, and what was told lately."""
+"""Who listens, who wants what of it, and what was told lately."""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Collection
+from itertools import islice
+from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
+from qhronos.engine.announce import KINDS, Kind
 from qhronos.gateway import frames
-from qhronos.gateway.frames import Gap, Hello
-from qhronos.gateway.socket import Socket
+from qhronos.gateway.frames import Gap, Head, Telling, read_head
+from qhronos.gateway.socket import Caller
 from qhronos.metrics import GATEWAY_FRAMES
 
 REMEMBERED = 10_000  # frames
 REMEMBERED_BYTES = 32 << 20
 REMEMBERED_FOR = 300.0  # seconds
+SOON = 256 * 1024  # bytes; what is repeated goes no further ahead of what is read
 LOST = "not everything reached this gateway"
 FORGOTTEN = "this gateway does not remember so far back"
+# In which frames a topic is told of. Numbers are not told in this way.
+TOLD_IN = {"occurrences": "event", "events": "change"}
 
 _sent = GATEWAY_FRAMES.labels("listener")
 
 
-class Head(Struct, frozen=True):
-    """As much of a frame as decides who hears it."""
+class Peer(Protocol):
+    """Where frames go: a socket or a stream."""
 
-    kind: str
-    event_id: UUID
-    tags: tuple[str, ...]
+    full_since: float | None
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def unsent(self) -> int: ...
+    def tell(self, telling: Telling) -> None: ...
+    def say(self, frame: msgspec.Struct) -> None: ...
 
 
-read_head = msgspec.json.Decoder(Head).decode
+class Wanted(Protocol):
+    """What a listener asks for. Without topics, it is a tag listener."""
 
-
-class Telling(NamedTuple):
-    """A frame that is told."""
-
-    at: float
-    offset: int
-    head: Head
-    frame: bytes
+    @property
+    def topics(self) -> Collection[str] | None: ...
+    @property
+    def tags(self) -> Collection[str] | None: ...
+    @property
+    def tags_match(self) -> Literal["any", "all"]: ...
+    @property
+    def event_ids(self) -> Collection[UUID] | None: ...
+    @property
+    def kinds(self) -> Collection[Kind] | None: ...
 
 
 class Listener:
-    def __init__(self, socket: Socket, hello: Hello) -> None:
-        assert socket.caller is not None  # noqa: S101 - it was let in
-        self.socket = socket
-        self.tags = frozenset(hello.tags or ())
-        self._all = hello.tags_match == "all"
-        self._event_ids = frozenset(hello.event_ids or ())
-        self._kinds = frozenset(hello.kinds)
-        self._seen = None if socket.caller.unrestricted else socket.caller.scope
+    def __init__(self, peer: Peer, caller: Caller, wanted: Wanted) -> None:
+        self.peer = peer
+        self.caller = caller
+        self.topics = frozenset(("occurrences",) if wanted.topics is None else wanted.topics)
+        self.told_in = {TOLD_IN[topic] for topic in self.topics if topic in TOLD_IN}
+        self.seen = None if caller.unrestricted else caller.scope
+        self._tags = frozenset(wanted.tags or ())
+        self._all = wanted.tags_match == "all"
+        self._event_ids = frozenset(wanted.event_ids or ())
+        self._kinds = frozenset(wanted.kinds or (("due",) if wanted.topics is None else KINDS))
+
+    @property
+    def found_by(self) -> frozenset[str] | None:
+        """What it wants has one of these tags; None: any, or none."""
+        return self._tags or self.seen
 
     def wants(self, head: Head) -> bool:
-        if head.kind not in self._kinds or (self._event_ids and head.event_id not in self._event_ids):
+        if head.type not in self.told_in or (self._event_ids and head.event_id not in self._event_ids):
             return False
-        if self._seen is not None and self._seen.isdisjoint(head.tags):
+        if head.type == "event" and head.kind not in self._kinds:
             return False
-        return self.tags.issubset(head.tags) if self._all else not self.tags.isdisjoint(head.tags)
+        if self.seen is not None and self.seen.isdisjoint(head.tags):
+            return False
+        return not self._tags or (self._tags.issubset(head.tags) if self._all else not self._tags.isdisjoint(head.tags))
 
     def hear(self, telling: Telling) -> None:
         _sent.inc()
-        self.socket.push(telling.frame)
+        self.peer.tell(telling)
+
+
+class Ears:
+    """Those who hear of one sort of frames, found by tags."""
+
+    def __init__(self) -> None:
+        self._by_tag: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._open: set[Listener] = set()  # to whatever tags
+
+    def add(self, listener: Listener) -> None:
+        if listener.found_by is None:
+            self._open.add(listener)
+        for tag in listener.found_by or ():
+            self._by_tag[tag].add(listener)
+
+    def remove(self, listener: Listener) -> None:
+        self._open.discard(listener)
+        for tag in listener.found_by or ():
+            self._by_tag[tag].discard(listener)
+            if not self._by_tag[tag]:
+                del self._by_tag[tag]
+
+    def near(self, head: Head) -> set[Listener]:
+        """Whoever else there is does not want it."""
+        found = [self._by_tag[tag] for tag in head.tags if tag in self._by_tag]
+        if self._open:
+            found.append(self._open)
+        return found[0] if len(found) == 1 else set().union(*found)
 
 
 class Audience:
@@ -73,25 +122,24 @@ class Audience:
         self.epoch = ""
         self.offset = 0
         self._floor = 0  # what came after it is remembered
-        self._by_tag: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._listeners: set[Listener] = set()
+        self._ears = {told_in: Ears() for told_in in TOLD_IN.values()}
         self._told: deque[Telling] = deque()
         self._bytes = 0  # of what is remembered
-        self.count = 0
+
+    @property
+    def count(self) -> int:
+        return len(self._listeners)
 
     def add(self, listener: Listener) -> None:
-        self.count += 1
-        for tag in listener.tags:
-            self._by_tag[tag].add(listener)
+        self._listeners.add(listener)
+        for told_in in listener.told_in:
+            self._ears[told_in].add(listener)
 
     def remove(self, listener: Listener) -> None:
-        self.count -= 1
-        for tag in listener.tags:
-            self._by_tag[tag].discard(listener)
-            if not self._by_tag[tag]:
-                del self._by_tag[tag]
-
-    def everybody(self) -> set[Listener]:
-        return set().union(*self._by_tag.values())
+        self._listeners.discard(listener)
+        for told_in in listener.told_in:
+            self._ears[told_in].remove(listener)
 
     def begin(self, epoch: str, offset: int) -> None:
         """Nothing is remembered, and what follows comes after this."""
@@ -106,10 +154,11 @@ class Audience:
             if number <= self.offset:
                 continue  # it was on its way when listening began
             frame = frames.with_more(bytes(raw), {"epoch": epoch, "offset": number})
-            telling = Telling(now, number, read_head(raw), frame)
+            telling = Telling(now, epoch, number, read_head(raw), frame)
             self.offset = number
             self._remember(telling)
-            for listener in self._candidates(telling.head):
+            ears = self._ears.get(telling.head.type)
+            for listener in ears.near(telling.head) if ears else ():
                 if listener.wants(telling.head):
                     listener.hear(telling)
 
@@ -119,19 +168,30 @@ class Audience:
             return
         missed = offset - self.offset if epoch == self.epoch else None
         self.begin(epoch, offset)
-        gap = frames.encode(Gap(epoch=epoch, offset=offset, missed=missed, reason=LOST))
-        for listener in self.everybody():
-            listener.socket.push(gap)
+        gap = Gap(epoch=epoch, offset=offset, missed=missed, reason=LOST)
+        for listener in self._listeners:
+            listener.peer.say(gap)
 
-    def repeat(self, listener: Listener, epoch: str, offset: int) -> None:
-        """What was told since; a gap first, if that is not all."""
-        if epoch != self.epoch or not self._floor <= offset <= self.offset:
+    def goes_on(self, epoch: str, offset: int) -> int:
+        """After which number `repeat` begins."""
+        return offset if self._remembers(epoch, offset) else self._floor
+
+    def repeat(self, listener: Listener, epoch: str, offset: int) -> int:
+        """What was told since, as much as is read soon; a gap first, if that is not all. How far that is."""
+        if not self._remembers(epoch, offset):
             missed = self._floor - offset if epoch == self.epoch and offset < self._floor else None
-            listener.socket.say(Gap(epoch=self.epoch, offset=self._floor, missed=missed, reason=FORGOTTEN))
-            offset = self._floor
-        for telling in self._told:
-            if telling.offset > offset and listener.wants(telling.head):
+            listener.peer.say(Gap(epoch=self.epoch, offset=self._floor, missed=missed, reason=FORGOTTEN))
+        reached = self.goes_on(epoch, offset)
+        for telling in islice(self._told, reached - self._floor, None):  # their numbers leave none out
+            if listener.peer.unsent > SOON:
+                break
+            if listener.wants(telling.head):
                 listener.hear(telling)
+            reached = telling.offset
+        return reached
+
+    def _remembers(self, epoch: str, offset: int) -> bool:
+        return epoch == self.epoch and self._floor <= offset <= self.offset
 
     def _remember(self, telling: Telling) -> None:
         self._told.append(telling)
@@ -144,7 +204,3 @@ class Audience:
     def _is_too_much(self, now: float) -> bool:
         is_old = self._told[0].at < now - REMEMBERED_FOR
         return is_old or len(self._told) > REMEMBERED or self._bytes > REMEMBERED_BYTES
-
-    def _candidates(self, head: Head) -> Iterator[Listener]:
-        found = [self._by_tag[tag] for tag in head.tags if tag in self._by_tag]
-        return iter(found[0] if len(found) == 1 else set().union(*found))

@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from random import Random
 from typing import Any
 
 import msgspec
 
-from qhronos import metrics
-from qhronos.broadcast import Lost, Notice, Ring, Taken, Told
+from qhronos.broadcast import Lost, Notice, Ring, Taken, TokenRevoked, Told
 from qhronos.clock import Clock
 from qhronos.config import Gateway as Settings
-from qhronos.core.retry import Retry
-from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
+from qhronos.engine.deliver import Defaults
+from qhronos.engine.forward import Signer
 from qhronos.engine.gone import Gone
 from qhronos.engine.outbox import Words
 from qhronos.engine.parking import Parking
 from qhronos.engine.settle import Settler
+from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
-from qhronos.errors import Denied, Unauthenticated, Unavailable
+from qhronos.errors import Unavailable
 from qhronos.gateway import frames
 from qhronos.gateway.client import Client
-from qhronos.gateway.frames import Code, Hello, Reconnect, Registered, Trouble, Word
+from qhronos.gateway.crowd import Crowd
+from qhronos.gateway.frames import Code, Hello, Registered, Trouble, Word
 from qhronos.gateway.handshake import Door, Turned, check_scope, is_from_here, read_hello
 from qhronos.gateway.hearing import Hearing
-from qhronos.gateway.listener import Listener
+from qhronos.gateway.listener import Listener, Wanted
+from qhronos.gateway.names import Names
 from qhronos.gateway.socket import Caller, Receive, Scope, Send, Socket
+from qhronos.gateway.statistics import Statistics
+from qhronos.gateway.stream import Stream
+from qhronos.gateway.streams import Streams
 from qhronos.log import get_logger
 from qhronos.store import outbox
+from qhronos.store.outbox import Connected
 
 PATH = "/ws"
 HANDSHAKE = 5.0  # seconds
 MOST_STRANGERS = 200  # sockets without a handshake
 REST = 1.0  # so often it is looked whether a doorbell was lost
-RECHECK = 60.0  # seconds after which a token is read again
-RECHECKED = 500  # tokens a tick
-SLOW = 10.0  # seconds for which something may be unsent
+STAY = 3600.0  # seconds after which it is noted again who is connected
 DRAIN_SECONDS = 5.0
-SPREAD_MS = 5_000  # within which those who are sent away come back
 
 log = get_logger()
 
@@ -53,30 +54,35 @@ class Gateway:
     name = "gateway"
 
     def __init__(
-        self, stores: Stores, retry: Retry, door: Door, clock: Clock, settings: Settings, changes: Changes
+        self, stores: Stores, defaults: Defaults, door: Door, clock: Clock, settings: Settings, changes: Changes
     ) -> None:
         self.wake = asyncio.Event()
         self._stores = stores
-        self._announcer = Announcer(stores.broadcast, clock)
-        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), self._announcer)
-        self._words = Words(self._settler, retry, clock)
-        self._door = door
+        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
+        self._words = Words(self._settler, defaults.retry, clock)
+        self._signer = Signer(stores.database, defaults, clock)
         self._clock = clock
         self._settings = settings
-        self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._sockets: set[Socket] = set()
+        self._crowd = Crowd(settings, door, clock)
+        self._sockets = self._crowd.peers
         self._strangers = 0
-        self._clients: dict[str, Client] = {}
-        self._by_token: Counter[str] = Counter()
+        self._names = Names()
+        self._stayed_at = float("-inf")
         self._hearing = Hearing(stores.broadcast, clock)
+        grace = changes.scheduler.grace_period
+        self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
+        self._streams = Streams(self._crowd, self._hearing, self._statistics, clock)
         self._background: list[asyncio.Task[None]] = []
-        self._is_ending = False
 
     # sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if self._is_ending or not is_from_here(scope, self._settings.origins) or self._strangers >= MOST_STRANGERS:
+        if (
+            self._crowd.is_ending
+            or not is_from_here(scope, self._settings.origins)
+            or self._strangers >= MOST_STRANGERS
+        ):
             await send({"type": "websocket.close"})
             return
         self._start_background()
@@ -101,14 +107,8 @@ class Gateway:
             return
         caller = socket.caller
         assert caller is not None  # noqa: S101 - it was let in
-        if not caller.unrestricted and self._by_token[caller.subject] >= self._settings.connections_per_token:
-            raise Turned(Code.TOO_MANY, "too many connections of this token")
-        self._by_token[caller.subject] += 1
-        try:
-            with metrics.GATEWAY_CONNECTIONS.labels(hello.type).track_inprogress():
-                await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
-        finally:
-            self._by_token[caller.subject] -= 1
+        with self._crowd.counted(caller, hello.type):
+            await (self._serve_client if hello.type == "client-hook" else self._serve_listener)(socket, hello)
 
     async def _greet(self, socket: Socket) -> Hello | None:
         """The handshake. None: it went away before. Raises Turned."""
@@ -125,59 +125,73 @@ class Gateway:
         if frame is None:
             return None
         hello = read_hello(frame)
-        socket.token = hello.token or ""
-        socket.caller = await self._admit(socket)
+        socket.token, socket.kind = hello.token or "", hello.type
+        socket.caller = await self._crowd.admit(socket)
         check_scope(hello, socket.caller)
         return hello
 
-    async def _admit(self, socket: Socket) -> Caller:
-        socket.checked_at = self._clock.monotonic()
-        try:
-            return await self._door.admit(socket.token)
-        except Unauthenticated as error:
-            raise Turned(Code.UNAUTHENTICATED, str(error)) from error
-        except Denied as error:
-            raise Turned(Code.DENIED, str(error)) from error
-
     async def _serve_client(self, socket: Socket, hello: Hello) -> None:
-        name = hello.client_name or ""
+        name, signer = hello.client_name or "", self._signer if hello.forward else None
+        if signer and not signer.can_sign:
+            raise Turned(Code.UNREADABLE, frames.CANNOT_SIGN)
         async with self._stores.database.connection() as conn:
             connected = await outbox.connect(conn, name, self._clock.now())
-        client = Client(socket, name, connected, self._stores.database, self._words, self._clock)
-        if (other := self._clients.get(name)) and other.generation > client.generation:
-            client.replaced()  # that one came later and was quicker
+        store, window = self._stores.database, hello.window
+        client = Client(socket, name, connected, store, self._words, self._clock, window, signer)
+        if not self._names.add(client):
             return
-        if other:
-            other.replaced()
-        self._clients[name] = client
-        await self._quietly_tell(self._stores.broadcast.taken(name, connected.generation))
+        try:
+            await self._serve_named(client, connected, hello)
+        finally:
+            self._names.remove(client)
+            await self._quietly_tell(self._leave(client))
+
+    async def _serve_named(self, client: Client, connected: Connected, hello: Hello) -> None:
+        taken = self._stores.broadcast.taken(client.name, connected.generation, shared=connected.shared)
+        await self._quietly_tell(taken)
         epoch = str(connected.epoch)
         has_gap = hello.resume is not None and hello.resume.epoch != epoch
         if hello.resume and not has_gap:
             await client.resume(hello.resume.seq)
-        socket.say(Registered(message=frames.REGISTERED, epoch=epoch, seq=connected.last_seq, gap=has_gap))
+        client.socket.say(Registered(message=frames.REGISTERED, epoch=epoch, seq=connected.last_seq, gap=has_gap))
         pump = asyncio.create_task(client.pump())
-        pump.add_done_callback(lambda _: socket.close(Code.UNAVAILABLE, "nothing can be sent"))
+        pump.add_done_callback(lambda _: client.socket.close(Code.UNAVAILABLE, "nothing can be sent"))
         try:
-            await self._heed_words(socket, client)
+            await self._heed_words(client.socket, client)
         finally:
-            if self._clients.get(name) is client:
-                del self._clients[name]
             await _end(pump)
 
+    async def _leave(self, client: Client) -> None:
+        """What it was lent is for the others; should that not come about, they have it when the loan ends."""
+        if await client.leave():
+            await self._stores.broadcast.ring([client.name])
+
     async def _serve_listener(self, socket: Socket, hello: Hello) -> None:
-        await self._hearing.begin()
-        listener = Listener(socket, hello)
-        audience = self._hearing.audience
-        audience.add(listener)
-        try:
-            socket.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=audience.offset))
-            if hello.resume:
-                audience.repeat(listener, hello.resume.epoch, hello.resume.offset)
-            await self._heed_words(socket, None)
-        finally:
-            audience.remove(listener)
-            self._hearing.stay()
+        assert socket.caller is not None  # noqa: S101 - it was let in
+        listener = Listener(socket, socket.caller, hello)
+        await self._hearing.begin(listener)
+        resume = (hello.resume.epoch, hello.resume.offset) if hello.resume else None
+        async with self._hearing.listening(listener, resume):
+            with self._statistics.shown_to(listener):
+                await self._heed_words(socket, None)
+
+    # streams
+
+    async def stream(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        caller: Caller,
+        token: str,
+        wanted: Wanted,
+        resume: tuple[str, int] | None,
+    ) -> None:
+        """Answer a request with what happens, until the reader goes or is sent away. Raises Throttled and Unavailable before
+        it has begun to."""
+        self._start_background()
+        stream = Stream(scope["state"]["outlet"], caller, token, self._clock)
+        await self._streams.serve(stream, Listener(stream, caller, wanted), resume, receive, send)
 
     async def _heed_words(self, socket: Socket, client: Client | None) -> None:
         while (frame := await socket.next()) is not None:
@@ -198,7 +212,8 @@ class Gateway:
         if word.type == "pong":
             return False
         if client is None:
-            socket.say(Trouble(message=frames.NOT_FOR_LISTENERS if word.type in {"ack", "nack"} else frames.UNEXPECTED))
+            not_here = frames.NOT_FOR_LISTENERS.format(socket.kind)
+            socket.say(Trouble(message=not_here if word.type in {"ack", "nack"} else frames.UNEXPECTED))
             return False
         return await self._heed_client(client, word)
 
@@ -215,29 +230,24 @@ class Gateway:
     def _start_background(self) -> None:
         if not self._background:
             following = self._stores.broadcast.follow_as_gateway(self._clock, self._hearing.subscribed, self._heed)
-            running = (self._settler.run(), self._announcer.run(), following)
+            running = (self._settler.run(), self._statistics.run(), following)
             self._background = [asyncio.create_task(each) for each in running]
 
     def _heed(self, notice: Notice) -> None:
         match notice:
             case Ring(clients=names):
-                for name in names:
-                    if client := self._clients.get(name):
-                        client.ring()
-            case Taken(client=name, generation=generation):
-                self._let_go_before(name, generation)
+                self._names.ring(names)
+            case Taken(client=name, generation=generation, shared=shared):
+                self._names.taken(name, generation, is_shared=shared)
             case Told():
                 self._hearing.hear(notice)
+            case TokenRevoked(token_id=token_id):
+                self._crowd.end_token(token_id)
             case Lost():
                 self._hearing.lost()
                 self.wake.set()
             case _:
                 pass
-
-    def _let_go_before(self, name: str, generation: int) -> None:
-        client = self._clients.get(name)
-        if client and client.generation < generation:
-            client.replaced()
 
     async def _quietly_tell(self, saying: Awaitable[None]) -> None:
         """What is not heard is seen by the next look."""
@@ -250,52 +260,31 @@ class Gateway:
 
     async def tick(self) -> float:
         self._start_background()
-        self._cut_slow()
-        await self._recheck()
+        self._crowd.cut_slow()
+        self._streams.keep_alive()
+        rest = min(REST, self._crowd.end_expired())
+        await self._crowd.recheck()
         await self._look()
         await self._hearing.keep()
-        return REST
+        return rest
 
     async def _look(self) -> None:
         """Whether there is something for somebody here, or somebody is served elsewhere."""
-        if not self._clients:
+        if not self._names:
             return
+        now, asked = self._clock.monotonic(), self._names.asked()
         async with self._stores.database.connection() as conn:
-            looks = await outbox.look(conn, self._clients)
-        for name, generation, last_seq in looks:
-            self._let_go_before(name, generation)
-            client = self._clients.get(name)
-            if client and last_seq > client.after:
-                client.ring()
-
-    async def _recheck(self) -> None:
-        now = self._clock.monotonic()
-        due = [one for one in self._sockets if one.caller and now - one.checked_at >= RECHECK]
-        for socket in due[:RECHECKED]:
-            try:
-                socket.caller = await self._admit(socket)
-            except Turned as turned:
-                socket.say(Trouble(message=str(turned)))
-                socket.close(turned.code, str(turned))
-
-    def _cut_slow(self) -> None:
-        now = self._clock.monotonic()
-        for socket in list(self._sockets):
-            if not socket.unsent:
-                socket.full_since = None
-            elif socket.full_since is None:
-                socket.full_since = now
-            elif now - socket.full_since > SLOW:
-                socket.close(Code.TOO_SLOW, "too slow")
+            looks = await outbox.look(conn, asked)
+            if now - self._stayed_at > STAY:
+                self._stayed_at = now
+                await outbox.stay(conn, asked, self._clock.now())
+        self._names.look(asked, looks)
 
     # the end
 
     async def drain(self) -> None:
         """Send everybody away, so that they do not come back all at once, and settle what they said."""
-        self._is_ending = True
-        for socket in list(self._sockets):
-            socket.say(Reconnect(after_ms=self._random.randrange(SPREAD_MS)))
-            socket.close(Code.ENDING, "this gateway ends")
+        self._crowd.send_away()
         settled = await self._clock.wait(self._settler.idle, DRAIN_SECONDS)
         for task in self._background:
             task.cancel()

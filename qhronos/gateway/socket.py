@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from qhronos.clock import Clock
 from qhronos.core.ratelimit import judge, limit_of
-from qhronos.gateway.frames import Code, encode
+from qhronos.gateway.frames import Code, Telling, encode
 from qhronos.gateway.wire import Wire
 
 RATE = limit_of(20, 100)  # frames a second, and at once
@@ -27,6 +29,12 @@ class Caller(Protocol):
     def scope(self) -> frozenset[str]: ...
     @property
     def unrestricted(self) -> bool: ...
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def token_id(self) -> UUID | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
 
 
 class Socket:
@@ -39,6 +47,7 @@ class Socket:
         self._clock = clock
         self._tat = 0
         self.token = ""
+        self.kind = ""  # as its handshake says
         self.caller: Caller | None = None
         self.checked_at = 0.0
         self.full_since: float | None = None
@@ -61,6 +70,9 @@ class Socket:
 
     def say(self, frame: object) -> None:
         self.push(encode(frame))
+
+    def tell(self, telling: Telling) -> None:
+        self.push(telling.frame)
 
     def push(self, frame: bytes) -> bool:
         """Send what is encoded. Whoever has not read what was sent before is cut off: it would be held here for them."""

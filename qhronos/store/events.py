@@ -50,6 +50,16 @@ class Event(Struct, frozen=True, kw_only=True):
     paused_until: datetime | None = None
 
 
+class Brief(NamedTuple):
+    """As much of an event as is told of its changes."""
+
+    id: UUID
+    name: str
+    status: str
+    tags: list[str]
+    version: int
+
+
 class Filter(Struct, frozen=True, kw_only=True):
     """`words` are prefixes of words in name, description and key; `metadata` is a JSON object that is contained."""
 
@@ -196,9 +206,10 @@ async def touch(conn: Connection, event_id: UUID, now: datetime) -> None:
     await conn.execute(SQL["touch_event"], {"id": event_id, "now": now})
 
 
-async def revive(conn: Connection, ids: Sequence[UUID], now: datetime) -> None:
-    """Those that were completed are active again."""
-    await conn.execute(SQL["revive_events"], {"ids": list(ids), "now": now})
+async def revive(conn: Connection, ids: Sequence[UUID], now: datetime) -> list[Brief]:
+    """Those that were completed are active again, and returned. By whoever holds them."""
+    rows = await _fetch(conn, "revive_events", {"ids": list(ids), "now": now})
+    return [Brief(*row) for *row, was_completed in rows if was_completed]
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:

@@ -167,8 +167,10 @@ VALUES (%(event_id)s, %(version)s, %(recurrence)s::jsonb, %(policies)s::jsonb, %
 
 -- name: revive_events
 -- Something was opened again: what was completed has work left. Calendars that show the others see that they have changed.
-UPDATE events SET status = CASE status WHEN 'completed' THEN 'active' ELSE status END, updated_at = %(now)s
-WHERE id = ANY(%(ids)b::uuid[]);
+WITH before AS (SELECT id, status = 'completed' AS was_completed FROM events WHERE id = ANY(%(ids)b::uuid[]))
+UPDATE events AS e SET status = CASE e.status WHEN 'completed' THEN 'active' ELSE e.status END, updated_at = %(now)s
+FROM before WHERE e.id = before.id
+RETURNING e.id, e.name, e.status, e.tags, e.version, before.was_completed;
 
 -- name: touch_event
 UPDATE events SET updated_at = %(now)s WHERE id = %(id)s;

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 
 from qhronos.core.window import Advance
 from qhronos.store import Connection, load_sql
+from qhronos.store.events import Brief
 
 SQL = load_sql("expansion")
 
@@ -64,5 +65,7 @@ async def record_gaps(conn: Connection, gaps: Sequence[NewGap]) -> None:
         await conn.execute(SQL["insert_gaps"], params)
 
 
-async def quarantine(conn: Connection, event_id: UUID, reason: str, now: datetime) -> None:
-    await conn.execute(SQL["quarantine"], {"event_id": event_id, "reason": reason, "now": now})
+async def quarantine(conn: Connection, event_id: UUID, reason: str, now: datetime) -> list[Brief]:
+    """None, if it is not there any more."""
+    params = {"event_id": event_id, "reason": reason, "now": now}
+    return [Brief(*row) for row in await (await conn.execute(SQL["quarantine"], params)).fetchall()]

@@ -32,4 +32,5 @@ ON CONFLICT (event_id, since) DO UPDATE SET until = EXCLUDED.until, count = EXCL
 -- name: quarantine
 -- One poisoned rule stops itself and nothing else.
 UPDATE events SET status = 'error', reason = %(reason)s, next_expand_at = NULL, updated_at = %(now)s
-WHERE id = %(event_id)s;
+WHERE id = %(event_id)s
+RETURNING id, name, status, tags, version;

@@ -51,6 +51,15 @@ WHERE p.event_id IS NULL OR o.event_id IS NULL
 ORDER BY 2, 3
 LIMIT %(most)s;
 
+-- name: unreturned
+-- What nobody acknowledged in time is taken back from its client.
+SELECT count(*) OVER () AS total, o.event_id, o.due_at,
+    'message ' || o.seq || ' for ' || o.client || ' since ' || o.fallback_at AS note
+FROM outbox AS o
+WHERE o.fallback_at < %(late)s
+ORDER BY o.fallback_at, o.event_id, o.due_at
+LIMIT %(most)s;
+
 -- name: shared_fence
 SELECT count(*) OVER () AS total, event_id, due_at, 'fence ' || fence AS note
 FROM (

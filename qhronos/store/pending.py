@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from qhronos.core.attempt import Handed
 from qhronos.core.occurrence import Identity, Status
 from qhronos.store import Connection, load_sql
+from qhronos.store.events import Brief
 
 SQL = load_sql("pending")
 FIRST = Identity(UUID(int=0), datetime.min.replace(tzinfo=UTC))
@@ -44,6 +45,11 @@ class Entry(NamedTuple):
         return Identity(self.event_id, self.due_at)
 
 
+class Ended(NamedTuple):
+    completed: list[Brief]
+    held: set[UUID]  # by somebody else: to be asked for again
+
+
 class Claimed(Struct, frozen=True, kw_only=True):
     """A row this worker holds, with what is needed to act on it."""
 
@@ -61,15 +67,16 @@ class Claimed(Struct, frozen=True, kw_only=True):
     action: msgspec.Raw
     tags: list[str]
     policies: msgspec.Raw
-    hmac_plain: str | None
-    hmac_sealed: bytes | None
-    hmac_previous: bytes | None
-    hmac_previous_until: datetime | None
-    headers_sealed: bytes | None
+    hmac_plain: str | None = None
+    hmac_sealed: bytes | None = None
+    hmac_previous: bytes | None = None
+    hmac_previous_until: datetime | None = None
+    headers_sealed: bytes | None = None
     metadata: msgspec.Raw
     orphaned: bool  # its event was deleted while it was under way
     meant_at: datetime  # for what its first attempt was meant
     callback: str | None = None  # which of the event's callbacks it is
+    fallback: bool = False  # its client did not take it in time
     lane: str | None = None  # in which it takes turns
     overlapping: bool = False  # it has no turn, and is not to wait for one
 
@@ -203,16 +210,18 @@ async def _settle(conn: Connection, columns: dict[str, Any]) -> list[Settled]:
     return [Settled(*row) for row in await (await conn.execute(SQL["settle"], columns)).fetchall()]
 
 
-async def complete_events(conn: Connection, event_ids: Iterable[UUID], now: datetime) -> set[UUID]:
+async def complete_events(conn: Connection, event_ids: Iterable[UUID], now: datetime) -> Ended:
     """Those of these events that have nothing open and nothing left to expand are completed; but for those that somebody
-    else holds, which are returned. In a transaction of the caller's."""
+    else holds. In a transaction of the caller's."""
     ids = list(event_ids)
     if not ids:
-        return set()
+        return Ended([], set())
     found = await (await conn.execute(SQL["hold_ending"], {"event_ids": ids})).fetchall()
+    completed: list[Brief] = []
     if held := [event_id for event_id, is_held in found if is_held]:
-        await conn.execute(SQL["complete_events"], {"event_ids": held, "now": now})
-    return {event_id for event_id, is_held in found if not is_held}
+        cursor = await conn.execute(SQL["complete_events"], {"event_ids": held, "now": now})
+        completed = [Brief(*row) for row in await cursor.fetchall()]
+    return Ended(completed, {event_id for event_id, is_held in found if not is_held})
 
 
 async def make_days(conn: Connection, instants: Iterable[datetime]) -> None:

@@ -42,7 +42,7 @@ LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.
 WHERE p.event_id = k.event_id AND p.due_at = k.due_at
 RETURNING
     p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.losses, p.fence,
-    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback,
+    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback, p.fallback,
     e.name, e.description, e.action, e.tags, e.policies,
     e.hmac_secret AS hmac_plain, e.hmac_sealed, e.hmac_previous, e.hmac_previous_until, e.headers_sealed,
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
@@ -171,7 +171,8 @@ SELECT ending.id, held.id IS NOT NULL FROM ending LEFT JOIN held USING (id);
 UPDATE events AS e
 SET status = 'completed', updated_at = %(now)s
 WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL
-    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id);
+    AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
+RETURNING e.id, e.name, e.status, e.tags, e.version;
 
 -- name: hand_back
 -- What was held and not started goes back as it was; the fence moves on so that nothing else can come of the claim.

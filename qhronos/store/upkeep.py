@@ -8,6 +8,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from qhronos.store import Connection, load_sql, pending
+from qhronos.store.events import Brief
 
 SQL = load_sql("upkeep")
 IDEMPOTENCY = timedelta(hours=24)
@@ -26,20 +27,27 @@ async def make_days_ahead(conn: Connection, now: datetime) -> None:
     await conn.execute(SQL["make_days_ahead"], {"today": now.date()})
 
 
-async def tidy(conn: Connection, now: datetime) -> None:
-    """The small things of every pass."""
+async def tidy(conn: Connection, now: datetime) -> list[Brief]:
+    """The small things of every pass; which events were completed."""
     ended = await (await conn.execute(SQL["hold_ended_events"])).fetchall()
-    await pending.complete_events(conn, [event_id for (event_id,) in ended], now)
+    completed = (await pending.complete_events(conn, [event_id for (event_id,) in ended], now)).completed
     await conn.execute(SQL["fold_tallies"], {"now": now})
     await conn.execute(SQL["purge_tallies"], {"before": now - TALLIES})
     await conn.execute(SQL["purge_idempotency_keys"], {"before": now - IDEMPOTENCY})
     await pending.forget_workers(conn, now - DEAD_WORKERS)
+    return completed
 
 
 async def purge(conn: Connection, *, events: datetime, occurrences: datetime, audit: datetime) -> bool:
     """Remove a batch each of what ended before the given instants; whether that was all."""
     await conn.execute(SQL["purge_tokens"], {"before": audit})
-    batches = {"purge_events": events, "purge_past": occurrences, "purge_audit": audit, "purge_tzdata_changes": audit}
+    batches = {
+        "purge_events": events,
+        "purge_clients": events,
+        "purge_past": occurrences,
+        "purge_audit": audit,
+        "purge_tzdata_changes": audit,
+    }
     counts = [await _purge(conn, statement, before) for statement, before in batches.items()]
     return max(counts) < PURGE
 

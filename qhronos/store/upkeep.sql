@@ -96,5 +96,22 @@ WITH ended AS (
 )
 SELECT count(*) FROM gone;
 
+-- name: purge_clients
+-- A batch of names that nobody uses: nothing waits, no connection was there for long, no event tells them. Should one come
+-- back, its epoch is another.
+WITH idle AS (
+    SELECT c.name FROM clients AS c
+    WHERE c.waiting = 0 AND coalesce(c.connected_at, '-infinity') < %(before)s
+        AND NOT EXISTS (
+            SELECT FROM events AS e
+            WHERE e.action #>> '{params,client_name}' = c.name AND e.status IN ('active', 'paused')
+        )
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM clients AS c USING idle WHERE c.name = idle.name RETURNING 1
+)
+SELECT count(*) FROM gone;
+
 -- name: find_oldest_overdue
 SELECT min(fire_at) FROM pending WHERE fire_at < %(now)s AND lease_until IS NULL AND blocked_on IS NULL;

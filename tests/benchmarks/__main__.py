@@ -29,7 +29,7 @@ from tests.benchmarks.suite import QUICK as QUICK_SIZE
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
 Measured = TypeVar("Measured")
-QUICK_ONLY = ("limit", "burst", "spread", "idle", "expand", "sockets")  # the last is a part of `make bench-ws`
+QUICK_ONLY = ("limit", "burst", "spread", "idle", "expand", "api", "sockets")  # the last is a part of `make bench-ws`
 
 
 def main() -> int:

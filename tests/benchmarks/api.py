@@ -1,17 +1,23 @@
-"""One API process and 64 callers, each asking again as soon as it is answered."""
+"""One API process and 64 callers, each asking again as soon as it is answered; and many events in each request."""
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+import time
 
 import msgspec
 
 from tests.benchmarks import ours, usage
 from tests.benchmarks.bed import Bed, environment
 from tests.benchmarks.limit import ROOT
+from tests.benchmarks.work import Work
 
 CALLERS = 64
+BULK_TIMES = 5  # as many events as other requests
+LATER = 86_400.0  # seconds
+BULK_CPU = "bulk: µs of the API for each"
 CASES = {
     "create": ("POST", "/events"),
     "show": ("GET", "/events/{id}"),
@@ -44,7 +50,22 @@ def api(bed: Bed, count: int) -> dict[str, float]:
                 f"{name}: µs of the API": cpu / count * 1e6,
                 f"{name}: µs of Postgres": used.postgres / count * 1e6,
             }
-        return numbers
+        return numbers | bulk(fleet, BULK_TIMES * count)
+
+
+def bulk(fleet: ours.Fleet, count: int) -> dict[str, float]:
+    """Events that are due once, created a thousand at a time."""
+    work = Work(count, first=math.ceil(time.time() + LATER))
+    given = [fleet.event(work, item) for item in range(count)]
+    fleet.create(given[: ours.BULK])  # whatever is done only once is done
+    before = fleet.bed.used([fleet.api_pid])
+    rate = fleet.create(given)
+    used = fleet.bed.used([fleet.api_pid]).since(before)
+    return {
+        "bulk: events a second": rate,
+        BULK_CPU: used.workers / count * 1e6,
+        "bulk: µs of Postgres for each": used.postgres / count * 1e6,
+    }
 
 
 def asked(fleet: ours.Fleet, count: int, method: str, path: str, body: str) -> Answered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.benchmarks.api import BULK_CPU
 from tests.benchmarks.results import QHRONOS, Case, Contender, Results, Sockets
 
 
@@ -28,13 +29,18 @@ class Bounds(NamedTuple):
     burst_aiohttp: float  # the same over bare aiohttp's
     spread_p99: float  # milliseconds
     idle: float  # % of a core
+    bulk_cpu: float  # microseconds of the API for each event of a bulk request
     fan_out: float  # messages a second from one gateway to a thousand listeners
     burst_cpu: float | None  # our workers' processor time for each over the bare engine's
 
 
-FULL = Bounds(burst_engine=0.4, burst_aiohttp=0.8, spread_p99=5.0, idle=1.0, fan_out=40_000.0, burst_cpu=None)
+FULL = Bounds(
+    burst_engine=0.4, burst_aiohttp=0.8, spread_p99=5.0, idle=1.0, bulk_cpu=100.0, fan_out=40_000.0, burst_cpu=None
+)
 # For machines that are busy with other things. What depends on that least is processor time.
-QUICK = Bounds(burst_engine=0.2, burst_aiohttp=0.3, spread_p99=100.0, idle=3.0, fan_out=10_000.0, burst_cpu=6.0)
+QUICK = Bounds(
+    burst_engine=0.2, burst_aiohttp=0.3, spread_p99=100.0, idle=3.0, bulk_cpu=300.0, fan_out=10_000.0, burst_cpu=6.0
+)
 
 
 class Lead(NamedTuple):
@@ -77,6 +83,10 @@ def ours(results: Results, bounds: Bounds) -> Iterator[Gate]:
     if "idle" in results.numbers:
         share = results.numbers["idle"]["% of a core, dispatcher"]
         yield Gate("idle dispatcher, % of a core", share, bounds.idle, at_most=True)
+    if "api" in results.numbers:
+        yield Gate(
+            "bulk, µs of the API for each event", results.numbers["api"][BULK_CPU], bounds.bulk_cpu, at_most=True
+        )
 
 
 def beside_peers(results: Results) -> Iterator[Gate]:

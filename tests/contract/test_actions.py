@@ -380,7 +380,8 @@ async def perform_hidden(receiver) -> AsyncIterator[Callable[..., Awaitable[Outc
 async def test_a_secret_header_is_kept_apart_and_sent(perform_hidden, kind, receiver):
     given = {"Authorization": {"secret": "Bearer t0ken-t0ken"}, "Accept": "text/plain"}
     action = actions.parse({"type": kind, "params": example(kind, receiver.url) | {"headers": given}}, LOOPBACK)
-    shown, values = actions.conceal(action)
+    shown, secrets = actions.conceal(action, "action")
+    values = secrets["action"]
 
     assert {"Authorization": "Bearer t0ken-t0ken"} == values
     assert HIDDEN == json.loads(actions.encode(shown))["params"]["headers"]

@@ -69,7 +69,8 @@ def performing(client: Client, kind: str, issuer: Issuer, receiver, breakers: Br
 
     async def perform(delivery: dict[str, object] | None = None, **said: object) -> Outcome:
         params = example(kind, receiver.url) | {"auth": auth_of(issuer, **said)}
-        shown, values = actions.conceal(actions.parse({"type": kind, "params": params}, LOOPBACK))
+        shown, secrets = actions.conceal(actions.parse({"type": kind, "params": params}, LOOPBACK), "action")
+        values = secrets["action"]
         changed = {"header_secrets": values} | (delivery or {})
         return await acts.prepare(
             msgspec.Raw(actions.encode(shown)), msgspec.structs.replace(DELIVERY, **changed)
@@ -378,7 +379,8 @@ async def test_a_token_does_not_go_to_another_origin(issuer, receiver, client):
     async with Issuer() as other:
         receiver.answer = lambda request: Answer(302, {"location": f"{other.url}/there"})
         params = {"method": "GET", "url": receiver.url, "follow_redirects": 1, "auth": auth_of(issuer)}
-        shown, values = actions.conceal(actions.parse({"type": "apicall", "params": params}, LOOPBACK))
+        shown, secrets = actions.conceal(actions.parse({"type": "apicall", "params": params}, LOOPBACK), "action")
+        values = secrets["action"]
         delivery = msgspec.structs.replace(DELIVERY, header_secrets=values)
         await actions.Performer(client).prepare(msgspec.Raw(actions.encode(shown)), delivery).perform(NOW)
 
@@ -398,7 +400,8 @@ async def test_nothing_of_it_is_shown(perform, issuer, receiver):
 def test_the_secret_is_kept_apart_however_it_is_written(kind, given):
     auth = {"type": "oauth2", "token_url": "https://id.example.com/token", "client_id": "a", "client_secret": given}
     params = example(kind, "https://example.com/") | {"auth": auth | {"scope": "a"}}
-    shown, values = actions.conceal(actions.parse({"type": kind, "params": params}, Egress()))
+    shown, secrets = actions.conceal(actions.parse({"type": kind, "params": params}, Egress()), "action")
+    values = secrets["action"]
 
     assert {CLIENT_SECRET: "s3cret"} == values
     assert (

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from tests.e2e.processes import QHRONOS, free_port, started, up
 from tests.e2e.test_spine import UNLIMITED
 from tests.service.sockets import Peer, as_client, as_listener
+from tests.service.sse import following
 
 CLIENT = {"type": "websocket", "params": {"client_name": "desk"}}
 
@@ -68,6 +69,34 @@ async def test_what_a_killed_gateway_had_sent_comes_again_from_another(tmp_path)
         assert [] == await running.violations()
 
 
+async def test_what_a_killed_gateway_had_lent_goes_to_another_worker_of_that_name(tmp_path):
+    shared = {"type": "websocket", "params": {"client_name": "desk", "mode": "one_of", "ack_timeout": 1}}
+    async with (
+        up(tmp_path / "data", "--roles", "api,expander,dispatcher,janitor", env=UNLIMITED) as running,
+        AsyncExitStack() as stack,
+    ):
+        env = await running.environment() | {"QHRONOS_LOGGING__FORMAT": "json"}
+        (first, one), (_, two) = [await gateway(stack, env) for _ in range(2)]
+        hello = {"type": "client-hook", "client_name": "desk", "token": running.token}
+        peer, _ = await dialled(stack, one, **hello)
+        assert 201 == (await running.call("POST", "/events", {"name": "tea", "action": shared}))[0]
+        sent = await peer.hear()
+        other, _ = await dialled(stack, two, **hello)
+        first.kill(signal.SIGKILL)
+        again = await other.hear()
+        await other.say(type="ack", occurrence_id=again["occurrence_id"])
+        await other.hear()
+        _, found = await running.call("GET", "/occurrences")
+
+        assert (sent["seq"], sent["occurrence_id"], True) == (
+            again["seq"],
+            again["occurrence_id"],
+            again["redelivered"],
+        )
+        assert [("completed", 1)] == [(one["status"], one["attempt"]) for one in found["data"]]
+        assert [] == await running.violations()
+
+
 async def test_a_gateway_has_its_probes_beside_its_sockets(tmp_path):
     async with up(tmp_path / "data") as running, AsyncExitStack() as stack:
         _, url = await gateway(stack, await running.environment())
@@ -89,6 +118,27 @@ async def test_a_gateway_may_open_as_many_sockets_as_the_machine_lets_it(tmp_pat
             soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
 
     assert soft == hard
+
+
+async def test_streams_are_served_by_gateways_and_end_with_them_in_good_order(tmp_path):
+    """Who tells is another process than who is read from."""
+    async with (
+        up(tmp_path / "data", "--roles", "api,expander,dispatcher,janitor", env=UNLIMITED) as running,
+        AsyncExitStack() as stack,
+    ):
+        process, url = await gateway(stack, await running.environment())
+        status, problem = await running.call("GET", "/events/stream")
+        await dialled(stack, url, type="subscribe", topics=["events"], token=running.token)  # the port is open
+        reader, _ = await stack.enter_async_context(following(url, token=running.token))
+        await running.call("POST", "/events", {"name": "tea", "action": CLIENT})
+        told = [(piece.name, piece.data["kind"]) for piece in [await reader.hear(), await reader.hear()]]
+        process.kill(signal.SIGTERM)
+        last = [piece.name for piece in await reader.ended() if piece.name]
+
+        assert 0 == await process.ended()
+    assert (404, True) == (status, "a gateway does" in problem["detail"])
+    assert [("change", "created"), ("event", "due")] == told
+    assert ["reconnect"] == last
 
 
 async def test_up_serves_sockets_on_the_port_of_the_api(tmp_path):

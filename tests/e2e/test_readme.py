@@ -26,6 +26,7 @@ TOURS = {
     "docs/howto/business-calendars.md": ["germany", "2030-06-28", "rolled from", "active"],
     "docs/howto/join-a-second-dispatcher.md": ["dispatcher.drained"],
     "docs/howto/offline-clients.md": ["dispatched", "printing invoice 1", "printing invoice 2", "completed"],
+    "docs/howto/develop-on-your-laptop.md": ["signature ok", "Ready at", "-> 200 in", "completed"],
     "docs/howto/policies.md": ["signature ok", "debit 1", "Every Monday at 18:00, 12 times"],
     "docs/howto/change-one-occurrence.md": ["moved to:", "report, weekly", "UNTIL", "18:30:00Z", " stay"],
 }

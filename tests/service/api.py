@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from qhronos.clock import Clock
 from qhronos.config import AtRest, Auth, Config, RateLimit
 from qhronos.core.ratelimit import limit_of
 from qhronos.core.vault import Vault
+from qhronos.engine.announce import Announcer
 from qhronos.engine.change import Changes
 from qhronos.engine.create import Creator
 from qhronos.engine.replay import Replays
@@ -88,7 +90,9 @@ async def open_deps(
     await database.open()
     redis = connect(redis_url)
     plan = Plan(redis, prefix, shards=4)
-    stores = Stores(database, plan, Broadcast(redis, prefix), Vault.read(config.secrets.keys))
+    broadcast = Broadcast(redis, prefix)
+    stores = Stores(database, plan, broadcast, Announcer(broadcast, clock), Vault.read(config.secrets.keys))
+    announcing = asyncio.create_task(stores.announcer.run())
     egress = Egress(config.http.egress_allow)
     http = Client(egress, clock)
     limit = limit_of(config.rate_limit.per_second, config.rate_limit.burst)
@@ -111,6 +115,8 @@ async def open_deps(
             started_at=clock.monotonic(),
         )
     finally:
+        announcing.cancel()
+        await asyncio.wait([announcing])
         await http.close()
         await redis.aclose()
         await redis.connection_pool.disconnect()

@@ -13,12 +13,13 @@ import msgspec
 
 from qhronos.actions.base import Act, Acts
 from qhronos.broadcast import Broadcast, Revoke
-from qhronos.clock import Clock
+from qhronos.clock import Clock, SystemClock
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Delivery, Outcome
 from qhronos.core.retry import Backoff, Retry
 from qhronos.core.vault import Vault
 from qhronos.dispatcher import Dispatcher
+from qhronos.engine.announce import Announcer
 from qhronos.engine.deliver import Defaults
 from qhronos.engine.stores import Stores
 from qhronos.engine.worker import Worker
@@ -105,7 +106,8 @@ async def open_stores(database_url: str, redis_url: str, prefix: str) -> AsyncIt
     redis = connect(redis_url)
     plan = Plan(redis, prefix, shards=4)
     await plan.mark_whole(range(4), "test")
-    yield Stores(database, plan, Broadcast(redis, prefix), VAULT)
+    broadcast = Broadcast(redis, prefix)
+    yield Stores(database, plan, broadcast, Announcer(broadcast, SystemClock()), VAULT)
     await redis.aclose()
     await database.close()
 

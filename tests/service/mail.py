@@ -13,8 +13,8 @@ from qhronos.dispatcher import Dispatcher
 from qhronos.engine.deliver import Defaults
 from qhronos.engine.outbox import Words
 from qhronos.http import Client, Egress
-from qhronos.store import outbox
-from qhronos.store.outbox import Message
+from qhronos.store import Connection, outbox
+from qhronos.store.outbox import Asking, Connected, Message, Sending
 from tests.service.api import Api
 from tests.service.engine import DEFAULTS, make_dispatcher, settled
 from tests.service.events import create
@@ -53,11 +53,32 @@ async def post(dispatcher: Dispatcher) -> None:
 
 async def pull(
     api: Api, name: str = "acme", *, after: int = 0, limit: int = 100, most_bytes: int = 1 << 20
-) -> list[Message]:
+) -> list[Sending]:
     """What a connection that is made now would be sent."""
     async with api.deps.database.connection() as conn:
         connected = await outbox.connect(conn, name, api.deps.clock.now())
-        return await outbox.pull(conn, name, connected.generation, after=after, limit=limit, most_bytes=most_bytes)
+        return await pull_as(conn, api, name, connected, after=after, limit=limit, most_bytes=most_bytes)
+
+
+async def pull_as(
+    conn: Connection,
+    api: Api,
+    name: str,
+    connected: Connected,
+    *,
+    after: int = 0,
+    limit: int = 100,
+    most_bytes: int = 1 << 20,
+) -> list[Sending]:
+    """What that connection would be sent next."""
+    asking = Asking(
+        client=name,
+        generation=connected.generation,
+        shared=connected.shared,
+        sent_before=connected.sent_seq,
+        after=after,
+    )
+    return await outbox.pull(conn, asking, api.deps.clock.now(), limit=limit, most_bytes=most_bytes)
 
 
 async def say(dispatcher: Dispatcher, message: Message, outcome: Outcome) -> bool:

@@ -63,7 +63,7 @@ class Raw(asyncio.Protocol):
                 found.append(one.payload)
             elif one.opcode == CLOSE:
                 return [*found, *await self._closed(one)]
-            elif (said := one.json()).get("message") == NOT_FOR_LISTENERS:
+            elif (said := one.json()).get("message") == NOT_FOR_LISTENERS.format("tag-listener"):
                 return [*found, "open"]
             else:
                 found.append(said.get("message", said["type"]))

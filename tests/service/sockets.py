@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -17,14 +18,16 @@ from qhronos.api.app import create_app
 from qhronos.api.door import Door
 from qhronos.api.server import ApiServer
 from qhronos.clock import SystemClock
+from qhronos.config import Config
 from qhronos.config import Gateway as Settings
 from qhronos.dispatcher import Dispatcher
 from qhronos.engine.deliver import Defaults
+from qhronos.gateway.outlet import Pipe
 from qhronos.gateway.service import Gateway, beside
 from qhronos.gateway.wire import Wire
 from qhronos.http import Client, Egress
 from qhronos.service import Service, run
-from tests.service.api import MASTER, Api, open_api, open_deps
+from tests.service.api import CONFIG, MASTER, Api, open_api, open_deps
 from tests.service.engine import DEFAULTS, make_dispatcher
 
 WITHIN = 15.0
@@ -64,15 +67,16 @@ async def running(*services: Service) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def open_gateway(
-    api: Api, settings: Settings = USUAL, defaults: Defaults = DEFAULTS
+    api: Api, settings: Settings = USUAL, defaults: Defaults = DEFAULTS, port: int = 0
 ) -> AsyncIterator[tuple[Gateway, str, ApiServer]]:
     """One on a port of its own, as a process has it."""
     deps, stores = api.deps, api.deps.changes.stores
     door = Door(deps.keyring, deps.revocations, deps.clock)
-    gateway = Gateway(stores, defaults.retry, door, deps.clock, settings, deps.changes)
-    listener = socket.create_server(("127.0.0.1", 0))
+    gateway = Gateway(stores, defaults, door, deps.clock, settings, deps.changes)
+    listener = socket.create_server(("127.0.0.1", port))
     listener.setblocking(False)
-    server = ApiServer(beside(create_app(deps), gateway), deps.config.server, listener, Wire)
+    app = create_app(msgspec.structs.replace(deps, streams=gateway))
+    server = ApiServer(beside(app, gateway), deps.config.server, listener, Wire, Pipe)
     serving = asyncio.create_task(server.serve())
     await server.ready.wait()
     try:
@@ -90,9 +94,10 @@ async def open_house(
     prefix: str,
     settings: Settings = USUAL,
     defaults: Defaults = DEFAULTS,
+    config: Config = CONFIG,
 ) -> AsyncIterator[House]:
     clock = SystemClock()
-    async with open_deps(database, redis_url, prefix, clock) as deps, open_api(deps) as api:
+    async with open_deps(database, redis_url, prefix, clock, config) as deps, open_api(deps) as api:
         stores = deps.changes.stores
         await stores.plan.mark_whole(range(stores.plan.shards), "test")
         http = Client(Egress(["127.0.0.0/8"]), clock)
@@ -154,3 +159,18 @@ async def as_listener(
     async with dial(url) as peer:
         await peer.say(type="tag-listener", tags=tags, token=token, **more)
         yield peer, await peer.hear()
+
+
+@asynccontextmanager
+async def at_port(api: Api) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]]:
+    """A gateway that starts and ends as it is told, always at the same port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stack = AsyncExitStack()
+
+    async def start() -> None:
+        await stack.enter_async_context(open_gateway(api, port=port))
+
+    async with stack:
+        yield f"ws://127.0.0.1:{port}/ws", start, stack.aclose

@@ -25,6 +25,7 @@ ROUTES = {
     "POST /events/bulk": WRITE,
     "POST /events/import": WRITE,
     "GET /events/export": READ,
+    "GET /events/stream": READ,
     "GET /feeds": READ,
     "POST /feeds": WRITE,
     "DELETE /feeds/{feed_id}": WRITE,

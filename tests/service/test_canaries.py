@@ -223,7 +223,7 @@ async def test_no_planted_secret_is_found_anywhere(api, clock, receiver, redis_u
         await api.patch("/events/00000000-0000-0000-0000-000000000000", {"hmac_secret": FIRST})
         await api.post("/events", {"name": "a", "action": {"type": "webhook", "params": {"headers": {"a": HEADER}}}})
         new_key = Vault([b"x" * 32, *(base64.b64decode(key) for key in KEYS)])
-        await Janitor(api.deps.database, clock, Retention(), Archival(), new_key).tick()
+        await Janitor(api.deps.changes.stores._replace(vault=new_key), clock, Retention(), Archival()).tick()
 
         places = {
             "tables": await tables(api),

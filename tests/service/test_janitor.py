@@ -8,12 +8,12 @@ from structlog.testing import capture_logs
 
 from qhronos import metrics
 from qhronos.config import Archival, Retention
-from qhronos.core.vault import Vault
 from qhronos.engine.ledgerwatch import LedgerWatch
 from qhronos.janitor import Janitor
-from qhronos.store import events, pending
+from qhronos.store import events, outbox, pending
 from tests.fakes import FakeClock
 from tests.rows import plant_event, plant_open, rows, seconds
+from tests.service.mail import to_client
 
 DAY = timedelta(days=1)
 
@@ -28,7 +28,7 @@ async def clock(engine):
 
 @pytest.fixture
 def janitor(engine, clock):
-    return Janitor(engine.database, clock, Retention(), Archival(), Vault())
+    return Janitor(engine, clock, Retention(), Archival())
 
 
 async def query(engine, text, *params):
@@ -36,9 +36,9 @@ async def query(engine, text, *params):
         return await rows(conn, text, *params)
 
 
-async def execute(engine, text, *params):
+async def execute(engine, text, *params, **named):
     async with engine.database.connection() as conn:
-        await conn.execute(text, params)
+        await conn.execute(text, named or params)
 
 
 async def close_one(engine, event_id, due_at):
@@ -255,6 +255,50 @@ async def test_an_event_that_is_purged_while_it_is_looked_at_is_passed_over(engi
     await watch._look_at(hourly, clock.now())
 
     assert {} == watch._this_round
+
+
+async def test_names_that_nobody_uses_are_forgotten(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        for status in ("active", "paused", "completed"):
+            await plant_event(
+                conn, clock.now(), action=to_client(status), status=status, next_expand_at=clock.now() + 40 * DAY
+            )
+    await execute(engine, "UPDATE events SET updated_at = %s", clock.now() + 40 * DAY)
+    await execute(
+        engine,
+        "INSERT INTO clients (name, connected_at, waiting) VALUES ('active', NULL, 0), ('paused', NULL, 0),"
+        " ('completed', NULL, 0), ('old', %(now)s, 0), ('waiting', %(now)s, 1), ('recent', %(now)s + interval '2 days', 0)",
+        now=clock.now(),
+    )
+    clock.advance(31 * 86_400)
+
+    await janitor.tick()
+
+    left = {name for (name,) in await query(engine, "SELECT name FROM clients")}
+    assert {"active", "paused", "waiting", "recent"} == left
+
+
+async def test_whoever_is_connected_for_long_is_not_forgotten(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        await outbox.connect(conn, "acme", clock.now())
+        clock.advance(29 * 86_400)
+        await outbox.stay(conn, ["acme"], clock.now())
+        clock.advance(29 * 86_400)
+        await janitor.tick()
+        again = await outbox.connect(conn, "acme", clock.now())
+
+    assert 2 == again.generation
+
+
+async def test_who_comes_back_after_being_forgotten_learns_that_numbers_began_anew(engine, clock, janitor):
+    async with engine.database.connection() as conn:
+        before = await outbox.connect(conn, "acme", clock.now())
+        clock.advance(31 * 86_400)
+        await janitor.tick()
+        after = await outbox.connect(conn, "acme", clock.now())
+
+    assert before.epoch != after.epoch
+    assert 1 == after.generation
 
 
 async def test_a_long_history_is_purged_batch_by_batch(engine, clock, janitor, monkeypatch):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from qhronos import metrics
 from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.engine.expand import expand_due
@@ -15,7 +16,7 @@ from qhronos.engine.outbox import Keeper
 from qhronos.engine.recover import Reaper, Sweeper
 from qhronos.store import outbox
 from tests.service.events import create, event_of, execute, occurrences_of, query
-from tests.service.mail import create_for, post, postal, pull, say, to_client
+from tests.service.mail import create_for, post, postal, pull, pull_as, say, to_client
 
 DAY = 86_400
 
@@ -128,10 +129,7 @@ async def test_a_connection_that_is_not_served_any_more_gets_nothing(api, clock,
     async with api.deps.database.connection() as conn:
         older = await outbox.connect(conn, "acme", clock.now())
         newer = await outbox.connect(conn, "acme", clock.now())
-        got = [
-            len(await outbox.pull(conn, "acme", each.generation, after=0, limit=9, most_bytes=9))
-            for each in (older, newer)
-        ]
+        got = [len(await pull_as(conn, api, "acme", each)) for each in (older, newer)]
 
     assert [0, 1] == got
 
@@ -333,3 +331,28 @@ async def test_what_nobody_took_in_time_may_be_told_to_somebody_else(api, clock,
     (told,) = await pull(api, "boss")
 
     assert "on_failure" == msgspec.json.decode(told.frame)["metadata"]["callback"]
+
+
+async def test_how_much_waits_and_for_how_long_is_measured(api, clock, dispatcher):
+    keeper = Keeper(api.deps.changes.stores, dispatcher.settler, clock)
+    await create_for(api)
+    await post(dispatcher)
+    clock.advance(10)
+    for _ in range(2):
+        await create_for(api, "another")
+    await post(dispatcher)
+    clock.advance(5)
+    await keeper.tick()
+    some = measured()
+    for name in ("acme", "another"):
+        for message in await pull(api, name):
+            await say(dispatcher, message, Delivered())
+    clock.advance(15)
+    await keeper.tick()
+
+    assert ((3, 15), (0, 0)) == (some, measured())
+
+
+def measured():
+    names = ("qhronos_messages_waiting", "qhronos_messages_oldest_seconds")
+    return tuple(metrics.REGISTRY.get_sample_value(name) for name in names)

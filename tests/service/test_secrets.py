@@ -58,7 +58,7 @@ async def signed_with(api, clock, event) -> tuple[str, ...]:
 
 
 def janitor(api, clock, vault=VAULT):
-    return Janitor(api.deps.database, clock, Retention(), Archival(), vault)
+    return Janitor(api.deps.changes.stores._replace(vault=vault), clock, Retention(), Archival())
 
 
 class TestSigningSecrets:
@@ -306,7 +306,7 @@ class TestKeys:
 
         async def start(config, role):
             async with AsyncExitStack() as stack:
-                await wiring._open_stores(config, [role], stack)
+                await wiring._open_stores(config, [role], stack, SystemClock())
 
         await later(api)
         await start(keyless, role)

@@ -49,6 +49,10 @@ def samples(now: datetime) -> dict[str, Any]:
         **each(("sizes", "backlogs"), [100] * BATCH),
         "ack_timeouts": [30.0] * BATCH,
         "expire_ats": instants,
+        "fallback_ats": [None] * BATCH,
+        "modes": ["latest"] * BATCH,
+        "generations": list(range(BATCH)),
+        "shareds": [True] * BATCH,
     }
 
 
@@ -104,6 +108,9 @@ def singles(now: datetime) -> dict[str, Any]:
         "client": "client-1",
         "generation": 1,
         "after": 0,
+        "sent_before": 0,
+        "margin": 5.0,
+        **each(("shared", "thorough"), False),
         "bytes": 100_000,
     }
 
@@ -174,6 +181,7 @@ def ways(now: datetime) -> dict[str, Ways]:
             {"statuses": ["failed"], "event_id": event_id(106), "since": None, "until": None, "reason": None},
         ],
         "outbox.find_waiting": [{"until": 10, "event_id": None, "due_at": None}, {"until": 10}],
+        "outbox.pull": [{}, {"shared": True}, {"shared": True, "thorough": True}],
         "occurrences.list_attempts": [{"after": 0}],
         "pending.settle": [{"statuses": ["completed"] * BATCH}],
         "idempotency.claim_keys": [{"statuses": [201] * BATCH}],
@@ -206,6 +214,7 @@ def ways(now: datetime) -> dict[str, Ways]:
             (
                 "upkeep.purge_past",
                 "upkeep.purge_events",
+                "upkeep.purge_clients",
                 "upkeep.purge_audit",
                 "upkeep.purge_tzdata_changes",
                 "upkeep.purge_tallies",

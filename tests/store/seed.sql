@@ -9,7 +9,8 @@ INSERT INTO events (
 SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 'key-' || i, 'event ' || i,
     'what number ' || i || ' is for', %(now)s, 'UTC',
     CASE i %% 100 WHEN 7 THEN '{"rrule": [], "rdate": [], "business": {"calendars": ["DE"]}}' ELSE '{"rrule": [], "rdate": []}' END::jsonb,
-    '{"type": "webhook", "params": {"url": "https://example.com/"}}', jsonb_build_object('n', i),
+    CASE i %% 10 WHEN 6 THEN '{"type": "websocket", "params": {"client_name": "client-' || i %% 1000 || '"}}'
+        ELSE '{"type": "webhook", "params": {"url": "https://example.com/"}}' END::json, jsonb_build_object('n', i),
     ARRAY['team-' || i %% 1000, 'all'], CASE i %% 100 WHEN 8 THEN jsonb_build_object('ordering_key', 'order-' || i) ELSE '{}' END,
     status, 1, CASE i %% 100 WHEN 9 THEN '2025a' ELSE '2026a' END, %(now)s,
     CASE WHEN status = 'active' AND i %% 50 <> 5 THEN %(now)s::timestamptz + i * interval '1 minute' END,
@@ -99,7 +100,12 @@ INSERT INTO clients (name, generation, last_seq, sent_seq, waiting, max_backlog)
 SELECT 'client-' || i, 1, 20, 10, 20, CASE i %% 100 WHEN 1 THEN 10 ELSE 10000 END FROM generate_series(0, 999) AS i;
 
 -- name: seed_outbox
-INSERT INTO outbox (client, seq, event_id, due_at, fence, frame, size, ack_timeout, handed_at, expires_at)
+INSERT INTO outbox (
+    client, seq, event_id, due_at, fence, frame, size, ack_timeout, handed_at, expires_at, mode, taken_by, taken_until, fallback_at
+)
 SELECT 'client-' || n %% 1000, n / 1000 + 1, event_id, due_at, n, '{}', 2, 30, %(now)s,
-    %(now)s::timestamptz + (n - 100) * interval '1 minute'
+    %(now)s::timestamptz + (n - 100) * interval '1 minute',
+    CASE n %% 10 WHEN 1 THEN 'one_of' WHEN 2 THEN 'fan_out' ELSE 'latest' END,
+    CASE n %% 100 WHEN 1 THEN 1 END, CASE n %% 100 WHEN 1 THEN %(now)s::timestamptz END,
+    CASE n %% 100 WHEN 3 THEN %(now)s::timestamptz + n * interval '1 minute' END
 FROM (SELECT event_id, due_at, row_number() OVER () AS n FROM pending) AS p;

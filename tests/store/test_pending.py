@@ -149,10 +149,10 @@ async def test_an_event_that_is_given_work_while_it_is_completed_stays_active(st
     async with store.transaction() as held:
         await held.execute("SELECT FROM events WHERE id = %s FOR UPDATE", (event,))
         async with store.transaction() as own:
-            skipped = await pending.complete_events(own, [event], NOW)
+            _, skipped = await pending.complete_events(own, [event], NOW)
         await plant_open(held, event, NOW + seconds(60))
     async with store.transaction() as own:
-        again = await pending.complete_events(own, skipped, NOW)
+        _, again = await pending.complete_events(own, skipped, NOW)
 
     assert ({event}, set()) == (skipped, again)
     assert [("active",)] == await rows(conn, "SELECT status FROM events")
@@ -170,7 +170,7 @@ async def test_two_last_settlements_at_once_still_complete_the_event(store, conn
             left = {event}
             while left:
                 async with own.transaction():
-                    left = await pending.complete_events(own, left, NOW)
+                    _, left = await pending.complete_events(own, left, NOW)
 
     await asyncio.gather(*[settle(row) for row in claimed])
 

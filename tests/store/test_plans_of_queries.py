@@ -105,6 +105,22 @@ def test_every_parameter_of_every_statement_has_a_sample():
     assert set() == set(own) - set(statements())
 
 
+@pytest.mark.parametrize("statement", ["outbox.connect", "outbox.look", "upkeep.purge_clients"])
+def test_whom_events_tell_is_found_by_its_index(seeded, statement):
+    now = seeded.execute("SELECT max(created_at) FROM events").fetchone()[0]
+    (way,) = ways(now).get(statement, [{}])
+    plan = plan_of(seeded, statements()[statement], samples(now) | way)
+
+    assert "events_client" in set(indexes(plan))
+
+
+def indexes(node: dict[str, Any]) -> Iterator[str]:
+    if "Index Name" in node:
+        yield node["Index Name"]
+    for child in node.get("Plans", []):
+        yield from indexes(child)
+
+
 def faults(
     conn: psycopg.Connection[Any], name: str, text: str, usual: dict[str, Any], asked: Iterable[Any]
 ) -> Iterator[Fault]:

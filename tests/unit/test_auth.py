@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qhronos.api import auth
 from qhronos.api.auth import GRANTABLE, LEEWAY, MAX_BYTES, Access, Caller, Grant, Keyring
 from qhronos.config import Auth
 from qhronos.errors import ConfigError, Denied, Unauthenticated
@@ -91,10 +92,19 @@ def test_a_minted_token_names_its_caller(keyring):
 
     assert (
         Caller(
-            subject="ada", token_id=given.token_id, access=Access.READ_WRITE, scope=frozenset({"billing", "user:ada"})
+            subject="ada",
+            token_id=given.token_id,
+            access=Access.READ_WRITE,
+            scope=frozenset({"billing", "user:ada"}),
+            expires_at=given.expires_at,
         )
         == caller
     )
+
+
+@pytest.mark.parametrize("seconds", [1e18, float("inf")])
+def test_an_end_that_is_beyond_all_dates_never_comes(seconds):
+    assert auth._instant(seconds) is None
 
 
 def test_the_master_token_is_let_in_unrestricted():

@@ -1,14 +1,16 @@
 """What listeners are told and what is remembered of it, without a socket."""
 
 import json
+from itertools import combinations, product
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from qhronos.api.auth import Access, Caller
 from qhronos.gateway import listener
-from qhronos.gateway.frames import with_more
-from qhronos.gateway.listener import Audience
+from qhronos.gateway.frames import Head, Hello, with_more
+from qhronos.gateway.listener import Audience, Ears, Listener
 
 EVENT = UUID(int=7)
 
@@ -72,3 +74,27 @@ def test_of_what_is_large_less_is_remembered(monkeypatch):
     audience.tell("e", 6, [raw()], 0.0)
 
     assert [4, 5, 6] == remembered(audience)
+
+
+SUBSETS = [frozenset(tags) for size in range(3) for tags in combinations("abc", size)]
+
+
+@pytest.mark.parametrize("scope", [None, *SUBSETS])
+def test_who_wants_a_frame_is_found_by_its_tags(scope):
+    access = Access.ADMIN if scope is None else Access.READ
+    caller = Caller(subject="tester", token_id=None, access=access, scope=scope or frozenset())
+    for tags, match in product(SUBSETS, ("any", "all")):
+        hello = Hello(type="subscribe", topics=("events",), tags=tuple(tags), tags_match=match)
+        one = Listener(None, caller, hello)
+        ears = Ears()
+        ears.add(one)
+        for told in SUBSETS:
+            head = Head("change", "created", EVENT, tuple(told))
+            is_seen = scope is None or bool(scope & told)
+            is_asked_for = not tags or (tags <= told if match == "all" else bool(tags & told))
+
+            assert (is_seen and is_asked_for) == one.wants(head)
+            assert not one.wants(head) or {one} == ears.near(head)
+        ears.remove(one)
+
+        assert not ears.near(Head("change", "created", EVENT, ("a", "b", "c")))

@@ -1,0 +1,62 @@
+"""The live streams of a gateway: listeners over HTTP, who hear what sockets hear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+
+from qhronos.clock import Clock
+from qhronos.errors import Throttled
+from qhronos.gateway.crowd import Crowd
+from qhronos.gateway.handshake import Turned
+from qhronos.gateway.hearing import Hearing
+from qhronos.gateway.listener import Listener
+from qhronos.gateway.socket import Receive, Send
+from qhronos.gateway.statistics import Statistics
+from qhronos.gateway.stream import Stream
+
+BREATH = 15.0  # seconds of silence, at the most
+CROWDED = 5  # seconds after which another may find room
+
+
+class Streams:
+    def __init__(self, crowd: Crowd, hearing: Hearing, statistics: Statistics, clock: Clock) -> None:
+        self.open: set[Stream] = set()
+        self._crowd = crowd
+        self._hearing = hearing
+        self._statistics = statistics
+        self._clock = clock
+        self._random = Random()  # noqa: S311 - jitter, not a secret
+
+    async def serve(
+        self, stream: Stream, listener: Listener, resume: tuple[str, int] | None, receive: Receive, send: Send
+    ) -> None:
+        """Until the reader goes or is sent away. Raises Throttled and Unavailable before anything is sent."""
+        try:
+            self._crowd.require_room()
+            await self._hearing.begin(listener)
+            with self._crowd.counted(listener.caller, "stream"), self._held(stream):
+                await stream.begin(send, self._random)
+                async with self._hearing.listening(listener, resume):
+                    with self._statistics.shown_to(listener):
+                        await stream.last(receive, send)
+        except Turned as turned:
+            raise Throttled(str(turned), retry_after=CROWDED) from turned
+
+    def keep_alive(self) -> None:
+        now, audience = self._clock.monotonic(), self._hearing.audience
+        for stream in [stream for stream in self.open if now - stream.said_at >= BREATH]:
+            stream.breathe(audience.epoch, audience.offset)
+
+    @contextmanager
+    def _held(self, stream: Stream) -> Iterator[None]:
+        """Among all who are connected. Raises as `require_room`: others may have come meanwhile."""
+        self._crowd.require_room()
+        self._crowd.peers.add(stream)
+        self.open.add(stream)
+        try:
+            yield
+        finally:
+            self.open.discard(stream)
+            self._crowd.peers.discard(stream)
