@@ -61,6 +61,13 @@ async def statuses(api, event):
     return [(one["status"], one["attempt"], one["reason"]) for one in await occurrences_of(api, event)]
 
 
+async def closed(api):
+    """Until nothing is open."""
+    async with asyncio.timeout(15):
+        while await query(api, "SELECT FROM pending"):
+            pass
+
+
 async def is_sound(api, clock):
     report = await check_all(api.deps.changes.stores, clock, api.deps.config, 1000)
     return {} == {violation.check: violation.examples for violation in report.violations}
@@ -391,6 +398,7 @@ async def test_it_happens_at_its_time_while_a_client_says_nothing(database, redi
             await peer.say(type="ack", occurrence_id=frame["occurrence_id"])
             said = await peer.hear()
 
+            await closed(house.api)
             assert [("completed", 1, None)] == await statuses(house.api, event)
     assert timedelta(seconds=1) <= late < timedelta(seconds=REST)
     assert "acknowledged" == said["message"]
