@@ -146,12 +146,9 @@ class Announcer:
             end_if_cancelled()  # the driver keeps that to itself now and then
             await self._put.wait()
             self._put.clear()
-            try:
-                while self._waiting:
-                    await self._tell()
-                await self._tell()  # so that what was left out has its numbers
-            except Exception:  # a bug here must not end this loop; logged here once
-                log.exception("announcer.failed")
+            while self._waiting:
+                await self._tell()
+            await self._tell()  # so that what was left out has its numbers
 
     async def _tell(self) -> None:
         batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
@@ -167,6 +164,9 @@ class Announcer:
             is_heard = await self._broadcast.tell([_encode(_frame(one)) for one in batch], left_out)
             self._is_heard = is_heard or hearings != self._hearings
         except Unavailable:  # whoever follows broadcasts says so in the log
+            self._leave_out(left_out + len(batch))
+        except Exception:  # a bug here must not end the telling; logged here once
+            log.exception("announcer.failed", count=len(batch))
             self._leave_out(left_out + len(batch))
 
     def _add(self, one: News | Changed) -> None:

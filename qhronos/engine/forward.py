@@ -14,7 +14,7 @@ from qhronos.errors import Locked
 from qhronos.http.headers import Headers
 from qhronos.log import get_logger
 from qhronos.store import Database, secrets
-from qhronos.store.outbox import Sending
+from qhronos.store.pending import Claimed
 from qhronos.store.secrets import Sealed
 
 log = get_logger()
@@ -37,23 +37,23 @@ class Signer:
     def can_sign(self) -> bool:
         return bool(self._defaults.secret)
 
-    async def letter(self, message: Sending) -> Letter | str:
-        """For a message that is sent now; why there is none, if its secrets cannot be opened. Raises Unavailable."""
+    async def letter(self, row: Claimed, frame: str) -> Letter | str:
+        """For a message that is sent now, with this frame; why there is none, if its secrets cannot be opened. Raises Unavailable."""
         async with self._database.connection() as conn:
-            sealed = await secrets.get(conn, message.event_id)
+            sealed = await secrets.get(conn, row.event_id)
         now = self._clock.now()
         try:
-            signed_with = signing(self._defaults.vault, _with(message, sealed), self._defaults.secret, now)
+            signed_with = signing(self._defaults.vault, _with(row, sealed), self._defaults.secret, now)
         except Locked as error:
-            log.error("secrets.locked", event_id=str(message.event_id), error=str(error))  # noqa: TRY400 - no bug
-            return f"the secrets of event {message.event_id} cannot be opened: {error}"
-        return Letter(*forwarded(message.frame, signed_with, now))
+            log.error("secrets.locked", event_id=str(row.event_id), error=str(error))  # noqa: TRY400 - no bug
+            return f"the secrets of event {row.event_id} cannot be opened: {error}"
+        return Letter(*forwarded(frame, signed_with, now))
 
 
-def _with(message: Sending, sealed: Sealed) -> Sending:
+def _with(row: Claimed, sealed: Sealed) -> Claimed:
     """A message is read without the secrets of its event."""
     return msgspec.structs.replace(
-        message,
+        row,
         hmac_plain=sealed.hmac_plain,
         hmac_sealed=sealed.hmac_sealed,
         hmac_previous=sealed.hmac_previous,

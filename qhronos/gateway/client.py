@@ -110,7 +110,7 @@ class Client:
             now, most_bytes = self._clock.now(), WINDOW_BYTES - self._bytes
             page = await outbox.pull(conn, asking, now, limit=limit, most_bytes=most_bytes)
         for message in page:
-            self._send(message, await self._signer.letter(message) if self._signer else None)
+            self._send(message, await self._signer.letter(message, message.frame) if self._signer else None)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
 

@@ -24,7 +24,7 @@ PADDING = "x" * 8_192  # of each, so that those who do not read are full soon
 CLOSED_WITHIN = 15.0
 WORSE_BY = 1.2
 MOST_BYTES = 64 * 1024 * (READERS + SLOW) + (64 << 20)
-BUFFER = 4_096  # of a socket that is not read
+BUFFER, ROOM = 4_096, 1 << 20  # of a socket that is not read, and when it is after all
 
 
 class Window(NamedTuple):
@@ -97,6 +97,7 @@ async def _unread(port: int) -> socket.socket:
 async def _closed(one: socket.socket, within: float | None) -> int:
     """With which code it is closed when it is read; 0: it is not."""
     loop, unframer, rest = asyncio.get_running_loop(), Unframer(), b""
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)  # so that all of it comes before the gateway gives up
     with one:
         try:
             async with asyncio.timeout(within):

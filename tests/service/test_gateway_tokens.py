@@ -13,7 +13,7 @@ from tests.service.events import query
 from tests.service.sockets import MASTER, as_client, as_listener, open_gateway, open_house
 from tests.service.sse import following
 
-SOON = 1.0  # seconds
+SOON = 3.0  # seconds: milliseconds as a rule, more on a machine that is busy; the next look would come after 60
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_a_revocation_that_nobody_heard_of_is_seen_by_the_next_look_at_the
 
 
 async def test_an_expired_token_ends_its_sockets_at_that_instant(house):
-    token = house.api.token(Access.READ, "client:acme", "tea", lifetime=2)
+    token = house.api.token(Access.READ, "client:acme", "tea", lifetime=4)
     async with (
         as_client(house.url, token=token) as (client, welcome),
         as_listener(house.url, "tea", token=token) as (listener, _),
@@ -92,7 +92,7 @@ async def test_an_expired_token_ends_its_sockets_at_that_instant(house):
     assert "ack" == welcome["type"]
     assert [{"type": "error", "message": "token has expired"}] * 2 == said
     assert [4401, 4401] == codes
-    assert took < 2 + SOON
+    assert took < 4 + SOON
 
 
 async def test_a_token_that_has_just_expired_is_not_let_in_only_to_be_sent_away(house):
@@ -107,7 +107,7 @@ async def test_a_token_that_has_just_expired_is_not_let_in_only_to_be_sent_away(
 
 async def test_so_it_is_with_streams(house):
     token_id, token = await minted(house)
-    short = house.api.token(Access.READ, "tea", lifetime=2)
+    short = house.api.token(Access.READ, "tea", lifetime=4)
     async with following(house.url, token=token) as (revoked, _), following(house.url, token=short) as (expired, _):
         began = time.monotonic()
         await house.api.delete(f"/tokens/{token_id}")
@@ -120,4 +120,4 @@ async def test_so_it_is_with_streams(house):
         (last.name, last.data["message"]) for last in (first, second)
     ]
     assert took < SOON
-    assert lasted < 2 + SOON
+    assert lasted < 4 + SOON
