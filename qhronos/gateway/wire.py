@@ -82,9 +82,9 @@ class Wire(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._set_reading(is_on=True)
+        if self._held:
+            self.loop.call_soon(self._read_held)
         self.close_timer = asyncio.get_running_loop().call_later(CLOSING, self.transport.abort)
 
     # what comes in, and no more of it than it is worth
@@ -94,16 +94,29 @@ class Wire(WebSocketsSansIOProtocol):
         self._read_held()
 
     async def receive(self) -> Any:
-        message = await super().receive()
-        if self._held and not self.read_paused:
+        message = await self.queue.get()
+        if self.queue.empty() and (self._held or self.read_paused):
             self.loop.call_soon(self._read_held)  # others have their turn between
         return message
 
     def _read_held(self) -> None:
         """As much as makes a message or two: whoever sends many at once waits for what they ask for."""
-        while self._held and not (self.read_paused or self._is_deaf or self.transport.is_closing()):
+        while self._held and self._may_read():
             piece, self._held = self._held[:PIECE], self._held[PIECE:]
             super().data_received(piece)
+        if self._may_read():
+            self._set_reading(is_on=True)
+        elif self._held and not self.transport.is_closing():
+            self._set_reading(is_on=False)
+
+    def _may_read(self) -> bool:
+        """Whoever is being sent away has to be heard for their answer to that."""
+        return (self.close_sent or self.queue.empty()) and not (self._is_deaf or self.transport.is_closing())
+
+    def _set_reading(self, *, is_on: bool) -> None:
+        if self.read_paused is is_on:
+            self.read_paused = not is_on
+            (self.transport.resume_reading if is_on else self.transport.pause_reading)()
 
     def handle_ping(self) -> None:
         if self._is_within_rate():
@@ -147,7 +160,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.cut(Code.TOO_MANY, "too many frames")
         if not self._is_deaf:
             self._is_deaf, self._held = True, b""
-            self.transport.pause_reading()
+            self._set_reading(is_on=False)
         return False
 
     def keepalive_timeout(self) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from qhronos.core.attempt import Delivery
+from qhronos.core.attempt import Delivery, Handed
 from tests.fakes import FakeClock
 
 DELIVERY = Delivery(
@@ -32,3 +32,12 @@ def test_everything_that_must_not_come_back_is_known():
 
 def test_it_does_not_show_its_secrets():
     assert "Delivery(occ_1, attempt 2)" == repr(DELIVERY) == str(DELIVERY)
+
+
+def test_what_has_no_fallback_is_never_taken_back():
+    now = FakeClock().now()
+    handed = Handed(client="acme", frame="{}", ttl=timedelta(days=1), max_backlog=9, ack_timeout=30)
+    falling_back = msgspec.structs.replace(handed, fallback_after=timedelta(seconds=60))
+
+    assert handed.fallback_at(now) is None
+    assert now + timedelta(seconds=60) == falling_back.fallback_at(now)
