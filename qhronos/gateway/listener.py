@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection
+from functools import lru_cache
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -56,17 +57,25 @@ class Wanted(Protocol):
     def kinds(self) -> Collection[Kind] | None: ...
 
 
+@lru_cache(maxsize=1_000)
+def _shared(wanted: frozenset[Any]) -> frozenset[Any]:
+    """Thousands who want the same hold it once."""
+    return wanted
+
+
 class Listener:
+    __slots__ = ("_all", "_event_ids", "_kinds", "_tags", "caller", "peer", "seen", "told_in", "topics")
+
     def __init__(self, peer: Peer, caller: Caller, wanted: Wanted) -> None:
         self.peer = peer
         self.caller = caller
-        self.topics = frozenset(("occurrences",) if wanted.topics is None else wanted.topics)
-        self.told_in = {TOLD_IN[topic] for topic in self.topics if topic in TOLD_IN}
+        self.topics = _shared(frozenset(("occurrences",) if wanted.topics is None else wanted.topics))
+        self.told_in = _shared(frozenset(TOLD_IN[topic] for topic in self.topics if topic in TOLD_IN))
         self.seen = None if caller.unrestricted else caller.scope
-        self._tags = frozenset(wanted.tags or ())
+        self._tags = _shared(frozenset(wanted.tags or ()))
         self._all = wanted.tags_match == "all"
         self._event_ids = frozenset(wanted.event_ids or ())
-        self._kinds = frozenset(wanted.kinds or (("due",) if wanted.topics is None else KINDS))
+        self._kinds = _shared(frozenset(wanted.kinds or (("due",) if wanted.topics is None else KINDS)))
 
     @property
     def found_by(self) -> frozenset[str] | None:

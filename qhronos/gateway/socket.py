@@ -40,6 +40,8 @@ class Caller(Protocol):
 class Socket:
     """One that was accepted."""
 
+    __slots__ = ("_clock", "_receive", "_tat", "_wire", "caller", "checked_at", "full_since", "kind", "token")
+
     def __init__(self, scope: Scope, receive: Receive, clock: Clock) -> None:
         self._wire: Wire = scope["state"]["wire"]
         self._wire.forget_upgrade()

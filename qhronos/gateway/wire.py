@@ -48,7 +48,7 @@ class Wire(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.app_state = {**self.app_state, "wire": self}
         self._tat = 0
-        self._text = _decoder()
+        self._text: codecs.IncrementalDecoder | None = None  # of a text that comes in fragments
         self._held = b""  # what has come and waits until what came before it is heeded
         show_unsent(transport)
         self._is_deaf = False
@@ -129,7 +129,7 @@ class Wire(WebSocketsSansIOProtocol):
     def handle_text(self, event: Frame) -> None:
         if self.close_sent and not self._is_within_rate():  # the answer to that is all that is waited for
             return
-        self._text.reset()
+        self._text = None if event.fin else _decoder()
         if self._is_text(event):
             super().handle_text(event)
 
@@ -144,7 +144,7 @@ class Wire(WebSocketsSansIOProtocol):
     def _is_text(self, event: Frame) -> bool:
         """The first byte that is none ends the connection."""
         try:
-            self._text.decode(event.data, final=event.fin)
+            self._text.decode(event.data, final=event.fin) if self._text else bytes(event.data).decode()
         except UnicodeDecodeError:
             if not self.close_sent:
                 self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
