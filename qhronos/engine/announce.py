@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args
 from uuid import UUID
 
@@ -65,6 +66,7 @@ class ChangeFrame(Struct, kw_only=True):
     status: str
     tags: Sequence[str]
     version: int
+    updated_at: datetime
 
 
 class Subject(Protocol):
@@ -80,6 +82,8 @@ class Subject(Protocol):
     def tags(self) -> Sequence[str]: ...
     @property
     def version(self) -> int: ...
+    @property
+    def updated_at(self) -> datetime: ...
 
 
 class Changed(NamedTuple):
@@ -196,6 +200,7 @@ def _change_frame(changed: Changed) -> ChangeFrame:
         status=event.status,
         tags=event.tags,
         version=event.version,
+        updated_at=event.updated_at,
     )
 
 

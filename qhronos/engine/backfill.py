@@ -54,8 +54,8 @@ async def backfill(machinery: Changes, actor: Actor, event_id: UUID, wanted: Ran
             walls = {one.at: one.wall for one in found.instants}
             rows = [Open(event.id, at, now, event.version, Origin.BACKFILL, walls[at]) for at in missing]
             opened = await pending.insert(conn, rows)
-            if await events.revive(conn, [event.id], now):
-                change.event = msgspec.structs.replace(event, status=EventStatus.ACTIVE)
+            await events.revive(conn, [event.id], now)
+            change.event = msgspec.structs.replace(event, status=EventStatus.ACTIVE, updated_at=now)
             await change.record("event.backfilled", since=wanted.since, until=wanted.until, opened=len(opened))
         change.opened += opened
     return Backfilled([Identity(event_id, at) for at in missing], len(opened), found.covered)

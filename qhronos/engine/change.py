@@ -172,7 +172,7 @@ class Changes:
             await pass_over(change, "event deleted")
             await change.record("event.deleted", cancelled=len(closed), in_flight=in_flight)
             await events.delete(conn, event.id, now)
-            change.event = msgspec.structs.replace(event, status=EventStatus.DELETED)
+            change.event = msgspec.structs.replace(event, status=EventStatus.DELETED, updated_at=now)
 
     @asynccontextmanager
     async def change(self, actor: Actor, event_id: UUID, if_match: IfMatch) -> AsyncIterator[Change]:

@@ -18,6 +18,7 @@ from qhronos.engine.notify import announce, recall
 from qhronos.engine.stores import Stores
 from qhronos.errors import Conflict, Gone, NotFound
 from qhronos.store import Connection, audit, changes, events, occurrences, pending
+from qhronos.store.events import Revived
 from qhronos.store.occurrences import Filter, Occurrence
 
 NO_OCCURRENCE = "occurrence not found"
@@ -46,7 +47,7 @@ class Replays:
             revived = await events.revive(conn, [identity.event_id], now)
             await _record(conn, actor, "occurrence.replayed", identity, now)
             occurrence = _found(await occurrences.get(conn, identity, None, now))
-        self._stores.announcer.changed("revived", revived)
+        self._tell_replayed(revived)
         await announce(self._stores, opened, now)
         return occurrence
 
@@ -59,9 +60,10 @@ class Replays:
             if not closed:
                 raise Conflict(f"the occurrence is {occurrence.status}; only a scheduled one can be cancelled")
             ended = await pending.complete_events(conn, [identity.event_id], now)
-            await events.touch(conn, identity.event_id, now)
+            touched = await events.touch(conn, [identity.event_id], now)
             await _record(conn, actor, "occurrence.cancelled", identity, now)
             occurrence = _found(await occurrences.get(conn, identity, None, now))
+        self._stores.announcer.changed("occurrence_cancelled", touched)
         self._stores.announcer.changed("completed", ended.completed)
         if closed[0].held:
             await recall(self._stores, [identity.event_id], now)
@@ -86,7 +88,7 @@ class Replays:
             if opened:
                 details = {"filter": _told(wanted), "replayed": len(opened)}
                 await audit.record(conn, actor.did("occurrences.replayed", wanted.event_id or "*", now, details))
-        self._stores.announcer.changed("revived", revived)
+        self._tell_replayed(revived)
         await announce(self._stores, opened, now)
         return Replayed(matched, len(opened))
 
@@ -99,10 +101,17 @@ class Replays:
             held = await events.lock_of_occurrences(conn, list({one.event_id for one in matched}), actor.scope)
             seen = [one for one in matched if one.event_id in held]
             dropped = await occurrences.drop_failed(conn, seen, f"purged by {actor.subject}")
+            touched = await events.touch(conn, list(set(dropped)), now)
             if dropped:
                 details = {"filter": _told(wanted), "purged": len(dropped)}
                 await audit.record(conn, actor.did("occurrences.purged", wanted.event_id or "*", now, details))
+        self._stores.announcer.changed("purged", touched)
         return Replayed(matched, len(dropped))
+
+    def _tell_replayed(self, revived: Revived) -> None:
+        """Once of each event, however many of its occurrences it were."""
+        self._stores.announcer.changed("replayed", revived.events)
+        self._stores.announcer.changed("revived", revived.completed)
 
 
 async def _hold(conn: Connection, actor: Actor, identity: Identity, clock: Clock) -> tuple[str, Occurrence, datetime]:

@@ -58,6 +58,14 @@ class Brief(NamedTuple):
     status: str
     tags: list[str]
     version: int
+    updated_at: datetime
+
+
+class Revived(NamedTuple):
+    """Events that have work again, and those of them that were completed."""
+
+    events: list[Brief]
+    completed: list[Brief]
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -201,15 +209,15 @@ async def next_version(conn: Connection, event: Event, now: datetime) -> None:
     await conn.execute(SQL["open_version"], params)
 
 
-async def touch(conn: Connection, event_id: UUID, now: datetime) -> None:
-    """What it shows has changed, though not what was said of it."""
-    await conn.execute(SQL["touch_event"], {"id": event_id, "now": now})
+async def touch(conn: Connection, ids: Sequence[UUID], now: datetime) -> list[Brief]:
+    """What they show has changed, though not what was said of them. By whoever holds them."""
+    return [Brief(*row) for row in await _fetch(conn, "touch_events", {"ids": list(ids), "now": now})]
 
 
-async def revive(conn: Connection, ids: Sequence[UUID], now: datetime) -> list[Brief]:
-    """Those that were completed are active again, and returned. By whoever holds them."""
+async def revive(conn: Connection, ids: Sequence[UUID], now: datetime) -> Revived:
+    """Those that were completed are active again. By whoever holds them."""
     rows = await _fetch(conn, "revive_events", {"ids": list(ids), "now": now})
-    return [Brief(*row) for *row, was_completed in rows if was_completed]
+    return Revived([Brief(*row[:-1]) for row in rows], [Brief(*row[:-1]) for row in rows if row[-1]])
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:

@@ -170,10 +170,11 @@ VALUES (%(event_id)s, %(version)s, %(recurrence)s::jsonb, %(policies)s::jsonb, %
 WITH before AS (SELECT id, status = 'completed' AS was_completed FROM events WHERE id = ANY(%(ids)b::uuid[]))
 UPDATE events AS e SET status = CASE e.status WHEN 'completed' THEN 'active' ELSE e.status END, updated_at = %(now)s
 FROM before WHERE e.id = before.id
-RETURNING e.id, e.name, e.status, e.tags, e.version, before.was_completed;
+RETURNING e.id, e.name, e.status, e.tags, e.version, e.updated_at, before.was_completed;
 
--- name: touch_event
-UPDATE events SET updated_at = %(now)s WHERE id = %(id)s;
+-- name: touch_events
+UPDATE events SET updated_at = %(now)s WHERE id = ANY(%(ids)b::uuid[])
+RETURNING id, name, status, tags, version, updated_at;
 
 -- name: find_keys
 -- The live events that have these keys, also those out of sight, which stand in the way all the same.

@@ -33,4 +33,4 @@ ON CONFLICT (event_id, since) DO UPDATE SET until = EXCLUDED.until, count = EXCL
 -- One poisoned rule stops itself and nothing else.
 UPDATE events SET status = 'error', reason = %(reason)s, next_expand_at = NULL, updated_at = %(now)s
 WHERE id = %(event_id)s
-RETURNING id, name, status, tags, version;
+RETURNING id, name, status, tags, version, updated_at;

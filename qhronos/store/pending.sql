@@ -172,7 +172,7 @@ UPDATE events AS e
 SET status = 'completed', updated_at = %(now)s
 WHERE e.id = ANY(%(event_ids)b::uuid[]) AND e.status = 'active' AND e.next_expand_at IS NULL
     AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
-RETURNING e.id, e.name, e.status, e.tags, e.version;
+RETURNING e.id, e.name, e.status, e.tags, e.version, e.updated_at;
 
 -- name: hand_back
 -- What was held and not started goes back as it was; the fence moves on so that nothing else can come of the claim.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from qhronos.engine.announce import Announcer
 from qhronos.redis_link import connect
 from qhronos.store.events import Brief
 
-TEA = Brief(UUID(int=7), "tea", "active", ["hot"], 1)
+TEA = Brief(UUID(int=7), "tea", "active", ["hot"], 1, datetime(2026, 3, 1, tzinfo=UTC))
 
 
 class Listening:

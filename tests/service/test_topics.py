@@ -62,6 +62,7 @@ async def test_events_and_occurrences_without_any_tag(house):
         "status": "completed",
         "tags": [],
         "version": 1,
+        "updated_at": (await house.api.get(f"/events/{event['id']}")).json()["updated_at"],
         "epoch": ack["epoch"],
         "offset": ack["offset"] + 4,
     } == frames[3]
@@ -236,9 +237,82 @@ async def test_a_replay_revives_and_a_cancellation_completes(house):
     async with subscribed(house.url, "events") as (peer, _):
         await house.api.post(f"/occurrences/{occurrence['id']}/cancel")
         await house.api.post(f"/occurrences/{occurrence['id']}/replay")
-        frames = [await peer.hear() for _ in range(2)]
+        frames = [await peer.hear() for _ in range(4)]
 
-    assert [("completed", "completed"), ("revived", "active")] == [(frame["kind"], frame["status"]) for frame in frames]
+    assert [
+        ("occurrence_cancelled", "completed"),
+        ("completed", "completed"),
+        ("replayed", "active"),
+        ("revived", "active"),
+    ] == [(frame["kind"], frame["status"]) for frame in frames]
+
+
+async def test_what_is_done_to_occurrences_of_an_event_that_goes_on_is_told(house):
+    later = (house.api.deps.clock.now() + timedelta(minutes=5)).isoformat()
+    event = await create_for(house.api, schedule="FREQ=DAILY", start_time=later)
+    (occurrence, *_) = (await house.api.get(f"/events/{event['id']}/occurrences")).json()["data"]
+    async with subscribed(house.url, "events") as (peer, _):
+        frames = []
+        for asked in ("cancel", "replay"):
+            await house.api.post(f"/occurrences/{occurrence['id']}/{asked}")
+            frames.append(await peer.hear())
+            shown = (await house.api.get(f"/events/{event['id']}")).json()
+
+            assert shown["updated_at"] == frames[-1]["updated_at"]
+
+    assert [("occurrence_cancelled", event["id"], "active"), ("replayed", event["id"], "active")] == [
+        (frame["kind"], frame["event_id"], frame["status"]) for frame in frames
+    ]
+    assert [event["version"]] * 2 == [frame["version"] for frame in frames]
+    assert frames[0]["updated_at"] < frames[1]["updated_at"]
+
+
+@pytest.mark.parametrize(("asked", "kind"), [("replay", "replayed"), ("purge", "purged")])
+async def test_of_many_occurrences_each_event_is_told_once(house, asked, kind):
+    events = [await create_for(house.api, schedule="FREQ=DAILY", **LATER) for _ in range(2)]
+    async with as_client(house.url) as (client, _):
+        for event in events * 2:
+            await house.api.post(f"/events/{event['id']}/run")
+            await client.say(type="nack", seq=(await client.hear_event())["seq"], final=True)
+            await client.hear()
+    async with subscribed(house.url, "events") as (peer, _):
+        done = (await house.api.post(f"/occurrences/{asked}", {"limit": 10})).json()
+        frames = [await peer.hear(), await peer.hear()]
+        await create_for(house.api, name="last", **LATER)
+        last = await peer.hear()
+
+    assert (4, 4) == (done["matched"], done[kind])
+    assert {(kind, event["id"], "active") for event in events} == {
+        (frame["kind"], frame["event_id"], frame["status"]) for frame in frames
+    }
+    assert ("created", "last") == (last["kind"], last["name"])
+
+
+async def test_what_is_told_is_as_new_as_what_is_shown(house):
+    now = house.api.deps.clock.now()
+    start = (now - timedelta(days=3) + timedelta(minutes=5)).isoformat()
+    event = await create_for(house.api, schedule="FREQ=DAILY", start_time=start, misfire={"policy": "skip"})
+    path = f"/events/{event['id']}"
+    asked = [
+        ("backfill", {"since": (now - timedelta(days=2)).isoformat(), "until": now.isoformat()}),
+        ("run", {}),
+        ("skip", {}),
+        ("pause", {}),
+        ("resume", {}),
+    ]
+    async with subscribed(house.url, "events") as (peer, _):
+        for verb, said in asked:
+            answer = await house.api.post(f"{path}/{verb}", said)
+            frame, shown = await peer.hear(), (await house.api.get(path)).json()
+
+            assert 200 <= answer.status_code < 300, answer.text
+            assert shown["updated_at"] == frame["updated_at"], verb
+            assert event["updated_at"] < shown["updated_at"]
+            event = shown
+        await house.api.delete(path)
+        deleted = await peer.hear()
+
+    assert ("deleted", True) == (deleted["kind"], event["updated_at"] < deleted["updated_at"])
 
 
 async def test_a_rule_that_is_quarantined_is_told(house):
