@@ -11,6 +11,7 @@ import click
 from qhronos.cli.forward import Answer
 from qhronos.clock import Clock
 from qhronos.core.attempt import Refused
+from qhronos.core.occurrence import OPEN
 
 LONGEST = 200  # characters of metadata on a line for people
 FORWARDED = frozenset({"headers", "body"})  # the same once more, and signed
@@ -34,6 +35,13 @@ class Printer:
         else:
             missed = "something" if frame["missed"] is None else frame["missed"]
             click.echo(f"{self._clock_words()}  missed {missed}: {_plain(frame['reason'])}")
+
+    def late(self, frame: dict[str, Any]) -> None:
+        """The answer to a yes that did not count."""
+        if self._form == "json":
+            _echo(frame)
+        else:
+            click.echo(f"{self._clock_words()}  {frame['occurrence_id']}  too late{_fate(frame.get('status'))}")
 
     def _event_words(self, frame: dict[str, Any]) -> list[str]:
         late = (self._clock.now() - datetime.fromisoformat(frame["scheduled_at"])).total_seconds() * 1000
@@ -64,6 +72,12 @@ def _words(answer: Answer) -> list[str]:
 
 def _told(answer: Answer) -> dict[str, Any]:
     return {"status": answer.status, "reason": answer.reason, "took_ms": round(answer.took_ms, 1)}
+
+
+def _fate(status: str | None) -> str:
+    if status is None:
+        return ""
+    return ": it comes again" if status in OPEN else f": it is {status}"
 
 
 def _echo(told: dict[str, Any]) -> None:

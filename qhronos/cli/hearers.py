@@ -10,6 +10,7 @@ from qhronos.cli.forward import Answer, Forwarder
 from qhronos.cli.heard import Printer
 from qhronos.cli.link import Frame, Say
 from qhronos.clock import Clock
+from qhronos.core.occurrence import OPEN
 from qhronos.errors import Invalid
 
 REST = 1.0  # seconds after which a word that did not count is said again
@@ -35,6 +36,7 @@ class ByName:
         self._epoch: str | None = None
         self._yes: dict[str, Frame] = {}  # said and not answered, by the occurrence
         self._no: dict[int, Frame] = {}  # the same, by the number of the message
+        self._late: dict[str, Frame] = {}  # said too late, for when the occurrence comes again
         self._never = asyncio.Event()
 
     def hello(self) -> Frame:
@@ -53,7 +55,7 @@ class ByName:
             case "event":
                 await self._take(frame, say)
             case "ack":
-                self._taken += self._yes.pop(frame.get("occurrence_id", ""), None) is not None
+                self._answered(frame)
                 self._no.pop(frame.get("seq", -1), None)
             case "error" if frame["message"] == UNAVAILABLE:
                 await self._clock.wait(self._never, REST)
@@ -69,18 +71,36 @@ class ByName:
         elif self._most is None or self._taken + len(self._yes) < self._most:
             await say(await self._do(frame))
 
+    def _answered(self, frame: Frame) -> None:
+        """A yes, unless it was a no."""
+        occurrence = frame.get("occurrence_id", "")
+        word = self._yes.pop(occurrence, None)
+        if word and frame.get("counted", True):
+            self._taken += 1
+        elif word:
+            self._printer.late(frame)
+            if frame.get("status") in OPEN:
+                self._late[occurrence] = word
+
     async def _do(self, frame: Frame) -> Frame:
         """The word on it."""
+        if word := self._late.pop(frame["occurrence_id"], None):
+            return self._yes.setdefault(frame["occurrence_id"], word)
+        word = await self._ask(frame)
+        if word["type"] == "ack":
+            self._yes[frame["occurrence_id"]] = word
+        else:
+            self._no[frame["seq"]] = word
+        return word
+
+    async def _ask(self, frame: Frame) -> Frame:
+        """Whoever is to take it."""
         word: Frame = {"type": "ack", "occurrence_id": frame["occurrence_id"]}
         answer = None
         if self._forwarder:
             answer = await self._forwarder.post(tuple(frame["headers"].items()), frame["body"].encode())
             word = answer.word(frame)
         self._printer.event(frame, answer)
-        if word["type"] == "ack":
-            self._yes[frame["occurrence_id"]] = word
-        else:
-            self._no[frame["seq"]] = word
         return word
 
 

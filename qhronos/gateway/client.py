@@ -6,10 +6,12 @@ import asyncio
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import msgspec
+
 from qhronos.broadcast import end_if_cancelled
 from qhronos.clock import Clock
 from qhronos.core.attempt import Delivered, Failed, Outcome, Refused
-from qhronos.core.occurrence import occurrence_id, parse_occurrence_id
+from qhronos.core.occurrence import Identity, Status, occurrence_id, parse_occurrence_id
 from qhronos.engine.forward import Letter, Signer
 from qhronos.engine.outbox import Words
 from qhronos.errors import NotFound, Unavailable
@@ -18,7 +20,7 @@ from qhronos.gateway.frames import Acknowledged, Code, Reconnect, Trouble, Word
 from qhronos.gateway.socket import Socket
 from qhronos.log import get_logger
 from qhronos.metrics import GATEWAY_FRAMES
-from qhronos.store import Database, outbox
+from qhronos.store import Database, occurrences, outbox
 from qhronos.store.outbox import Asking, Connected, Look, Message, Sending
 
 WINDOW_BYTES = 1 << 20  # on their way without an acknowledgement
@@ -68,6 +70,7 @@ class Client:
         self._window = window if signer is None else 1
         self._in_hand: dict[int, Sent] = {}
         self._busy: set[int] = set()  # what is in hand, or is just being settled
+        self._doubts: list[tuple[Identity, Acknowledged]] = []  # words that did not count, not answered yet
         self._bytes = 0
         self._has_more = True
         self._rung = asyncio.Event()
@@ -84,6 +87,7 @@ class Client:
             try:
                 while self._has_more and self._room() > 0:
                     await self._send_page()
+                await self._answer_doubts()
                 rest = self._until_late()
             except Unavailable as error:
                 log.warning("outbox.unavailable", client=self.name, error=str(error))
@@ -166,7 +170,8 @@ class Client:
             return True
         message = await self._find(word)
         if message is None:
-            self.socket.say(answer)  # it is acknowledged already, as far as anybody can tell
+            identity = _identity(word.occurrence_id)
+            self.socket.say(await self._doubted(identity, answer) if identity else answer)
             return False
         self._say(message, Delivered(), answer)
         return True
@@ -206,9 +211,8 @@ class Client:
         found = next((s.message for s in self._in_hand.values() if s.occurrence_id == word.occurrence_id), None)
         if found:
             return found
-        try:
-            identity = parse_occurrence_id(word.occurrence_id)
-        except NotFound:
+        identity = _identity(word.occurrence_id)
+        if identity is None:
             return None
         async with self._database.connection() as conn:
             return await outbox.waiting_one(conn, self.name, identity)
@@ -216,12 +220,28 @@ class Client:
     def _say(self, message: Message, outcome: Outcome, answer: Acknowledged | None) -> None:
         self._let_go(message)
 
-        def settled(_: bool) -> None:  # noqa: FBT001 - what a settlement says
+        def settled(is_first: bool) -> None:  # noqa: FBT001 - what a settlement says
             self._busy.discard(message.seq)
-            if answer and self.socket.is_open:
+            if answer and answer.occurrence_id and not is_first:
+                self._doubts.append((message.identity, answer))
+                self._rung.set()
+            elif answer and self.socket.is_open:
                 self.socket.say(answer)
 
         self._words.say(message, outcome, settled)
+
+    async def _answer_doubts(self) -> None:
+        while self._doubts:
+            self.socket.say(await self._doubted(*self._doubts[0]))
+            del self._doubts[0]
+
+    async def _doubted(self, identity: Identity, answer: Acknowledged) -> Acknowledged:
+        """The answer to a word that did not count. What is completed was acknowledged before, as far as anybody can tell."""
+        async with self._database.connection() as conn:
+            found = await occurrences.get(conn, identity, None, self._clock.now())
+        if found and found.status == Status.COMPLETED:
+            return answer
+        return msgspec.structs.replace(answer, counted=False, status=found.status if found else None)
 
     def _let_go(self, message: Message) -> None:
         sent = self._in_hand.pop(message.seq, None)
@@ -286,3 +306,11 @@ class Client:
             return False
         async with self._database.connection() as conn:
             return await outbox.give_back(conn, self.name, self.generation, self._clock.now())
+
+
+def _identity(text: str | None) -> Identity | None:
+    """None: that is no id."""
+    try:
+        return parse_occurrence_id(text or "")
+    except NotFound:
+        return None

@@ -98,6 +98,8 @@ class Acknowledged(Struct, kw_only=True, tag_field="type", tag="ack", omit_defau
     message: str
     seq: int | None = None
     occurrence_id: str | None = None
+    counted: bool = True  # false: the occurrence is not completed, as the word came too late
+    status: str | None = None  # what it is then
 
 
 class Trouble(Struct, kw_only=True, tag_field="type", tag="error", omit_defaults=True):

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from qhronos.api.auth import Access
 from qhronos.config import Gateway as Settings
 from qhronos.core.occurrence import Identity, occurrence_id
-from tests.service.events import occurrences_of, query
+from tests.service.events import execute, occurrences_of, query
 from tests.service.mail import create_for
 from tests.service.sockets import WITHIN, as_client, as_listener, dial, open_gateway, open_house
 
@@ -144,6 +144,33 @@ async def test_acknowledging_twice_is_answered_twice(house):
             said.append(await peer.hear())
 
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(2, "scheduled"), (1, "failed")])
+async def test_an_acknowledgement_that_comes_too_late_is_said_not_to_count(house, attempts, status):
+    async with as_client(house.url) as (peer, _):
+        retry = {"max_attempts": attempts, "backoff": [3600]}
+        event = await create_for(house.api, params={"ack_timeout": 1}, retry=retry)
+        frame = await peer.hear()
+        await until(house.api, event, status)
+        await peer.say(type="ack", occurrence_id=frame["occurrence_id"])
+        said = await peer.hear()
+        (occurrence,) = await occurrences_of(house.api, event)
+
+    answer = {"type": "ack", "message": "acknowledged", "occurrence_id": frame["occurrence_id"]}
+    assert answer | {"counted": False, "status": status} == said
+    assert (status, 1) == (occurrence["status"], occurrence["attempt"])
+
+
+async def test_so_it_is_said_where_it_was_called_off_a_moment_before(house):
+    async with as_client(house.url) as (peer, _):
+        event = await create_for(house.api)
+        frame = await peer.hear()
+        await execute(house.api, "UPDATE pending SET fence = nextval('fences') WHERE event_id = %s", event["id"])
+        await peer.say(type="ack", occurrence_id=frame["occurrence_id"])
+        said = await peer.hear()
+
+    assert (False, "dispatched") == (said["counted"], said["status"])
 
 
 async def test_a_newer_connection_is_served_instead_of_the_older(house):

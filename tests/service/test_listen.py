@@ -197,6 +197,19 @@ async def test_what_the_port_cannot_take_now_comes_again(house, port, heard, sta
     assert ["1", "2"] == [each.headers["x-qhronos-attempt"] for each in (first, second)]
 
 
+async def test_a_port_that_takes_it_too_late_is_not_asked_twice_and_its_yes_counts_for_the_next_attempt(
+    house, port, heard
+):
+    port.answer = lambda _: Answer(200, delay=1.5)
+    event = await create_for(house.api, params={"ack_timeout": 1}, retry={"max_attempts": 2, "backoff": [2]})
+    await listened(house, client="acme", forward_to=port.url, most=1, form="text")
+    (occurrence,) = await occurrences_of(house.api, event)
+
+    assert ("completed", 2) == (occurrence["status"], occurrence["attempt"])
+    assert 1 == len(port.requests)
+    assert "too late: it comes again" in heard.look().out
+
+
 async def test_a_pause_that_the_port_asks_for_is_kept(house, port, heard):
     port.answer = lambda _: Answer(503, {"retry-after": "3600"})
     async with listening(house, client="acme", forward_to=port.url):

@@ -95,6 +95,45 @@ async def test_a_no_that_may_have_been_lost_is_said_again_and_a_new_attempt_is_a
     assert (b"{}", 2) == (once.body, len(port.requests))
 
 
+LATE = {"type": "ack", "message": "acknowledged", "occurrence_id": "occ_1", "counted": False}
+
+
+async def test_a_yes_that_came_too_late_is_kept_for_the_next_attempt_and_is_none_until_then(capsys):
+    hearer, said = by_name(most=2), Said()
+    await registered(hearer, said)
+    ends = await tell(
+        hearer, said, event(1), LATE | {"status": "scheduled"}, event(2), {**ACK, "occurrence_id": "occ_2"}
+    )
+    await registered(hearer, said)
+    again = event(3, attempt=2) | {"occurrence_id": "occ_1"}
+    ends += await tell(hearer, said, again, ACK)
+
+    assert [ACK, {**ACK, "occurrence_id": "occ_2"}, ACK] == said
+    assert [False, False, False, False, False, True] == ends
+    assert [("event", 1), ("ack", None), ("event", 2)] == [
+        (told["type"], told.get("seq")) for told in map(json.loads, capsys.readouterr().out.splitlines())
+    ]
+
+
+@pytest.mark.parametrize("end", [{"status": "failed"}, {}])
+async def test_a_yes_to_what_has_ended_is_not_kept(capsys, end):
+    hearer, said = by_name(most=1), Said()
+    await tell(hearer, said, event(1), LATE | end)
+    ends = await tell(hearer, said, event(2, attempt=2) | {"occurrence_id": "occ_1"}, ACK)
+
+    assert [False, True] == ends
+    assert ["event", "ack", "event"] == [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_what_came_too_late_is_a_line_for_people(capsys):
+    printer = Printer("text", FakeClock())
+    for more in ({"status": "scheduled"}, {"status": "dispatched"}, {"status": "failed"}, {}):
+        printer.late(LATE | more)
+
+    start = "12:00:00.000Z  occ_1  too late"
+    assert [start + ": it comes again"] * 2 + [start + ": it is failed", start] == capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize("word", [{"type": "error", "message": "no such message"}, None])
 async def test_a_no_that_means_nothing_any_more_is_forgotten(capsys, word):
     async with Receiver() as port:
