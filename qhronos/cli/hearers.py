@@ -26,7 +26,8 @@ class ByName:
     ) -> None:
         """`most`: messages that are taken."""
         self.name = f"client {client}"
-        self.needs = f"client:{client} in its scope" + (", and access write to forward" if forwarder else "")
+        needed = f"client:{client} in its scope" + (", and access write to forward" if forwarder else "")
+        self.denied = f"this token may not be {self.name}; it needs {needed}"
         self._client = client
         self._printer = printer
         self._forwarder = forwarder
@@ -108,7 +109,7 @@ class ByTags:
     """Comes back where it was, and is told what it missed."""
 
     name = "a listener by these tags"
-    needs = "all of them in its scope"
+    denied = "this token may not hear of these tags; each has to be in its scope"
 
     def __init__(
         self, asked: dict[str, Any], printer: Printer, forwarder: Forwarder | None, clock: Clock, most: int | None

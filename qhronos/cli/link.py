@@ -22,6 +22,8 @@ PINGING = 15.0  # seconds between pings, and for their answers: so soon a machin
 CLOSING = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LONGEST_ASKED = 60.0  # seconds of pause that a gateway can ask for
+# What a gateway answers that has too many handshakes or ends, and what stands before one that is not there just now.
+BUSY = frozenset({403, 429, 502, 503, 504})
 CALM = 10.0  # seconds after which a connection counts as one that worked
 
 Frame: TypeAlias = dict[str, Any]
@@ -37,8 +39,8 @@ class Hearer(Protocol):
         ...
 
     @property
-    def needs(self) -> str:
-        """In a sentence, what the token has to have for that."""
+    def denied(self) -> str:
+        """The sentence for a token that is not enough."""
         ...
 
     def hello(self) -> Frame:
@@ -103,7 +105,7 @@ class Session:
             case 4401:
                 return Unauthenticated(f"the gateway does not take the token: {said}")
             case 4403:
-                return Denied(f"the token may not be {self._hearer.name}: {said}; it needs {self._hearer.needs}")
+                return Denied(f"{self._hearer.denied} ({said})")
             case 4409:
                 return Conflict(f"another connection of {self._hearer.name} is served now, so this one has ended")
         return Lost(said or _words_for(closed), self._after)
@@ -174,6 +176,8 @@ class Link:
         try:
             connection = await connecting
         except (OSError, WebSocketException, ValueError) as error:
+            if isinstance(error, InvalidStatus) and error.response.status_code in BUSY:
+                raise Lost(self._busy(error.response.status_code)) from error
             if self._was_ready:
                 raise Lost(str(error)) from error
             raise self._unreachable(error) from error
@@ -181,6 +185,9 @@ class Link:
             yield connection
         finally:
             await connection.close()
+
+    def _busy(self, status: int) -> str:
+        return f"the gateway at {self._address} is busy or about to end (HTTP {status})"
 
     def _unreachable(self, error: Exception) -> QhronosError:
         if isinstance(error, TimeoutError):

@@ -29,7 +29,13 @@ INTERRUPTED = 130
 @click.option(
     "--client", metavar="NAME", help="Take what is meant for the client of that name; it is kept until it is taken."
 )
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Hear of whatever has this tag; repeatable.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Hear of whatever has this tag; what happens while this does not run is missed; repeatable.",
+)
 @click.option("--tags-match", type=click.Choice(["any", "all"]), help="Of several tags.  [default: any]")
 @click.option(
     "--kind",
@@ -70,7 +76,7 @@ def listen(
 
     With --client a message is taken once it was printed, or once the port has answered 2xx; what was not taken comes again,
     also after this has ended. What is forwarded is signed as a webhook is. With --tag nothing is taken from anybody, what
-    happens meanwhile is missed, and what is forwarded is not signed.
+    happens while this does not run is missed, and what is forwarded is not signed.
 
     It comes back by itself when the connection is lost, or the server starts anew. Ctrl-C ends it.
     """
@@ -111,12 +117,12 @@ class Wanted(NamedTuple):
         if self.client:
             taken = f"{forwarder.address} has answered 2xx" if forwarder else "it was printed"
             return f"Waiting for messages to client {self.client}; each is taken once {taken}. Ctrl-C ends this."
-        which = f" {self.tags_match or 'any'} of" if len(self.tags) > 1 else ""
+        which = f"{self.tags_match or 'any'} of the tags" if len(self.tags) > 1 else "the tag"
         kinds = " or ".join(self.kinds or ("due",))
         onward = (
             f" It is forwarded to {forwarder.address}, unsigned: only a --client gets signatures." if forwarder else ""
         )
-        return f"Waiting for what is {kinds} and has{which} {', '.join(self.tags)}.{onward} Ctrl-C ends this."
+        return f"Waiting for what is {kinds} and has {which} {', '.join(self.tags)}.{onward} Ctrl-C ends this."
 
 
 async def _listen(api: Api, wanted: Wanted) -> None:

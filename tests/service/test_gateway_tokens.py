@@ -49,7 +49,7 @@ async def test_a_token_that_is_revoked_ends_its_sockets_at_every_gateway_at_once
 
             assert {"type": "pong"} == await peer.hear()
 
-    assert [{"type": "error", "message": "invalid token"}] * 2 == said
+    assert [{"type": "error", "message": "this token was revoked"}] * 2 == said
     assert [4401, 4401] == codes
     assert took < SOON
 
@@ -116,7 +116,7 @@ async def test_so_it_is_with_streams(house):
         second = [piece for piece in await expired.ended() if piece.name][-1]
         lasted = time.monotonic() - began
 
-    assert [("error", "invalid token"), ("error", "token has expired")] == [
+    assert [("error", "this token was revoked"), ("error", "token has expired")] == [
         (last.name, last.data["message"]) for last in (first, second)
     ]
     assert took < SOON

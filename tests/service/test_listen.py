@@ -261,7 +261,7 @@ async def test_what_has_the_tag_is_printed(house, heard):
         await running
 
     assert [("hot", "due", {"n": 1})] == [(each["name"], each["kind"], each["metadata"]) for each in heard.objects]
-    assert "Waiting for what is due and has all of tea, hot." in heard.err
+    assert "Waiting for what is due and has all of the tags tea, hot." in heard.err
 
 
 async def test_ends_are_printed_with_their_reason(house, heard):
@@ -370,20 +370,20 @@ async def test_a_second_listener_of_that_name_ends_the_first_without_a_fight(hou
             {"client": "acme"},
             ("client:other",),
             Denied,
-            "the token may not be client acme: insufficient scope; it needs client:acme in its scope",
+            "this token may not be client acme; it needs client:acme in its scope (insufficient scope)",
         ),
         (
             {"tags": ("tea",)},
             ("coffee",),
             Denied,
-            "listener by these tags: insufficient scope; it needs all of them in its scope",
+            "this token may not hear of these tags; each has to be in its scope (insufficient scope)",
         ),
         ({"tags": ("x" * 101,)}, MASTER, Invalid, "the gateway does not take this: invalid handshake message: "),
         (
             {"client": "acme", "forward_to": "http://127.0.0.1:9/"},
             ("client:acme",),
             Denied,
-            "insufficient access level; it needs client:acme in its scope, and access write to forward",
+            "it needs client:acme in its scope, and access write to forward (insufficient access level)",
         ),
     ],
 )
@@ -404,8 +404,10 @@ async def test_a_token_that_expires_ends_it(house, heard):
 
 
 async def test_where_no_gateway_is_it_says_so_at_once(house, heard):
-    with pytest.raises(Unreachable, match=r"no gateway answers at ws://127.0.0.1:.*HTTP 403"):
-        await listened(house, url=house.url.replace("/ws", "/elsewhere"), client="acme")
+    async with Receiver() as other:
+        other.answer = lambda _: Answer(404)
+        with pytest.raises(Unreachable, match=r"no gateway answers at ws://127.0.0.1:.*HTTP 404"):
+            await listened(house, url=other.url.replace("http", "ws"), client="acme")
 
     with pytest.raises(Unreachable, match=r"cannot reach http://127.0.0.1:9"):
         await listened(house, url="ws://127.0.0.1:9/ws", client="acme")
@@ -433,6 +435,29 @@ async def test_a_gateway_that_is_full_is_waited_for(database, redis_url, redis_p
 
     assert 1 == heard.look().err.count("Not ready yet")
     assert 1 == heard.err.count("Ready at")
+
+
+async def test_a_gateway_that_is_busy_or_about_to_end_is_waited_for(house, heard, monkeypatch):
+    monkeypatch.setattr("qhronos.gateway.service.MOST_STRANGERS", 0)
+    await create_for(house.api)
+    async with listening(house, client="acme", most=1) as running:
+        await heard.says("Not ready yet (the gateway at")
+        monkeypatch.undo()
+        await running
+
+    address = re.escape(house.url)
+    assert re.search(
+        rf"\(the gateway at {address} is busy or about to end \(HTTP 403\)\); trying again", heard.look().err
+    )
+
+
+@pytest.mark.parametrize("status", [403, 429, 502, 503, 504])
+async def test_so_is_what_stands_before_a_gateway_and_has_none_just_now(house, port, heard, status):
+    port.answer = lambda _: Answer(status)
+    async with listening(house, url=port.url.replace("http", "ws"), client="acme"):
+        await port.wait_for(2)
+
+    assert f"is busy or about to end (HTTP {status})" in heard.look().err
 
 
 async def test_a_connection_on_which_nobody_answers_is_left(house, heard, monkeypatch):

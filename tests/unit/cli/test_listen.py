@@ -253,9 +253,12 @@ async def test_an_interruption_before_the_beginning_counts():
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"tags": ("a",)}, "Waiting for what is due and has a. Ctrl-C ends this."),
-        ({"tags": ("a", "b")}, "Waiting for what is due and has any of a, b. Ctrl-C ends this."),
-        ({"tags": ("a", "b"), "kinds": ("completed", "failed")}, "what is completed or failed and has any of a, b."),
+        ({"tags": ("a",)}, "Waiting for what is due and has the tag a. Ctrl-C ends this."),
+        ({"tags": ("a", "b")}, "Waiting for what is due and has any of the tags a, b. Ctrl-C ends this."),
+        (
+            {"tags": ("a", "b"), "kinds": ("completed", "failed")},
+            "what is completed or failed and has any of the tags a, b.",
+        ),
     ],
 )
 def test_it_says_what_it_waits_for(wanted, words):
