@@ -40,6 +40,14 @@ class Sent(NamedTuple):
     due_by: float  # when the client has to have spoken, by the monotonic clock
 
 
+def _identity(text: str | None) -> Identity | None:
+    """None: that is no id."""
+    try:
+        return parse_occurrence_id(text or "")
+    except NotFound:
+        return None
+
+
 class Client:
     """A connection that is served. `ring` says that there may be more to send."""
 
@@ -306,11 +314,3 @@ class Client:
             return False
         async with self._database.connection() as conn:
             return await outbox.give_back(conn, self.name, self.generation, self._clock.now())
-
-
-def _identity(text: str | None) -> Identity | None:
-    """None: that is no id."""
-    try:
-        return parse_occurrence_id(text or "")
-    except NotFound:
-        return None
