@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from qhronos.gateway.wire import MOST_UNSENT, show_unsent
 
@@ -15,10 +15,11 @@ CLOSING = 3.0  # seconds for what is unsent to be read; less than the server has
 class Outlet:
     """The rest of one answer, once it has begun. The application finds it in the state of its scope."""
 
-    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
-        self._transport = transport
-        self._cycle = cycle
-        show_unsent(transport)
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._transport = pipe.transport
+        self._cycle = pipe.cycle
+        show_unsent(pipe.transport)
 
     @property
     def unsent(self) -> int:
@@ -33,6 +34,11 @@ class Outlet:
     def is_headless(self) -> bool:
         """What was asked for is the head alone."""
         return self._cycle.scope["method"] == "HEAD"
+
+    def begin(self) -> None:
+        """From here on nothing else is answered on this connection; on one of which only the head was asked for, the next is."""
+        if not self.is_headless:
+            self._pipe.outlet = self
 
     def push(self, data: bytes) -> bool:
         """Send a piece. False: it cannot be, for the connection is closed or too much is unsent."""
@@ -50,12 +56,29 @@ class Outlet:
     def cut(self) -> None:
         self._transport.abort()
 
+    def lost(self) -> None:
+        """The connection is. The server tells only the request that came last, which may be another."""
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
+
 
 class Pipe(HttpToolsProtocol):
     """What the server makes for each connection."""
+
+    outlet: Outlet | None = None  # once it has begun
+
+    def data_received(self, data: bytes) -> None:
+        """What is sent while a stream lasts would never be answered. It is read, for so is the end, and not kept."""
+        if self.outlet is None:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.outlet is not None:
+            self.outlet.lost()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         path = self.scope.get("path", "")
         if "stream" in path and [part for part in path.split("/") if part] == PATH:  # as routes are found
-            self.scope["state"]["outlet"] = Outlet(self.transport, self.cycle)
+            self.scope["state"]["outlet"] = Outlet(self)

@@ -41,6 +41,7 @@ class Stream:
     async def begin(self, send: Send, random: Random) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         self._has_begun = True
+        self._outlet.begin()
         self._push(b"retry: %d\n\n" % random.randint(*COME_BACK_MS))
 
     async def last(self, receive: Receive, send: Send) -> None:

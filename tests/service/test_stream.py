@@ -263,6 +263,49 @@ async def test_whoever_goes_away_is_forgotten(house):
 
 
 @asynccontextmanager
+async def raw_reader(url, more=b""):
+    """One that has asked for the stream, and for `more` with the same breath."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(http_of(url).rpartition(":")[2]))
+    writer.write(f"GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER}\r\n\r\n".encode() + more)
+    async with asyncio.timeout(WITHIN):
+        await reader.readuntil(b"event: ack")
+    yield reader, writer
+    writer.close()
+
+
+MORE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("at_once", "later"),
+    [(MORE, b""), (b"", MORE), (MORE, MORE), (b"", b"no HTTP at all\r\n\r\n")],
+    ids=["at once", "later", "both", "later, and unreadable"],
+)
+async def test_whoever_sends_more_before_it_goes_is_forgotten_as_well(house, at_once, later):
+    async with raw_reader(house.url, at_once) as (_, writer):
+        assert 1 == house.gateway._hearing.audience.count
+        writer.write(later)
+
+    await until(lambda: not house.gateway._hearing.audience.count)
+
+    assert set() == house.gateway._sockets
+
+
+async def test_what_is_sent_while_a_stream_lasts_is_not_kept(house):
+    async with raw_reader(house.url) as (reader, writer):
+        for _ in range(100):
+            writer.write(MORE * 1_000)
+            await writer.drain()
+        await create_for(house.api, **LATER)
+        async with asyncio.timeout(WITHIN):
+            heard = await reader.readuntil(b"event: change")
+        (pipe,) = house.server.server_state.connections
+
+        assert b"HTTP/1.1" not in heard
+        assert not pipe.pipeline
+
+
+@asynccontextmanager
 async def deaf_reader(url):
     """One that has asked, and reads nothing any more."""
     narrow = socket.create_connection(("127.0.0.1", int(http_of(url).rpartition(":")[2])))
@@ -331,11 +374,16 @@ async def test_nor_for_one_that_is_not_read(house):
             await until(lambda: not server.server_state.tasks)
 
 
-async def test_a_token_that_was_revoked_does_not_hold(house):
+async def minted(house):
     asked = {"type": "jwt", "sub": "acme", "access": "read", "scope": ["tea"]}
-    minted = await house.api.post("/tokens", asked | {"expires_at": house.api.deps.clock.now() + timedelta(hours=1)})
-    async with following(house.url, token=minted.json()["token"]) as (reader, _):
-        ((token_id,),) = await query(house.api, "SELECT id FROM tokens")
+    answer = await house.api.post("/tokens", asked | {"expires_at": house.api.deps.clock.now() + timedelta(hours=1)})
+    ((token_id,),) = await query(house.api, "SELECT id FROM tokens")
+    return token_id, answer.json()["token"]
+
+
+async def test_a_token_that_was_revoked_does_not_hold(house):
+    token_id, token = await minted(house)
+    async with following(house.url, token=token) as (reader, _):
         await house.api.delete(f"/tokens/{token_id}")
         for stream in house.gateway._sockets:
             stream.checked_at = float("-inf")
@@ -343,6 +391,52 @@ async def test_a_token_that_was_revoked_does_not_hold(house):
         (last,) = [piece for piece in await reader.ended() if piece.name]
 
     assert ("error", "invalid token") == (last.name, last.data["message"])
+
+
+async def test_a_token_that_has_just_expired_opens_none(house):
+    """A request of it is still answered for a while, as clocks differ."""
+    now = house.api.deps.clock.now()
+    token = house.api.token(Access.READ, "tea", expires_at=now - timedelta(seconds=5))
+    async with reading(house.url, token=token) as reader:
+        problem = json.loads(await reader.response.aread())
+
+    assert 200 == (await house.api.get("/events", token=token)).status_code
+    assert (401, "token has expired", "Bearer") == (
+        reader.response.status_code,
+        problem["detail"],
+        reader.response.headers["www-authenticate"],
+    )
+
+
+async def test_a_token_that_is_revoked_while_it_begins_opens_none(house, monkeypatch):
+    token_id, token = await minted(house)
+    begin = house.gateway._hearing.begin
+
+    async def revoking(listener):
+        await begin(listener)
+        await house.api.delete(f"/tokens/{token_id}")
+
+    monkeypatch.setattr(house.gateway._hearing, "begin", revoking)
+    async with reading(house.url, token=token) as reader:
+        problem = json.loads(await reader.response.aread())
+
+    assert (401, "invalid token") == (reader.response.status_code, problem["detail"])
+    assert set() == house.gateway._sockets
+
+
+async def test_who_is_sent_away_while_it_begins_is_asked_to_try_again(house, monkeypatch):
+    admit = house.gateway._crowd.admit
+
+    async def ending(peer):
+        caller = await admit(peer)
+        await house.gateway.drain()
+        return caller
+
+    monkeypatch.setattr(house.gateway._crowd, "admit", ending)
+    async with reading(house.url) as reader:
+        problem = json.loads(await reader.response.aread())
+
+    assert (503, "gateway is unavailable; try again") == (reader.response.status_code, problem["detail"])
 
 
 @pytest.mark.parametrize(
