@@ -187,8 +187,7 @@ class Gateway:
         wanted: Wanted,
         resume: tuple[str, int] | None,
     ) -> None:
-        """Answer a request with what happens, until the reader goes or is sent away. Raises Throttled and Unavailable before
-        it has begun to."""
+        """Answer a request with what happens, until the reader goes or is sent away; or raise what `Streams.serve` does."""
         self._start_background()
         stream = Stream(scope["state"]["outlet"], caller, token, self._clock)
         await self._streams.serve(stream, Listener(stream, caller, wanted), resume, receive, send)

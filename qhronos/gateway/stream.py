@@ -24,7 +24,8 @@ class Stream:
     def __init__(self, outlet: Outlet, caller: Caller, token: str, clock: Clock) -> None:
         self._outlet = outlet
         self._clock = clock
-        self._has_begun = self._is_over = False
+        self._has_begun = False
+        self.is_over = False  # it was sent away
         self.token = token
         self.caller: Caller | None = caller
         self.checked_at = self.said_at = clock.monotonic()
@@ -32,7 +33,7 @@ class Stream:
 
     @property
     def is_open(self) -> bool:
-        return not self._is_over and self._outlet.is_open
+        return not self.is_over and self._outlet.is_open
 
     @property
     def unsent(self) -> int:
@@ -69,7 +70,7 @@ class Stream:
         """Whoever reads too slowly is cut off: it would have to be waited for."""
         if not self.is_open:
             return
-        self._is_over = True
+        self.is_over = True
         if code is Code.TOO_SLOW:
             self._outlet.cut()
         else:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from random import Random
 
 from qhronos.clock import Clock
-from qhronos.errors import Throttled
+from qhronos.errors import Denied, Refusal, Throttled, Unauthenticated, Unavailable
 from qhronos.gateway.crowd import Crowd
+from qhronos.gateway.frames import Code
 from qhronos.gateway.handshake import Turned
 from qhronos.gateway.hearing import Hearing
 from qhronos.gateway.listener import Listener
@@ -32,17 +33,25 @@ class Streams:
     async def serve(
         self, stream: Stream, listener: Listener, resume: tuple[str, int] | None, receive: Receive, send: Send
     ) -> None:
-        """Until the reader goes or is sent away. Raises Throttled and Unavailable before anything is sent."""
+        """Until the reader goes or is sent away. Before anything is sent, raises Unauthenticated, Denied, Throttled and
+        Unavailable."""
         try:
             self._crowd.require_room()
             await self._hearing.begin(listener)
             with self._crowd.counted(listener.caller, "stream"), self._held(stream):
+                await self._let_in(stream)
                 await stream.begin(send, self._random)
                 async with self._hearing.listening(listener, resume):
                     with self._statistics.shown_to(listener):
                         await stream.last(receive, send)
         except Turned as turned:
-            raise Throttled(str(turned), retry_after=CROWDED) from turned
+            raise _refusal(turned) from turned
+
+    async def _let_in(self, stream: Stream) -> None:
+        """By the door of sockets, where an end is an end; and anew, as its token may have been revoked before it was held."""
+        stream.caller = await self._crowd.admit(stream)
+        if stream.is_over:
+            raise Unavailable("gateway", "it has sent away who was about to come in")
 
     def keep_alive(self) -> None:
         now, audience = self._clock.monotonic(), self._hearing.audience
@@ -60,3 +69,13 @@ class Streams:
         finally:
             self.open.discard(stream)
             self._crowd.peers.discard(stream)
+
+
+def _refusal(turned: Turned) -> Refusal:
+    match turned.code:
+        case Code.UNAUTHENTICATED:
+            return Unauthenticated(str(turned))
+        case Code.DENIED:
+            return Denied(str(turned))
+        case _:
+            return Throttled(str(turned), retry_after=CROWDED)
