@@ -23,7 +23,7 @@ CROWDED = 5  # seconds after which another may find room
 
 class Streams:
     def __init__(self, crowd: Crowd, hearing: Hearing, statistics: Statistics, clock: Clock) -> None:
-        self.open: set[Stream] = set()
+        self.open: dict[Stream, Listener] = {}
         self._crowd = crowd
         self._hearing = hearing
         self._statistics = statistics
@@ -38,7 +38,7 @@ class Streams:
         try:
             self._crowd.require_room()
             await self._hearing.begin(listener)
-            with self._crowd.counted(listener.caller, "stream"), self._held(stream):
+            with self._crowd.counted(listener.caller, "stream"), self._held(stream, listener):
                 await self._let_in(stream)
                 await stream.begin(send, self._random)
                 async with self._hearing.listening(listener, resume):
@@ -55,19 +55,20 @@ class Streams:
 
     def keep_alive(self) -> None:
         now, audience = self._clock.monotonic(), self._hearing.audience
-        for stream in [stream for stream in self.open if now - stream.said_at >= BREATH]:
-            stream.breathe(audience.epoch, audience.offset)
+        for stream, listener in list(self.open.items()):
+            if now - stream.said_at >= BREATH:
+                stream.breathe(*audience.place_of(listener))
 
     @contextmanager
-    def _held(self, stream: Stream) -> Iterator[None]:
+    def _held(self, stream: Stream, listener: Listener) -> Iterator[None]:
         """Among all who are connected. Raises as `require_room`: others may have come meanwhile."""
         self._crowd.require_room()
         self._crowd.peers.add(stream)
-        self.open.add(stream)
+        self.open[stream] = listener
         try:
             yield
         finally:
-            self.open.discard(stream)
+            self.open.pop(stream, None)
             self._crowd.peers.discard(stream)
 
 

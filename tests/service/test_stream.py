@@ -176,6 +176,52 @@ async def test_who_comes_back_is_told_what_happened_meanwhile(house):
     assert heard[1] == again
 
 
+async def test_who_comes_from_a_gateway_that_is_ahead_is_told_nothing_twice(house, monkeypatch):
+    """Nor does its place go back in silence."""
+    hearing, late = house.gateway._hearing, []
+    async with as_listener(house.url, "other") as (_, answer):
+        await create_for(house.api, name="old", **LATER)
+        await until(lambda: hearing.audience.offset == answer["offset"] + 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(hearing, "hear", late.append)
+            for name in ("heard elsewhere", "this too", "new"):
+                await create_for(house.api, name=name, **LATER)
+            await until(lambda: 3 == sum(len(told.frames) for told in late))
+        place = {"epoch": answer["epoch"], "offset": answer["offset"] + 3}
+        headers = {"Last-Event-ID": f"{answer['epoch']}-{place['offset']}"}
+        async with following(house.url, topics="events", headers=headers) as (reader, ack), dial(house.url) as peer:
+            await peer.say(type="subscribe", topics=["events"], token=MASTER, resume=place)
+            registered = await peer.hear()
+            await until(lambda: 3 == hearing.audience.count)
+            monkeypatch.setattr("qhronos.gateway.streams.BREATH", 0.0)
+            house.gateway.wake.set()
+            breath = await reader.piece()
+            for told in late:
+                hearing.hear(told)
+            heard, told = await reader.hear(), await peer.hear()
+
+    assert [place] * 2 == [{name: said[name] for name in place} for said in (ack.data, registered)]
+    assert (1, headers["Last-Event-ID"]) == (breath.comments, breath.id)
+    assert ["new", "new"] == [heard.data["name"], told["name"]]
+
+
+@pytest.mark.parametrize("beyond", [1, 10**17])
+async def test_a_number_that_was_never_given_is_a_gap(house, beyond):
+    """Redis has lost the last that it gave, or somebody has made it up."""
+    async with as_listener(house.url, "other") as (_, answer):
+        headers = {"Last-Event-ID": f"{answer['epoch']}-{answer['offset'] + beyond}"}
+        async with following(house.url, topics="events", headers=headers) as (reader, ack), dial(house.url) as peer:
+            resume = {"epoch": answer["epoch"], "offset": answer["offset"] + beyond * 100}
+            await peer.say(type="subscribe", topics=["events"], token=MASTER, resume=resume)
+            gaps = [(await reader.hear()).data, [await peer.hear(), await peer.hear()][1]]
+            await create_for(house.api, name="new", **LATER)
+            heard, told = await reader.hear(), await peer.hear()
+
+    assert answer["offset"] == ack.data["offset"]
+    assert [("gap", answer["offset"], None)] * 2 == [(gap["type"], gap["offset"], gap["missed"]) for gap in gaps]
+    assert ["new", "new"] == [heard.data["name"], told["name"]]
+
+
 async def tell_many(house, count):
     """Changes of a kilobyte each."""
     frame = {"type": "change", "kind": "updated", "event_id": "0190a5b0-0000-7000-8000-000000000001", "tags": ["tea"]}
