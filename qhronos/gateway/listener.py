@@ -26,6 +26,9 @@ FORGOTTEN = "this gateway does not remember so far back"
 # In which frames a topic is told of. Numbers are not told in this way.
 TOLD_IN = {"occurrences": "event", "events": "change"}
 
+# Of what another version has told, which nobody here could have asked for.
+STRANGE = Head(type="", kind="", event_id=UUID(int=0), tags=())
+
 _sent = GATEWAY_FRAMES.labels("listener")
 
 
@@ -164,7 +167,7 @@ class Audience:
             if number <= self.offset:
                 continue  # it was on its way when listening began
             frame = frames.with_more(bytes(raw), {"epoch": epoch, "offset": number})
-            telling = Telling(now, epoch, number, read_head(raw), frame)
+            telling = Telling(now, epoch, number, _head(raw), frame)
             self.offset = number
             self._remember(telling)
             ears = self._ears.get(telling.head.type)
@@ -225,3 +228,10 @@ class Audience:
     def _is_too_much(self, now: float) -> bool:
         is_old = self._told[0].at < now - REMEMBERED_FOR
         return is_old or len(self._told) > REMEMBERED or self._bytes > REMEMBERED_BYTES
+
+
+def _head(raw: msgspec.Raw) -> Head:
+    try:
+        return read_head(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return STRANGE

@@ -159,3 +159,14 @@ def test_numbers_that_begin_anew_are_a_gap_for_who_was_ahead_as_well():
     audience.tell("f", 2, [raw()], 0.0)
 
     assert [(1, None), 2] == heard
+
+
+@pytest.mark.parametrize("strange", [b'{"type":"change"}', b'{"type":"change","kind":7}', b"[1]", b'"\xff"'])
+def test_what_cannot_be_read_is_wanted_by_nobody_and_has_its_number(strange):
+    audience = Audience()
+    audience.begin("e", 5)
+    heard, _ = joined(audience, "e", 5)
+    audience.tell("e", 8, [raw(), msgspec.Raw(strange), raw()], 0.0)
+
+    assert ([6, 8], [6, 7, 8]) == (heard, remembered(audience))
+    assert [6, 8] == joined(audience, "e", 5)[0]
