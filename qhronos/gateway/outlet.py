@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -10,6 +11,12 @@ from qhronos.gateway.wire import MOST_UNSENT, show_unsent
 
 PATH = ["events", "stream"]
 CLOSING = 3.0  # seconds for what is unsent to be read; less than the server has to drain
+
+
+@lru_cache(maxsize=1)
+def _chunk(data: bytes) -> bytes:
+    """Once for all who are sent it, as `wire.py` frames."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Outlet:
@@ -44,7 +51,7 @@ class Outlet:
         """Send a piece. False: it cannot be, for the connection is closed or too much is unsent."""
         if not self.is_open or self.unsent > MOST_UNSENT:
             return False
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._cycle.chunked_encoding else data)
+        self._transport.write(_chunk(data) if self._cycle.chunked_encoding else data)
         return True
 
     def finish(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import Random
 
 import msgspec
@@ -77,7 +78,7 @@ class Stream:
             self._outlet.finish()
 
     def _write(self, name: str, frame: bytes, place: bytes) -> None:
-        self._push(b"%bevent: %b\ndata: %b\n\n" % (place, name.encode(), frame))
+        self._push(_event(name, frame, place))
 
     def _push(self, data: bytes) -> None:
         self.said_at = self._clock.monotonic()
@@ -87,5 +88,14 @@ class Stream:
             self.close(Code.TOO_SLOW, "")
 
 
+# What is told to many is made once, and held once, however many have not read it yet.
+
+
+@lru_cache(maxsize=1)
+def _event(name: str, frame: bytes, place: bytes) -> bytes:
+    return b"%bevent: %b\ndata: %b\n\n" % (place, name.encode(), frame)
+
+
+@lru_cache(maxsize=1)
 def _place(epoch: str, offset: int) -> bytes:
     return b"id: %b-%d\n" % (epoch.encode(), offset)

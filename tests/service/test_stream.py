@@ -299,6 +299,35 @@ async def test_in_silence_it_shows_that_it_lives_and_how_far_it_has_come(house, 
     assert (None, f"{ack.data['epoch']}-{ack.data['offset'] + 1}") == (piece.name, piece.id)
 
 
+class Noting:
+    """A transport that notes what is written to it."""
+
+    def __init__(self, transport, written):
+        self._transport = transport
+        self._written = written
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        self._written.append(data)
+        self._transport.write(data)
+
+
+async def test_what_is_told_to_many_is_made_and_held_once(house, monkeypatch):
+    written = []
+    async with following(house.url) as (one, _), following(house.url) as (other, _):
+        for stream in house.gateway._streams.open:
+            monkeypatch.setattr(stream._outlet, "_transport", Noting(stream._outlet._transport, written))
+        await create_for(house.api, name="one", **LATER)
+        await create_for(house.api, name="two", **LATER)
+        heard = [[(await reader.hear()).data["name"] for _ in range(2)] for reader in (one, other)]
+
+    assert [["one", "two"]] * 2 == heard
+    assert written[0] is written[1]
+    assert written[2] is written[3]
+
+
 async def test_whoever_goes_away_is_forgotten(house):
     async with following(house.url):
         assert 1 == house.gateway._hearing.audience.count
