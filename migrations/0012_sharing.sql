@@ -4,6 +4,8 @@
 -- does not end the older ones. What is meant for one of them is lent to a connection until `taken_until`; that is written for
 -- such messages alone. What has a fallback is taken back at `fallback_at`, and its occurrence remembers that it was.
 
+LOCK TABLE pending, outbox, clients IN ACCESS EXCLUSIVE MODE; -- in the order of those who settle, who would else wait for us
+
 ALTER TABLE clients ADD mode text NOT NULL DEFAULT 'latest'; -- as the newest message has it
 COMMENT ON COLUMN clients.connected_at IS 'when a connection was there last, to the day; null: none ever was';
 
@@ -17,10 +19,6 @@ CREATE INDEX outbox_fan_out ON outbox (client, seq) WHERE mode = 'fan_out';
 CREATE INDEX outbox_fallback ON outbox (fallback_at) WHERE fallback_at IS NOT NULL;
 
 ALTER TABLE pending ADD fallback boolean NOT NULL DEFAULT false; -- its client did not take it in time: another does
-
--- Whom the events that may still fire tell, and how.
-CREATE INDEX events_client ON events ((action #>> '{params,client_name}'), (action #>> '{params,mode}'))
-    WHERE action #>> '{params,client_name}' IS NOT NULL AND status IN ('active', 'paused');
 
 CREATE VIEW shared_names AS
 SELECT action #>> '{params,client_name}' AS name FROM events

@@ -86,7 +86,7 @@ class Keeper:
         await self._give_up(stale)
         late = [message for message in unheard if message.fallback_at <= now]
         await self._take_back(late, now)
-        if MOST in (len(stale), len(late)):
+        if max(len(stale), len(late)) >= MOST:
             return 0.0
         return self._rest(unheard[len(late) :], now)
 
@@ -108,7 +108,7 @@ class Keeper:
             self._settler.put(_waited(telling(message, _policies(message), end)))
         if stale:
             log.warning("messages.given_up", count=len(stale))
-            await self._clock.wait(self._settler.idle, REST)
+            await self._clock.wait(self._settler.settled, REST)
 
     async def _take_back(self, late: Sequence[Unheard], now: datetime) -> None:
         """To the dispatchers, who do the fallback; but what an edit has left without one stays, and so does what would be
