@@ -145,18 +145,23 @@ class Client:
                 self.socket.say(Trouble(message=frames.UNEXPECTED))
                 return False
 
-    async def resume(self, seq: int) -> None:
-        """Everything up to that number was processed; returns when that is committed."""
+    async def resume(self, seq: int) -> set[int]:
+        """Everything up to that number was processed; returns, when that is committed, of which that was heard now."""
+        heard: set[int] = set()
         while True:
             async with self._database.connection() as conn:
                 found = await outbox.waiting_until(conn, self.name, self.generation, seq, PAGE, shared=self.is_shared)
             if not found:
-                return
+                return heard
             words = [asyncio.get_running_loop().create_future() for _ in found]
             for message, word in zip(found, words, strict=True):
                 self._words.say(message, Delivered(), word.set_result)
-            if not any(await asyncio.gather(*words)):
-                return
+            counted = {
+                message.seq for message, counts in zip(found, await asyncio.gather(*words), strict=True) if counts
+            }
+            if not counted:
+                return heard
+            heard |= counted
 
     async def _acknowledge(self, word: Word) -> bool:
         answer = Acknowledged(message=frames.ACKNOWLEDGED, seq=word.seq, occurrence_id=word.occurrence_id)
@@ -173,7 +178,12 @@ class Client:
     async def _acknowledge_until(self, seq: int, answer: Acknowledged) -> None:
         meant = [sent.message for number, sent in self._in_hand.items() if number <= seq]
         if seq > self._after:
-            await self.resume(seq)  # an older connection was sent these
+            heard = await self.resume(seq)  # an older connection was sent these
+            for message in meant:
+                if message.seq in heard:
+                    self._let_go(message)
+                    self._busy.discard(message.seq)
+            meant = [message for message in meant if message.seq in self._in_hand]
         for message in meant[:-1]:
             self._say(message, Delivered(), None)
         if meant:

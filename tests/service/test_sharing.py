@@ -434,7 +434,7 @@ async def test_it_does_so_if_that_happens_while_the_newest_reads_what_is_next(ho
                 house.gateway.wake.set()
                 code = await older.closed()
             second = await newer.hear_event()
-            await acknowledge(newer, occurrence_id=second["occurrence_id"])
+            await newer.say(type="ack", occurrence_id=second["occurrence_id"])
             third = await newer.hear_event()
 
     assert 1012 == code
