@@ -2,12 +2,14 @@
 --
 -- A name is shared while an event tells it in another mode than `latest`, or the newest message did: then a newer connection
 -- does not end the older ones. What is meant for one of them is lent to a connection until `taken_until`; that is written for
--- such messages alone. What has a fallback is taken back at `fallback_at`, and its occurrence remembers that it was. So that what
--- was lent can be told from what was passed over, a client has the highest number that was lent.
+-- such messages alone. What has a fallback is taken back at `fallback_at`, and its occurrence remembers that it was, and
+-- when it was handed over first. What is lent is not always the next: up to `lent_seq` something may have been passed over.
+
+LOCK TABLE pending, outbox, clients IN ACCESS EXCLUSIVE MODE; -- in the order of those who settle, who would else wait for us
 
 ALTER TABLE clients
     ADD mode text NOT NULL DEFAULT 'latest', -- as the newest message has it
-    ADD lent_seq bigint NOT NULL DEFAULT 0; -- up to which messages were lent; of those below some may not have gone out
+    ADD lent_seq bigint NOT NULL DEFAULT 0; -- the highest number that was lent
 COMMENT ON COLUMN clients.connected_at IS 'when a connection was there last, to the day; null: none ever was';
 
 ALTER TABLE outbox
@@ -23,10 +25,6 @@ CREATE INDEX outbox_fallback ON outbox (fallback_at) WHERE fallback_at IS NOT NU
 ALTER TABLE pending
     ADD fallback boolean NOT NULL DEFAULT false, -- its client did not take it in time: another does
     ADD handed_at timestamptz; -- when it was handed to a client first
-
--- Whom the events that may still fire tell, and how.
-CREATE INDEX events_client ON events ((action #>> '{params,client_name}'), (action #>> '{params,mode}'))
-    WHERE action #>> '{params,client_name}' IS NOT NULL AND status IN ('active', 'paused');
 
 CREATE VIEW shared_names AS
 SELECT action #>> '{params,client_name}' AS name FROM events

@@ -15,6 +15,8 @@ from qhronos.log import get_logger
 from qhronos.store import upkeep
 
 REST = 60.0
+BATCH = 1_000  # events completed together
+MOST_BATCHES = 50
 
 log = get_logger()
 
@@ -43,8 +45,8 @@ class Janitor:
             if not await upkeep.lead(conn):
                 return REST
             await upkeep.make_days_ahead(conn, now)
-            completed = await upkeep.tidy(conn, now)
-        self._announcer.changed("completed", completed)
+            await upkeep.tidy(conn, now)
+        await self._complete_ended(now)
         if self._sealed_at is None or now - self._sealed_at >= self._retention.cleanup_interval:
             await self._seal(now)
         if self._purged_at is None or now - self._purged_at >= self._retention.cleanup_interval:
@@ -54,6 +56,15 @@ class Janitor:
             self._dropped_at = now
         await self._watch.look(now)
         return REST
+
+    async def _complete_ended(self, now: datetime) -> None:
+        """In batches; what comes after many of them is for the next tick."""
+        for _ in range(MOST_BATCHES):
+            async with self._database.transaction() as conn:
+                completed = await upkeep.complete_ended(conn, now, BATCH)
+            self._announcer.changed("completed", completed)
+            if len(completed) < BATCH:
+                return
 
     async def _seal(self, now: datetime) -> None:
         """A page of what is stored of secrets; what it leaves is for the next tick."""

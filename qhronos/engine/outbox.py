@@ -66,7 +66,7 @@ class Words:
 
 
 class Keeper:
-    """Service: gives up what has waited too long, and the oldest where too much waits; takes back what has a fallback."""
+    """Service: takes back what has a fallback, and gives up what else has waited too long or is too much."""
 
     name = "keeper"
 
@@ -88,8 +88,9 @@ class Keeper:
         late = [message for message in unheard if message.fallback_at <= now]
         rescued = [message for message in stale if message.fallback_at and _falls_back(message)]
         await self._take_back([*late, *rescued], now)
-        await self._give_up([message for message in stale if message not in rescued])
-        if MOST in (len(stale), len(late)):
+        kept = {message.identity for message in rescued}
+        await self._give_up([message for message in stale if message.identity not in kept])
+        if max(len(stale), len(late)) >= MOST:
             return 0.0
         return self._rest(unheard[len(late) :], now)
 
@@ -111,7 +112,7 @@ class Keeper:
             self._settler.put(_waited(telling(message, _policies(message), end)))
         if stale:
             log.warning("messages.given_up", count=len(stale))
-            await self._clock.wait(self._settler.idle, REST)
+            await self._clock.wait(self._settler.settled, REST)
 
     async def _take_back(self, late: Sequence[Message], now: datetime) -> None:
         """To the dispatchers, who do the fallback; but what an edit has left without one stays, and so does what would be

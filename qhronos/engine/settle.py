@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from uuid import UUID
 
 from qhronos import metrics
 from qhronos.clock import Clock
@@ -89,9 +88,10 @@ class Settler:
             linger = LEAST if len(group) >= ENOUGH else MOST
             if not self._waiting:
                 self._put.clear()
-            first, others = _apart(group)
-            await self._commit_each(first)
-            for one in others:
+            valid, stale = _apart(group)
+            for some in _kinds(valid):
+                await self._commit_each(some)
+            for one in stale:
                 if one.then:
                     one.then(False)
             self._unsettled -= len(group)
@@ -137,20 +137,17 @@ class Settler:
             log.warning("plan.unavailable", count=len(again), error=str(error))
 
     async def _write(self, group: list[Settlement]) -> list[Settled]:
-        """In one statement, but for what concerns clients of the gateway: that takes a transaction."""
-        handed = [(s, s.handed) for s in group if s.handed]
-        waited = [s for s in group if s.waited]
-        if not handed and not waited:
-            async with self._stores.database.connection() as conn:
-                return await pending.settle(conn, group, self._clock.now())
-        rest = [s for s in group if not s.handed]
-        async with self._stores.database.transaction() as conn:
-            settled = await pending.settle(conn, rest, self._clock.now()) if rest else []
-            if waited:
-                await outbox.forget(conn, waited)
-            if handed:
-                settled += await outbox.hand_over(conn, handed, self._clock.now())
-        return settled
+        """In one statement, but for what clients of the gateway have said: that takes a transaction."""
+        now = self._clock.now()
+        if any(one.waited for one in group):
+            async with self._stores.database.transaction() as conn:
+                settled = await pending.settle(conn, group, now)
+                await outbox.forget(conn, [one for one in group if one.waited])
+                return settled
+        async with self._stores.database.connection() as conn:
+            if handed := [(one, one.handed) for one in group if one.handed]:
+                return await outbox.hand_over(conn, handed, now)
+            return await pending.settle(conn, group, now)
 
     def _tell(self, group: list[Settlement], settled: list[Settled]) -> None:
         """Whoever waits for the end of one; and the gateways, what waits for whom."""
@@ -206,7 +203,18 @@ class Settler:
 
 
 def _apart(group: list[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
-    """The first of each claim, and the others: several words on one message, of which the first counts."""
-    first: dict[tuple[UUID, datetime, int], Settlement] = {}
-    others = [one for one in group if first.setdefault((one.event_id, one.due_at, one.fence), one) is not one]
-    return list(first.values()), others
+    """Of each occurrence the first word under the newest fence, and the others, which do not count."""
+    valid: dict[Identity, Settlement] = {}
+    for one in group:
+        known = valid.setdefault(Identity(one.event_id, one.due_at), one)
+        if one.fence > known.fence:
+            valid[Identity(one.event_id, one.due_at)] = one
+    return list(valid.values()), [one for one in group if valid[Identity(one.event_id, one.due_at)] is not one]
+
+
+def _kinds(group: list[Settlement]) -> Iterator[list[Settlement]]:
+    """What is handed over goes first, for its clients are told after it, and by itself: in one transaction with what others
+    have said it would lock clients in no order."""
+    for some in ([one for one in group if one.handed], [one for one in group if not one.handed]):
+        if some:
+            yield some

@@ -27,15 +27,18 @@ async def make_days_ahead(conn: Connection, now: datetime) -> None:
     await conn.execute(SQL["make_days_ahead"], {"today": now.date()})
 
 
-async def tidy(conn: Connection, now: datetime) -> list[Brief]:
-    """The small things of every pass; which events were completed."""
-    ended = await (await conn.execute(SQL["hold_ended_events"])).fetchall()
-    completed = (await pending.complete_events(conn, [event_id for (event_id,) in ended], now)).completed
+async def complete_ended(conn: Connection, now: datetime, limit: int) -> list[Brief]:
+    """Of events that have nothing left, whoever was to complete them. In a transaction of the caller's."""
+    ended = await (await conn.execute(SQL["hold_ended_events"], {"limit": limit})).fetchall()
+    return (await pending.complete_events(conn, [event_id for (event_id,) in ended], now)).completed
+
+
+async def tidy(conn: Connection, now: datetime) -> None:
+    """The small things of every pass."""
     await conn.execute(SQL["fold_tallies"], {"now": now})
     await conn.execute(SQL["purge_tallies"], {"before": now - TALLIES})
     await conn.execute(SQL["purge_idempotency_keys"], {"before": now - IDEMPOTENCY})
     await pending.forget_workers(conn, now - DEAD_WORKERS)
-    return completed
 
 
 async def purge(conn: Connection, *, events: datetime, occurrences: datetime, audit: datetime) -> bool:

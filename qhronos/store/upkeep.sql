@@ -68,10 +68,11 @@ DELETE FROM tokens WHERE expires_at < %(before)s;
 
 -- name: hold_ended_events
 -- What settlements and expanders left that ended at the same instant. Held first and looked at again by the statement that
--- completes them: whoever holds one now may be giving it work.
+-- completes them: whoever holds one now may be giving it work. A batch, so that nobody who edits one waits for many others.
 SELECT e.id FROM events AS e
 WHERE e.status = 'active' AND e.next_expand_at IS NULL
     AND NOT EXISTS (SELECT FROM pending AS p WHERE p.event_id = e.id)
+LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: purge_events

@@ -128,6 +128,20 @@ async def test_events_that_were_left_with_nothing_are_completed(engine, clock, j
     assert [("completed",)] == await query(engine, "SELECT status FROM events")
 
 
+async def test_many_events_are_completed_in_batches_each_on_its_own(engine, clock, janitor, monkeypatch):
+    """Nobody who edits one waits for all the others."""
+    monkeypatch.setattr("qhronos.janitor.BATCH", 2)
+    async with engine.database.connection() as conn:
+        for _ in range(5):
+            await plant_event(conn, clock.now())
+
+    await janitor.tick()
+
+    assert [("completed", 5, 3)] == await query(
+        engine, "SELECT status, count(*), count(DISTINCT xmin::text) FROM events GROUP BY status"
+    )
+
+
 async def test_an_event_that_is_given_work_meanwhile_is_not_completed(engine, clock, janitor):
     async with engine.database.connection() as conn:
         event = await plant_event(conn, clock.now())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import pytest
@@ -12,9 +14,11 @@ from qhronos.config import Scheduler
 from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.engine.expand import expand_due
 from qhronos.engine.fsck import check_all
-from qhronos.engine.outbox import Keeper
+from qhronos.engine.outbox import Keeper, Words
 from qhronos.engine.recover import Reaper, Sweeper
 from qhronos.store import outbox
+from tests.rows import rows
+from tests.service.engine import DEFAULTS
 from tests.service.events import create, event_of, execute, occurrences_of, query
 from tests.service.mail import create_for, post, postal, pull, pull_as, say, to_client
 
@@ -356,3 +360,58 @@ async def test_how_much_waits_and_for_how_long_is_measured(api, clock, dispatche
 def measured():
     names = ("qhronos_messages_waiting", "qhronos_messages_oldest_seconds")
     return tuple(metrics.REGISTRY.get_sample_value(name) for name in names)
+
+
+async def test_of_words_under_two_fences_the_newer_counts_alone(api, clock, dispatcher, monkeypatch):
+    """A connection of several still has a message in hand that another has refused, and acknowledges it with the next one."""
+    await create_for(api, params={"mode": "fan_out"}, retry={"max_attempts": 3, "backoff": [5]})
+    await post(dispatcher)
+    (refused,) = await pull(api)
+    await say(dispatcher, refused, Failed(reason="no paper"))
+    clock.advance(5)
+    await post(dispatcher)
+    (again,) = await pull(api)
+    ends, counted = [], {}
+    monkeypatch.setattr(dispatcher.settler._announcer, "ended", lambda one: ends.append(one.fence))
+    words = Words(dispatcher.settler, DEFAULTS.retry, clock)
+    words.say(refused, Delivered(), partial(counted.__setitem__, "refused"))
+    words.say(again, Delivered(), partial(counted.__setitem__, "again"))
+    await dispatcher.settler.idle.wait()
+
+    assert {"refused": False, "again": True} == counted
+    assert [again.fence] == ends
+
+
+async def test_who_waits_to_hand_over_holds_no_other_client(api, clock, dispatcher):
+    """Two that would, each in its order, would wait for each other."""
+    for name in ("bert", "carl"):
+        await create_for(api, name)
+    await post(dispatcher)
+    words, database = Words(dispatcher.settler, DEFAULTS.retry, clock), api.deps.database
+    (of_bert,), (of_carl,) = await pull(api, "bert"), await pull(api, "carl")
+    async with database.transaction() as other:
+        await other.execute("INSERT INTO clients (name) VALUES ('anna')")
+        async with database.transaction() as another:
+            await another.execute("SELECT FROM clients WHERE name = 'carl' FOR UPDATE")
+            words.say(of_carl, Delivered())
+            await until_waits(database, "WITH gone")
+            await create_for(api, "anna")
+            await dispatcher.tick()
+            await asyncio.gather(*dispatcher._in_flight)
+            words.say(of_bert, Delivered())  # together with what is handed to anna
+        await until_waits(database, "max_backlog")
+        async with database.transaction() as looking:
+            free = await rows(looking, "SELECT name FROM clients WHERE name IN ('bert', 'carl') FOR UPDATE NOWAIT")
+
+    assert [("bert",), ("carl",)] == free
+
+
+async def until_waits(database, what):
+    """For a lock, with a statement that says so."""
+    text = (
+        "SELECT FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, %s) > 0"
+    )
+    async with asyncio.timeout(15), database.connection() as conn:
+        while not await rows(conn, text, what):
+            pass
