@@ -426,6 +426,9 @@ async def test_it_does_so_if_that_happens_while_the_newest_reads_what_is_next(ho
         async with as_client(house.url, window=1) as (newer, _):
             await tell(house.api, 2, "latest", ack_timeout=3600)
             first = await newer.hear_event()
+            async with asyncio.timeout(WITHIN):
+                while [(3,)] != await query(house.api, "SELECT count(*) FROM outbox"):
+                    pass
             async with house.api.deps.database.transaction() as conn:
                 await conn.execute("SELECT FROM clients FOR UPDATE")
                 await newer.say(type="ack", occurrence_id=first["occurrence_id"])
