@@ -3,7 +3,7 @@
 An attempt is what lies between handing a message over and the client's word. It ends as that says: taken, or not this time
 (`nack`, or no word within the event's `ack_timeout` from a client that is there), and then the event's retry policy decides,
 as for any other action. A connection that breaks ends nothing: the message is sent again. Nor does a fallback: what nobody
-has acknowledged in time is taken back, and the next attempt is made in another way.
+has acknowledged in time is taken back, and the next attempt is made in another way; as it is when a client has had the last.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Words:
         def ended(is_first: bool) -> None:  # noqa: FBT001 - what a settlement says
             if is_first:
                 count("websocket", outcome, message.handed_at, now)
-                metrics.MESSAGES_TAKEN_BACK.inc(settled.fallback)
+            if is_first and settled.fallback:
+                _count_taken_back(1)
             if then:
                 then(is_first)
 
@@ -126,8 +127,7 @@ class Keeper:
         async with self._stores.database.transaction() as conn:
             entries = await outbox.take_back(conn, going, now)
         if entries:
-            log.info("messages.taken_back", count=len(entries))
-            metrics.MESSAGES_TAKEN_BACK.inc(len(entries))
+            _count_taken_back(len(entries))
         await replan(self._stores, entries, now)
 
     async def _measure(self, conn: Connection, now: datetime) -> None:
@@ -148,6 +148,11 @@ def _or_otherwise(message: Message, outcome: Outcome, settled: Settlement) -> Se
         return settled
     at = settled.finished_at if settled.fire_at is None else max(settled.finished_at, due)
     return msgspec.structs.replace(settled, status=Status.SCHEDULED, fire_at=at, fallback=True)
+
+
+def _count_taken_back(count: int) -> None:
+    log.info("messages.taken_back", count=count)
+    metrics.MESSAGES_TAKEN_BACK.inc(count)
 
 
 def _falls_back(message: Message) -> bool:
