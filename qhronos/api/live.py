@@ -48,5 +48,6 @@ class Streams(Protocol):
         wanted: FollowEvents,
         resume: tuple[str, int] | None,
     ) -> None:
-        """Answer, until the reader goes or is sent away. Raises Throttled and Unavailable before it has begun to."""
+        """Answer, until the reader goes or is sent away. Before it has begun to, raises Unauthenticated, Denied, Throttled
+        and Unavailable."""
         ...

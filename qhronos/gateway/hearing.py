@@ -17,6 +17,7 @@ HEARD_FOR = 300.0  # seconds for which it is listened on after the last listener
 SETTLING = 0.05  # seconds in which whoever tells hears of it, and gives numbers to what was left out before
 UNREAD_REST = 0.02  # seconds until it is looked again whether what was sent has been read
 PATIENCE = 2.0  # seconds to hear that the subscription lives
+NOWHERE = ("", 0)  # what was told since then nobody knows
 
 
 class Hearing:
@@ -53,6 +54,8 @@ class Hearing:
             yield
             return
         audience = self.audience
+        if resume and not await self._is_place(*resume):
+            resume = NOWHERE
         offset = audience.goes_on(*resume) if resume else audience.offset
         listener.peer.say(Registered(message=frames.REGISTERED, epoch=audience.epoch, offset=offset))
         if resume:
@@ -64,13 +67,23 @@ class Hearing:
             audience.remove(listener)
             self.stay()
 
+    async def _is_place(self, epoch: str, offset: int) -> bool:
+        """False: the number was never given. Redis has lost that it was, or somebody has made it up."""
+        if epoch != self.audience.epoch or offset <= self.audience.offset:
+            return True
+        try:
+            now, last = await self._broadcast.told()
+        except Unavailable:
+            return True
+        return epoch != now or offset <= last
+
     async def _repeat(self, listener: Listener, epoch: str, offset: int) -> None:
         """What was told since, as fast as it is read, and what is told meanwhile."""
         audience, peer, never = self.audience, listener.peer, asyncio.Event()
         while peer.is_open:
             self.stay()
             offset, epoch = audience.repeat(listener, epoch, offset), audience.epoch
-            if offset == audience.offset:
+            if offset >= audience.offset:
                 return
             while peer.is_open and peer.unsent:
                 await self._clock.wait(never, UNREAD_REST)

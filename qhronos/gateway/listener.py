@@ -26,6 +26,9 @@ FORGOTTEN = "this gateway does not remember so far back"
 # In which frames a topic is told of. Numbers are not told in this way.
 TOLD_IN = {"occurrences": "event", "events": "change"}
 
+# Of what another version has told, which nobody here could have asked for.
+STRANGE = Head(type="", kind="", event_id=UUID(int=0), tags=())
+
 _sent = GATEWAY_FRAMES.labels("listener")
 
 
@@ -64,13 +67,14 @@ def _shared(wanted: frozenset[Any]) -> frozenset[Any]:
 
 
 class Listener:
-    __slots__ = ("_all", "_event_ids", "_kinds", "_tags", "caller", "peer", "seen", "told_in", "topics")
+    __slots__ = ("_all", "_event_ids", "_kinds", "_tags", "after", "caller", "peer", "seen", "told_in", "topics")
 
     def __init__(self, peer: Peer, caller: Caller, wanted: Wanted) -> None:
         self.peer = peer
         self.caller = caller
         self.topics = _shared(frozenset(("occurrences",) if wanted.topics is None else wanted.topics))
         self.told_in = _shared(frozenset(TOLD_IN[topic] for topic in self.topics if topic in TOLD_IN))
+        self.after = 0  # the number of what it has heard, here or elsewhere; what comes up to it is not for it
         self.seen = None if caller.unrestricted else caller.scope
         self._tags = _shared(frozenset(wanted.tags or ()))
         self._all = wanted.tags_match == "all"
@@ -163,44 +167,55 @@ class Audience:
             if number <= self.offset:
                 continue  # it was on its way when listening began
             frame = frames.with_more(bytes(raw), {"epoch": epoch, "offset": number})
-            telling = Telling(now, epoch, number, read_head(raw), frame)
+            telling = Telling(now, epoch, number, _head(raw), frame)
             self.offset = number
             self._remember(telling)
             ears = self._ears.get(telling.head.type)
             for listener in ears.near(telling.head) if ears else ():
-                if listener.wants(telling.head):
+                if number > listener.after and listener.wants(telling.head):
                     listener.hear(telling)
 
     def catch_up(self, epoch: str, offset: int) -> None:
         """Something was told up to there, and nothing of it came here."""
         if epoch == self.epoch and offset <= self.offset:
             return
-        missed = offset - self.offset if epoch == self.epoch else None
+        is_anew, reached = epoch != self.epoch, self.offset
         self.begin(epoch, offset)
-        gap = Gap(epoch=epoch, offset=offset, missed=missed, reason=LOST)
         for listener in self._listeners:
-            listener.peer.say(gap)
+            listener.after = 0 if is_anew else listener.after
+            missed = None if is_anew else offset - max(reached, listener.after)
+            if missed is None or missed > 0:
+                listener.peer.say(Gap(epoch=epoch, offset=offset, missed=missed, reason=LOST))
+
+    def place_of(self, listener: Listener) -> tuple[str, int]:
+        """How far it has heard. Without an epoch: nobody can say so yet."""
+        return (self.epoch, max(self.offset, listener.after)) if listener in self._listeners else ("", 0)
 
     def goes_on(self, epoch: str, offset: int) -> int:
         """After which number `repeat` begins."""
         return offset if self._remembers(epoch, offset) else self._floor
 
     def repeat(self, listener: Listener, epoch: str, offset: int) -> int:
-        """What was told since, as much as is read soon; a gap first, if that is not all. How far that is."""
+        """What was told since, as much as is read soon; a gap first, if that is not all. How far that is: if it has heard more
+        than was told here, that far."""
         if not self._remembers(epoch, offset):
             missed = self._floor - offset if epoch == self.epoch and offset < self._floor else None
             listener.peer.say(Gap(epoch=self.epoch, offset=self._floor, missed=missed, reason=FORGOTTEN))
         reached = self.goes_on(epoch, offset)
-        for telling in islice(self._told, reached - self._floor, None):  # their numbers leave none out
+        for telling in islice(
+            self._told, min(reached, self.offset) - self._floor, None
+        ):  # their numbers leave none out
             if listener.peer.unsent > SOON:
                 break
             if listener.wants(telling.head):
                 listener.hear(telling)
             reached = telling.offset
+        listener.after = reached
         return reached
 
     def _remembers(self, epoch: str, offset: int) -> bool:
-        return epoch == self.epoch and self._floor <= offset <= self.offset
+        """All since then. Who comes from a gateway that is ahead may have heard what has not come here yet."""
+        return epoch == self.epoch and self._floor <= offset
 
     def _remember(self, telling: Telling) -> None:
         self._told.append(telling)
@@ -213,3 +228,10 @@ class Audience:
     def _is_too_much(self, now: float) -> bool:
         is_old = self._told[0].at < now - REMEMBERED_FOR
         return is_old or len(self._told) > REMEMBERED or self._bytes > REMEMBERED_BYTES
+
+
+def _head(raw: msgspec.Raw) -> Head:
+    try:
+        return read_head(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return STRANGE

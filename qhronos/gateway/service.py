@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.gateway import frames
+from qhronos.gateway.background import Background, end, in_turn
 from qhronos.gateway.client import Client
 from qhronos.gateway.crowd import Crowd
 from qhronos.gateway.frames import Code, Hello, Registered, Trouble, Word
@@ -72,7 +72,7 @@ class Gateway:
         grace = changes.scheduler.grace_period
         self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
         self._streams = Streams(self._crowd, self._hearing, self._statistics, clock)
-        self._background: list[asyncio.Task[None]] = []
+        self._background = Background(self._settler.run, self._statistics.run, self._follow)
 
     # sockets
 
@@ -85,7 +85,7 @@ class Gateway:
         ):
             await send({"type": "websocket.close"})
             return
-        self._start_background()
+        self._background.start()
         await send({"type": "websocket.accept"})
         socket = Socket(scope, receive, self._clock)
         self._sockets.add(socket)
@@ -159,7 +159,7 @@ class Gateway:
         try:
             await self._heed_words(client.socket, client)
         finally:
-            await _end(pump)
+            await end(pump)
 
     async def _leave(self, client: Client) -> None:
         """What it was lent is for the others; should that not come about, they have it when the loan ends."""
@@ -187,9 +187,8 @@ class Gateway:
         wanted: Wanted,
         resume: tuple[str, int] | None,
     ) -> None:
-        """Answer a request with what happens, until the reader goes or is sent away. Raises Throttled and Unavailable before
-        it has begun to."""
-        self._start_background()
+        """Answer a request with what happens, until the reader goes or is sent away; or raise what `Streams.serve` does."""
+        self._background.start()
         stream = Stream(scope["state"]["outlet"], caller, token, self._clock)
         await self._streams.serve(stream, Listener(stream, caller, wanted), resume, receive, send)
 
@@ -227,11 +226,19 @@ class Gateway:
 
     # what others say
 
-    def _start_background(self) -> None:
-        if not self._background:
-            following = self._stores.broadcast.follow_as_gateway(self._clock, self._hearing.subscribed, self._heed)
-            running = (self._settler.run(), self._statistics.run(), following)
-            self._background = [asyncio.create_task(each) for each in running]
+    async def _follow(self) -> None:
+        try:
+            await self._stores.broadcast.follow_as_gateway(self._clock, self._hearing.subscribed, self._heed_safely)
+        finally:
+            self._hearing.lost()
+
+    def _heed_safely(self, notice: Notice) -> None:
+        """One that cannot be heeded must not keep the others from being heard."""
+        try:
+            self._heed(notice)
+        except Exception:  # a bug; logged here once
+            log.exception("notice.failed", notice=type(notice).__name__)
+            self._hearing.lost()
 
     def _heed(self, notice: Notice) -> None:
         match notice:
@@ -259,13 +266,11 @@ class Gateway:
     # what is looked after
 
     async def tick(self) -> float:
-        self._start_background()
+        self._background.keep()
         self._crowd.cut_slow()
         self._streams.keep_alive()
         rest = min(REST, self._crowd.end_expired())
-        await self._crowd.recheck()
-        await self._look()
-        await self._hearing.keep()
+        await in_turn(self._hearing.keep, self._crowd.recheck, self._look)
         return rest
 
     async def _look(self) -> None:
@@ -286,17 +291,8 @@ class Gateway:
         """Send everybody away, so that they do not come back all at once, and settle what they said."""
         self._crowd.send_away()
         settled = await self._clock.wait(self._settler.idle, DRAIN_SECONDS)
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background.end()
         log.info("gateway.drained", settled=settled)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """A bug that has ended it is raised here."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]

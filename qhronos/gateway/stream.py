@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import Random
 
 import msgspec
@@ -24,7 +25,8 @@ class Stream:
     def __init__(self, outlet: Outlet, caller: Caller, token: str, clock: Clock) -> None:
         self._outlet = outlet
         self._clock = clock
-        self._has_begun = self._is_over = False
+        self._has_begun = False
+        self.is_over = False  # it was sent away
         self.token = token
         self.caller: Caller | None = caller
         self.checked_at = self.said_at = clock.monotonic()
@@ -32,7 +34,7 @@ class Stream:
 
     @property
     def is_open(self) -> bool:
-        return not self._is_over and self._outlet.is_open
+        return not self.is_over and self._outlet.is_open
 
     @property
     def unsent(self) -> int:
@@ -41,6 +43,7 @@ class Stream:
     async def begin(self, send: Send, random: Random) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         self._has_begun = True
+        self._outlet.begin()
         self._push(b"retry: %d\n\n" % random.randint(*COME_BACK_MS))
 
     async def last(self, receive: Receive, send: Send) -> None:
@@ -68,14 +71,14 @@ class Stream:
         """Whoever reads too slowly is cut off: it would have to be waited for."""
         if not self.is_open:
             return
-        self._is_over = True
+        self.is_over = True
         if code is Code.TOO_SLOW:
             self._outlet.cut()
         else:
             self._outlet.finish()
 
     def _write(self, name: str, frame: bytes, place: bytes) -> None:
-        self._push(b"%bevent: %b\ndata: %b\n\n" % (place, name.encode(), frame))
+        self._push(_event(name, frame, place))
 
     def _push(self, data: bytes) -> None:
         self.said_at = self._clock.monotonic()
@@ -85,5 +88,14 @@ class Stream:
             self.close(Code.TOO_SLOW, "")
 
 
+# What is told to many is made once, and held once, however many have not read it yet.
+
+
+@lru_cache(maxsize=1)
+def _event(name: str, frame: bytes, place: bytes) -> bytes:
+    return b"%bevent: %b\ndata: %b\n\n" % (place, name.encode(), frame)
+
+
+@lru_cache(maxsize=1)
 def _place(epoch: str, offset: int) -> bytes:
     return b"id: %b-%d\n" % (epoch.encode(), offset)

@@ -176,6 +176,52 @@ async def test_who_comes_back_is_told_what_happened_meanwhile(house):
     assert heard[1] == again
 
 
+async def test_who_comes_from_a_gateway_that_is_ahead_is_told_nothing_twice(house, monkeypatch):
+    """Nor does its place go back in silence."""
+    hearing, late = house.gateway._hearing, []
+    async with as_listener(house.url, "other") as (_, answer):
+        await create_for(house.api, name="old", **LATER)
+        await until(lambda: hearing.audience.offset == answer["offset"] + 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(hearing, "hear", late.append)
+            for name in ("heard elsewhere", "this too", "new"):
+                await create_for(house.api, name=name, **LATER)
+            await until(lambda: 3 == sum(len(told.frames) for told in late))
+        place = {"epoch": answer["epoch"], "offset": answer["offset"] + 3}
+        headers = {"Last-Event-ID": f"{answer['epoch']}-{place['offset']}"}
+        async with following(house.url, topics="events", headers=headers) as (reader, ack), dial(house.url) as peer:
+            await peer.say(type="subscribe", topics=["events"], token=MASTER, resume=place)
+            registered = await peer.hear()
+            await until(lambda: 3 == hearing.audience.count)
+            monkeypatch.setattr("qhronos.gateway.streams.BREATH", 0.0)
+            house.gateway.wake.set()
+            breath = await reader.piece()
+            for told in late:
+                hearing.hear(told)
+            heard, told = await reader.hear(), await peer.hear()
+
+    assert [place] * 2 == [{name: said[name] for name in place} for said in (ack.data, registered)]
+    assert (1, headers["Last-Event-ID"]) == (breath.comments, breath.id)
+    assert ["new", "new"] == [heard.data["name"], told["name"]]
+
+
+@pytest.mark.parametrize("beyond", [1, 10**17])
+async def test_a_number_that_was_never_given_is_a_gap(house, beyond):
+    """Redis has lost the last that it gave, or somebody has made it up."""
+    async with as_listener(house.url, "other") as (_, answer):
+        headers = {"Last-Event-ID": f"{answer['epoch']}-{answer['offset'] + beyond}"}
+        async with following(house.url, topics="events", headers=headers) as (reader, ack), dial(house.url) as peer:
+            resume = {"epoch": answer["epoch"], "offset": answer["offset"] + beyond * 100}
+            await peer.say(type="subscribe", topics=["events"], token=MASTER, resume=resume)
+            gaps = [(await reader.hear()).data, [await peer.hear(), await peer.hear()][1]]
+            await create_for(house.api, name="new", **LATER)
+            heard, told = await reader.hear(), await peer.hear()
+
+    assert answer["offset"] == ack.data["offset"]
+    assert [("gap", answer["offset"], None)] * 2 == [(gap["type"], gap["offset"], gap["missed"]) for gap in gaps]
+    assert ["new", "new"] == [heard.data["name"], told["name"]]
+
+
 async def tell_many(house, count):
     """Changes of a kilobyte each."""
     frame = {"type": "change", "kind": "updated", "event_id": "0190a5b0-0000-7000-8000-000000000001", "tags": ["tea"]}
@@ -253,6 +299,35 @@ async def test_in_silence_it_shows_that_it_lives_and_how_far_it_has_come(house, 
     assert (None, f"{ack.data['epoch']}-{ack.data['offset'] + 1}") == (piece.name, piece.id)
 
 
+class Noting:
+    """A transport that notes what is written to it."""
+
+    def __init__(self, transport, written):
+        self._transport = transport
+        self._written = written
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        self._written.append(data)
+        self._transport.write(data)
+
+
+async def test_what_is_told_to_many_is_made_and_held_once(house, monkeypatch):
+    written = []
+    async with following(house.url) as (one, _), following(house.url) as (other, _):
+        for stream in house.gateway._streams.open:
+            monkeypatch.setattr(stream._outlet, "_transport", Noting(stream._outlet._transport, written))
+        await create_for(house.api, name="one", **LATER)
+        await create_for(house.api, name="two", **LATER)
+        heard = [[(await reader.hear()).data["name"] for _ in range(2)] for reader in (one, other)]
+
+    assert [["one", "two"]] * 2 == heard
+    assert written[0] is written[1]
+    assert written[2] is written[3]
+
+
 async def test_whoever_goes_away_is_forgotten(house):
     async with following(house.url):
         assert 1 == house.gateway._hearing.audience.count
@@ -260,6 +335,49 @@ async def test_whoever_goes_away_is_forgotten(house):
     await until(lambda: not house.gateway._hearing.audience.count)
 
     assert set() == house.gateway._sockets
+
+
+@asynccontextmanager
+async def raw_reader(url, more=b""):
+    """One that has asked for the stream, and for `more` with the same breath."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(http_of(url).rpartition(":")[2]))
+    writer.write(f"GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {MASTER}\r\n\r\n".encode() + more)
+    async with asyncio.timeout(WITHIN):
+        await reader.readuntil(b"event: ack")
+    yield reader, writer
+    writer.close()
+
+
+MORE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("at_once", "later"),
+    [(MORE, b""), (b"", MORE), (MORE, MORE), (b"", b"no HTTP at all\r\n\r\n")],
+    ids=["at once", "later", "both", "later, and unreadable"],
+)
+async def test_whoever_sends_more_before_it_goes_is_forgotten_as_well(house, at_once, later):
+    async with raw_reader(house.url, at_once) as (_, writer):
+        assert 1 == house.gateway._hearing.audience.count
+        writer.write(later)
+
+    await until(lambda: not house.gateway._hearing.audience.count)
+
+    assert set() == house.gateway._sockets
+
+
+async def test_what_is_sent_while_a_stream_lasts_is_not_kept(house):
+    async with raw_reader(house.url) as (reader, writer):
+        for _ in range(100):
+            writer.write(MORE * 1_000)
+            await writer.drain()
+        await create_for(house.api, **LATER)
+        async with asyncio.timeout(WITHIN):
+            heard = await reader.readuntil(b"event: change")
+        (pipe,) = house.server.server_state.connections
+
+        assert b"HTTP/1.1" not in heard
+        assert not pipe.pipeline
 
 
 @asynccontextmanager
@@ -331,11 +449,16 @@ async def test_nor_for_one_that_is_not_read(house):
             await until(lambda: not server.server_state.tasks)
 
 
-async def test_a_token_that_was_revoked_does_not_hold(house):
+async def minted(house):
     asked = {"type": "jwt", "sub": "acme", "access": "read", "scope": ["tea"]}
-    minted = await house.api.post("/tokens", asked | {"expires_at": house.api.deps.clock.now() + timedelta(hours=1)})
-    async with following(house.url, token=minted.json()["token"]) as (reader, _):
-        ((token_id,),) = await query(house.api, "SELECT id FROM tokens")
+    answer = await house.api.post("/tokens", asked | {"expires_at": house.api.deps.clock.now() + timedelta(hours=1)})
+    ((token_id,),) = await query(house.api, "SELECT id FROM tokens")
+    return token_id, answer.json()["token"]
+
+
+async def test_a_token_that_was_revoked_does_not_hold(house):
+    token_id, token = await minted(house)
+    async with following(house.url, token=token) as (reader, _):
         await house.api.delete(f"/tokens/{token_id}")
         for stream in house.gateway._sockets:
             stream.checked_at = float("-inf")
@@ -343,6 +466,51 @@ async def test_a_token_that_was_revoked_does_not_hold(house):
         (last,) = [piece for piece in await reader.ended() if piece.name]
 
     assert ("error", "invalid token") == (last.name, last.data["message"])
+
+
+async def test_a_token_that_has_just_expired_opens_none(house):
+    """A request of it is still answered for a while, as clocks differ."""
+    token = house.api.token(Access.READ, "tea", lifetime=-5)
+    async with reading(house.url, token=token) as reader:
+        problem = json.loads(await reader.response.aread())
+
+    assert 200 == (await house.api.get("/events", token=token)).status_code
+    assert (401, "token has expired", "Bearer") == (
+        reader.response.status_code,
+        problem["detail"],
+        reader.response.headers["www-authenticate"],
+    )
+
+
+async def test_a_token_that_is_revoked_while_it_begins_opens_none(house, monkeypatch):
+    token_id, token = await minted(house)
+    begin = house.gateway._hearing.begin
+
+    async def revoking(listener):
+        await begin(listener)
+        await house.api.delete(f"/tokens/{token_id}")
+
+    monkeypatch.setattr(house.gateway._hearing, "begin", revoking)
+    async with reading(house.url, token=token) as reader:
+        problem = json.loads(await reader.response.aread())
+
+    assert (401, "invalid token") == (reader.response.status_code, problem["detail"])
+    assert set() == house.gateway._sockets
+
+
+async def test_who_is_sent_away_while_it_begins_is_asked_to_try_again(house, monkeypatch):
+    admit = house.gateway._crowd.admit
+
+    async def ending(peer):
+        caller = await admit(peer)
+        await house.gateway.drain()
+        return caller
+
+    monkeypatch.setattr(house.gateway._crowd, "admit", ending)
+    async with reading(house.url) as reader:
+        problem = json.loads(await reader.response.aread())
+
+    assert (503, "gateway is unavailable; try again") == (reader.response.status_code, problem["detail"])
 
 
 @pytest.mark.parametrize(

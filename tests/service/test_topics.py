@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from qhronos.api.auth import Access
 from qhronos.config import Archival, Retention
+from qhronos.errors import Unavailable
 from qhronos.expander import Expander
+from qhronos.gateway import crowd
 from qhronos.janitor import Janitor
+from tests.fakes import CutDatabase
 from tests.service.events import query
 from tests.service.mail import create_for
-from tests.service.sockets import MASTER, as_client, as_listener, dial, open_house
+from tests.service.sockets import MASTER, as_client, as_listener, dial, open_house, until
 
 LATER = {"start_time": "2099-01-01T00:00:00Z"}
 ALL = ("events", "occurrences", "stats")
@@ -269,3 +274,91 @@ async def test_what_the_janitor_completes_is_told(house):
         frame = await peer.hear()
 
     assert ("completed", event["id"]) == (frame["kind"], frame["event_id"])
+
+
+# what may go wrong
+
+
+def cut_of(gateway):
+    """The Postgres that it asks from now on."""
+    cut = CutDatabase(gateway._stores.database)
+    gateway._stores = gateway._stores._replace(database=cut)
+    return cut
+
+
+async def test_though_postgres_is_away_redis_is_told_that_somebody_listens(house):
+    broadcast = house.api.deps.broadcast
+    async with subscribed(house.url, "events"), as_client(house.url):
+        cut_of(house.gateway).away = True
+        await house.api.deps.plan.redis.delete(broadcast._heard)
+        with pytest.raises(Unavailable, match="postgres"):
+            await house.gateway.tick()
+
+        assert await broadcast.tell([], 0)
+
+
+async def test_though_redis_is_away_tokens_and_clients_are_looked_after(house, monkeypatch):
+    async def away():
+        raise Unavailable("redis", "away")
+
+    monkeypatch.setattr(crowd, "RECHECK", 0.0)
+    async with subscribed(house.url, "events"), as_client(house.url):
+        cut = cut_of(house.gateway)
+        before = {peer: peer.checked_at for peer in house.gateway._sockets}
+        object.__setattr__(house.api.deps.broadcast, "keep_hearing", away)
+        with pytest.raises(Unavailable, match="redis"):
+            await house.gateway.tick()
+
+        assert all(peer.checked_at > at for peer, at in before.items())
+        assert cut.asked
+
+
+async def test_a_frame_of_another_version_is_passed_over_and_counted(house):
+    async with subscribed(house.url, "events") as (peer, ack):
+        for strange in ({"type": "change", "of": "tomorrow"}, ["tomorrow"]):
+            await house.api.deps.broadcast.tell([json.dumps(strange).encode()], 0)
+        event = await create_for(house.api, **LATER)
+        heard = await peer.hear()
+        resume = {"epoch": ack["epoch"], "offset": ack["offset"]}
+        async with subscribed(house.url, "events", resume=resume) as (again, _):
+            repeated = await again.hear()
+
+    assert ("change", event["id"], ack["offset"] + 3) == (heard["type"], heard["event_id"], heard["offset"])
+    assert heard == repeated
+
+
+async def test_a_bug_in_what_is_heard_is_logged_and_a_gap_for_who_listens(house, monkeypatch):
+    def broken(told):
+        patch.undo()
+        raise ZeroDivisionError
+
+    async with subscribed(house.url, "events") as (peer, _):
+        with capture_logs() as logs, monkeypatch.context() as patch:
+            patch.setattr(house.gateway._hearing, "hear", broken)
+            await create_for(house.api, **LATER)
+            gap = await peer.hear()
+        event = await create_for(house.api, **LATER)
+        heard = await peer.hear()
+
+    assert ("gap", 1, event["id"]) == (gap["type"], gap["missed"], heard["event_id"])
+    assert [("Told", "error")] == [
+        (line["notice"], line["log_level"]) for line in logs if line["event"] == "notice.failed"
+    ]
+
+
+async def test_what_a_gateway_does_besides_is_started_again_should_it_end(house):
+    tasks = house.gateway._background.tasks
+    async with subscribed(house.url, "events", "stats") as (peer, _), as_client(house.url) as (client, _):
+        with capture_logs() as logs:
+            for task in (ended := [*tasks]):
+                task.cancel()
+            await asyncio.gather(*ended, return_exceptions=True)
+            house.gateway.wake.set()
+            await until(house.gateway._hearing.subscribed.is_set)
+        event = await create_for(house.api)
+        await client.say(type="ack", occurrence_id=(await client.hear_event())["occurrence_id"])
+        while (heard := await peer.hear()).get("kind") != "completed":
+            pass
+
+    assert event["id"] == heard["event_id"]
+    assert 3 == len([line for line in logs if line["event"] == "gateway.broken"])

@@ -98,3 +98,75 @@ def test_who_wants_a_frame_is_found_by_its_tags(scope):
         ears.remove(one)
 
         assert not ears.near(Head("change", "created", EVENT, ("a", "b", "c")))
+
+
+class Heard:
+    """A peer that notes what it is sent."""
+
+    full_since = None
+    is_open = True
+    unsent = 0
+
+    def __init__(self):
+        self.all = []
+
+    def tell(self, telling):
+        self.all.append(telling.offset)
+
+    def say(self, frame):
+        self.all.append((frame.offset, frame.missed))
+
+
+MASTER = Caller(subject="tester", token_id=None, access=Access.ADMIN, scope=frozenset())
+
+
+def joined(audience, epoch, offset):
+    """A listener that has come back, with what it has heard up to there."""
+    peer = Heard()
+    one = Listener(peer, MASTER, Hello(type="tag-listener", tags=("tea",)))
+    assert offset == audience.goes_on(epoch, offset)
+    reached = audience.repeat(one, epoch, offset)
+    audience.add(one)
+    return peer.all, reached
+
+
+def test_who_has_heard_more_elsewhere_is_told_what_comes_after_it():
+    audience = Audience()
+    audience.begin("e", 5)
+    audience.tell("e", 8, [raw(), raw(), raw()], 0.0)
+    heard, reached = joined(audience, "e", 10)
+    audience.tell("e", 12, [raw()] * 4, 0.0)
+
+    assert (10, [11, 12]) == (reached, heard)
+
+
+def test_who_has_heard_more_elsewhere_has_missed_only_what_comes_after_it():
+    audience = Audience()
+    audience.begin("e", 5)
+    behind, _ = joined(audience, "e", 5)
+    level, _ = joined(audience, "e", 8)
+    ahead, _ = joined(audience, "e", 10)
+    audience.catch_up("e", 8)
+    audience.catch_up("e", 12)
+
+    assert ([(8, 3), (12, 4)], [(12, 4)], [(12, 2)]) == (behind, level, ahead)
+
+
+def test_numbers_that_begin_anew_are_a_gap_for_who_was_ahead_as_well():
+    audience = Audience()
+    audience.begin("e", 5)
+    heard, _ = joined(audience, "e", 10)
+    audience.tell("f", 2, [raw()], 0.0)
+
+    assert [(1, None), 2] == heard
+
+
+@pytest.mark.parametrize("strange", [b'{"type":"change"}', b'{"type":"change","kind":7}', b"[1]", b'"\xff"'])
+def test_what_cannot_be_read_is_wanted_by_nobody_and_has_its_number(strange):
+    audience = Audience()
+    audience.begin("e", 5)
+    heard, _ = joined(audience, "e", 5)
+    audience.tell("e", 8, [raw(), msgspec.Raw(strange), raw()], 0.0)
+
+    assert ([6, 8], [6, 7, 8]) == (heard, remembered(audience))
+    assert [6, 8] == joined(audience, "e", 5)[0]
