@@ -84,7 +84,8 @@ GATEWAY_FRAMES = _counter(
 MESSAGES_WAITING = _gauge("messages_waiting", "Messages that no client has acknowledged yet, in all outboxes.")
 MESSAGES_OLDEST_SECONDS = _gauge("messages_oldest_seconds", "For how long the oldest of them has waited.")
 MESSAGES_TAKEN_BACK = _counter(
-    "messages_taken_back", "Messages that nobody acknowledged in time and a fallback took over."
+    "messages_taken_back",
+    "Messages that nobody acknowledged in time, or as often as they were sent, and a fallback took over.",
 )
 
 HTTP_REQUEST_SECONDS = Histogram(

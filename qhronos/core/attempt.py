@@ -86,9 +86,11 @@ class Handed(Struct, frozen=True, kw_only=True):
     ack_timeout: float  # seconds, once it was sent
     mode: str = "latest"  # to which of its connections
     fallback_after: timedelta | None = None  # when it is taken back and done otherwise
+    first_at: datetime | None = None  # when it was handed over first; None: it is now
 
     def fallback_at(self, now: datetime) -> datetime | None:
-        return None if self.fallback_after is None else now + self.fallback_after
+        """When it is taken back, as it is handed over now: so long after it first was."""
+        return None if self.fallback_after is None else max(now, (self.first_at or now) + self.fallback_after)
 
 
 Outcome: TypeAlias = Delivered | Failed | Refused

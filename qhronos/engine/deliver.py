@@ -172,7 +172,8 @@ async def attempt(work: Work, clock: Clock, random: Random, parking: Parking) ->
     if not row.attempt and not row.fallback:
         metrics.LATENESS_SECONDS.observe(max(0.0, (started_at - row.meant_at).total_seconds()))
     if isinstance(outcome, Handed):
-        return msgspec.structs.replace(dropped(row, Status.DISPATCHED, None, finished_at), handed=outcome)
+        handed = msgspec.structs.replace(outcome, first_at=row.handed_first_at)
+        return msgspec.structs.replace(dropped(row, Status.DISPATCHED, None, finished_at), handed=handed)
     count(work.act.type, outcome, started_at, finished_at)
     settled = settlement(row, outcome, work.retry, started_at, finished_at, random.uniform(-1, 1))
     return telling(row, work.policies, settled)

@@ -3,7 +3,7 @@
 An attempt is what lies between handing a message over and the client's word. It ends as that says: taken, or not this time
 (`nack`, or no word within the event's `ack_timeout` from a client that is there), and then the event's retry policy decides,
 as for any other action. A connection that breaks ends nothing: the message is sent again. Nor does a fallback: what nobody
-has acknowledged in time is taken back, and the next attempt is made in another way.
+has acknowledged in time is taken back, and the next attempt is made in another way; as it is when a client has had the last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from qhronos import metrics
 from qhronos.actions import fallback_of
 from qhronos.clock import Clock
-from qhronos.core.attempt import Outcome
+from qhronos.core.attempt import Failed, Outcome
 from qhronos.core.event import Policies
 from qhronos.core.occurrence import Status
 from qhronos.core.retry import Retry
@@ -53,10 +53,13 @@ class Words:
         policies = _policies(message)
         retry = policies.retry or self._retry
         settled = settlement(message, outcome, retry, message.handed_at, now, self._random.uniform(-1, 1))
+        settled = _or_otherwise(message, outcome, settled)
 
         def ended(is_first: bool) -> None:  # noqa: FBT001 - what a settlement says
             if is_first:
                 count("websocket", outcome, message.handed_at, now)
+            if is_first and settled.fallback:
+                _count_taken_back(1)
             if then:
                 then(is_first)
 
@@ -64,7 +67,7 @@ class Words:
 
 
 class Keeper:
-    """Service: gives up what has waited too long, and the oldest where too much waits; takes back what has a fallback."""
+    """Service: takes back what has a fallback, and gives up what else has waited too long or is too much."""
 
     name = "keeper"
 
@@ -83,9 +86,11 @@ class Keeper:
             stale = await outbox.stale(conn, now, MOST)
             unheard = await outbox.unheard(conn, now + timedelta(seconds=REST), MOST)
             await self._measure(conn, now)
-        await self._give_up(stale)
         late = [message for message in unheard if message.fallback_at <= now]
-        await self._take_back(late, now)
+        rescued = [message for message in stale if message.fallback_at and _falls_back(message)]
+        await self._take_back([*late, *rescued], now)
+        kept = {message.identity for message in rescued}
+        await self._give_up([message for message in stale if message.identity not in kept])
         if max(len(stale), len(late)) >= MOST:
             return 0.0
         return self._rest(unheard[len(late) :], now)
@@ -110,7 +115,7 @@ class Keeper:
             log.warning("messages.given_up", count=len(stale))
             await self._clock.wait(self._settler.settled, REST)
 
-    async def _take_back(self, late: Sequence[Unheard], now: datetime) -> None:
+    async def _take_back(self, late: Sequence[Message], now: datetime) -> None:
         """To the dispatchers, who do the fallback; but what an edit has left without one stays, and so does what would be
         called off as its event is deleted."""
         if not late:
@@ -122,8 +127,7 @@ class Keeper:
         async with self._stores.database.transaction() as conn:
             entries = await outbox.take_back(conn, going, now)
         if entries:
-            log.info("messages.taken_back", count=len(entries))
-            metrics.MESSAGES_TAKEN_BACK.inc(len(entries))
+            _count_taken_back(len(entries))
         await replan(self._stores, entries, now)
 
     async def _measure(self, conn: Connection, now: datetime) -> None:
@@ -133,6 +137,22 @@ class Keeper:
         waiting = await outbox.measure(conn)
         metrics.MESSAGES_WAITING.set(waiting.messages)
         metrics.MESSAGES_OLDEST_SECONDS.set(max(0.0, (now - waiting.oldest).total_seconds()) if waiting.oldest else 0)
+
+
+def _or_otherwise(message: Message, outcome: Outcome, settled: Settlement) -> Settlement:
+    """By its fallback, where the client would be told no more, or not before that is due. What is refused for good is not."""
+    due = message.fallback_at
+    if not isinstance(outcome, Failed) or due is None or not _falls_back(message):
+        return settled
+    if settled.fire_at is not None and settled.fire_at < due:
+        return settled
+    at = settled.finished_at if settled.fire_at is None else max(settled.finished_at, due)
+    return msgspec.structs.replace(settled, status=Status.SCHEDULED, fire_at=at, fallback=True)
+
+
+def _count_taken_back(count: int) -> None:
+    log.info("messages.taken_back", count=count)
+    metrics.MESSAGES_TAKEN_BACK.inc(count)
 
 
 def _falls_back(message: Message) -> bool:

@@ -70,7 +70,6 @@ class Client:
         self._after = 0  # the highest number that was read
         self._sent_before = connected.sent_seq
         self._borrows = connected.shared
-        self._is_thorough = True
         self._database = database
         self._words = words
         self._clock = clock
@@ -116,18 +115,18 @@ class Client:
                 shared=self.is_shared,
                 sent_before=self._sent_before,
                 after=self._after,
-                thorough=self._is_thorough,
             )
-            self._is_thorough = False
             now, most_bytes = self._clock.now(), WINDOW_BYTES - self._bytes
             page = await outbox.pull(conn, asking, now, limit=limit, most_bytes=most_bytes)
         for message in page:
-            self._send(message, await self._signer.letter(message, message.frame) if self._signer else None)
+            letter = await self._signer.letter(message, message.frame) if self._signer else None
+            if self.is_shared == asking.shared:  # else something may have been passed over
+                self._after = max(self._after, message.seq)
+            self._send(message, letter)
         if len(page) == limit or self._bytes >= WINDOW_BYTES:  # it was cut
             self._has_more = True
 
     def _send(self, message: Sending, letter: Letter | str | None) -> None:
-        self._after = max(self._after, message.seq)
         self._borrows |= message.is_lent
         if message.seq in self._busy:
             return  # it was sent before the name came to be shared, or ceased to be
@@ -158,18 +157,23 @@ class Client:
                 self.socket.say(Trouble(message=frames.UNEXPECTED))
                 return False
 
-    async def resume(self, seq: int) -> None:
-        """Everything up to that number was processed; returns when that is committed."""
+    async def resume(self, seq: int) -> set[int]:
+        """Everything up to that number was processed; returns, when that is committed, of which that was heard now."""
+        heard: set[int] = set()
         while True:
             async with self._database.connection() as conn:
-                found = await outbox.waiting_until(conn, self.name, self.generation, seq, PAGE)
+                found = await outbox.waiting_until(conn, self.name, self.generation, seq, PAGE, shared=self.is_shared)
             if not found:
-                return
+                return heard
             words = [asyncio.get_running_loop().create_future() for _ in found]
             for message, word in zip(found, words, strict=True):
                 self._words.say(message, Delivered(), word.set_result)
-            if not any(await asyncio.gather(*words)):
-                return
+            counted = {
+                message.seq for message, counts in zip(found, await asyncio.gather(*words), strict=True) if counts
+            }
+            if not counted:
+                return heard
+            heard |= counted
 
     async def _acknowledge(self, word: Word) -> bool:
         answer = Acknowledged(message=frames.ACKNOWLEDGED, seq=word.seq, occurrence_id=word.occurrence_id)
@@ -185,12 +189,14 @@ class Client:
         return True
 
     async def _acknowledge_until(self, seq: int, answer: Acknowledged) -> None:
-        if seq > self._after:
-            await self.resume(seq)  # an older connection was sent these
-            for sent in [sent for number, sent in self._in_hand.items() if number <= seq]:
-                self._let_go(sent.message)
-                self._busy.discard(sent.message.seq)
         meant = [sent.message for number, sent in self._in_hand.items() if number <= seq]
+        if seq > self._after:
+            heard = await self.resume(seq)  # an older connection was sent these
+            for message in meant:
+                if message.seq in heard:
+                    self._let_go(message)
+                    self._busy.discard(message.seq)
+            meant = [message for message in meant if message.seq in self._in_hand]
         for message in meant[:-1]:
             self._say(message, Delivered(), None)
         if meant:
@@ -203,7 +209,7 @@ class Client:
         if message is None:
             self.socket.say(Trouble(message=frames.NO_SUCH_MESSAGE))
             return False
-        reason = f"not acknowledged: {word.reason or 'the client gave no reason'}"
+        reason = f"not acknowledged: {word.why or 'the client gave no reason'}"
         delay = None if word.delay is None else timedelta(seconds=word.delay)
         outcome = Refused(reason=reason) if word.final else Failed(reason=reason, retry_after=delay)
         answer = Acknowledged(message=frames.ACKNOWLEDGED, seq=word.seq, occurrence_id=word.occurrence_id)
@@ -275,7 +281,6 @@ class Client:
 
     def look(self, look: Look) -> None:
         """How the name stands."""
-        self._is_thorough = True
         if look.shared is not None and self.generation < look.generation:
             self.outdone(is_shared=look.shared)
         elif look.shared is not None and self.generation == look.generation:
@@ -313,4 +318,5 @@ class Client:
         if not self._borrows:
             return False
         async with self._database.connection() as conn:
-            return await outbox.give_back(conn, self.name, self.generation, self._clock.now())
+            settling = self._busy - self._in_hand.keys()
+            return await outbox.give_back(conn, self.name, self.generation, settling, self._clock.now())

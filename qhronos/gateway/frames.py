@@ -83,6 +83,11 @@ class Word(Struct, frozen=True):
     delay: Annotated[float, Meta(ge=0, le=604_800)] | None = None
     final: bool = False
 
+    @property
+    def why(self) -> str:
+        """Its reason, as it can be recorded: Postgres takes every character but one."""
+        return (self.reason or "").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
 
 class Registered(Struct, kw_only=True, tag_field="type", tag="ack", omit_defaults=True):
     """The answer to a handshake: `seq` to a client, `offset` to a listener."""

@@ -110,14 +110,14 @@ ORDER BY one.event_id, one.due_at
 LIMIT %(most)s;
 
 -- name: too_many_attempts
--- By the most generous of the versions: what was begun goes on as the event says later.
+-- By the most generous of the versions: what was begun goes on as the event says later. A fallback is tried once at least.
 SELECT count(*) OVER () AS total, p.event_id, p.due_at, format('%%s of at most %%s', p.starts, allowed.most) AS note
 FROM pending AS p
 CROSS JOIN LATERAL (
     SELECT max(coalesce((v.policies #>> '{retry,max_attempts}')::int, %(max_attempts)s::int)) AS most
     FROM event_versions AS v WHERE v.event_id = p.event_id
 ) AS allowed
-WHERE p.starts > 0 AND p.starts + (p.lease_until IS NULL)::int > allowed.most
+WHERE p.starts > 0 AND p.starts + (p.lease_until IS NULL)::int > allowed.most + p.fallback::int
 ORDER BY p.event_id, p.due_at
 LIMIT %(most)s;
 

@@ -48,7 +48,7 @@ LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.
 WHERE p.event_id = k.event_id AND p.due_at = k.due_at AND k.verdict <> 'wait'
 RETURNING
     p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.losses, p.fence,
-    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback, p.fallback,
+    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback, p.fallback, p.handed_at AS handed_first_at,
     e.name, e.description, e.action, e.tags, e.policies,
     e.hmac_secret AS hmac_plain, e.hmac_sealed, e.hmac_previous, e.hmac_previous_until, e.headers_sealed,
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned,

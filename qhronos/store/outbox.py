@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -30,6 +30,7 @@ class Message(Claimed, frozen=True, kw_only=True):
     taken_by: int | None  # the connection that it is or was lent to
     ack_timeout: float
     handed_at: datetime
+    fallback_at: datetime | None = None  # when it is taken back; null: never
 
 
 class Sending(Message, frozen=True, kw_only=True):
@@ -146,7 +147,6 @@ class Asking(Struct, frozen=True, kw_only=True):
     shared: bool
     sent_before: int  # up to which number messages had gone out when it connected
     after: int  # the last number it was sent
-    thorough: bool = False  # though there may be enough, what is meant for the latest is looked for
 
 
 async def pull(conn: Connection, asking: Asking, now: datetime, *, limit: int, most_bytes: int) -> list[Sending]:
@@ -157,21 +157,23 @@ async def pull(conn: Connection, asking: Asking, now: datetime, *, limit: int, m
         return await cursor.fetchall()
 
 
-async def give_back(conn: Connection, client: str, generation: int, now: datetime) -> bool:
-    """Whether that connection had been lent anything."""
-    params = {"client": client, "generation": generation, "now": now}
+async def give_back(conn: Connection, client: str, generation: int, settling: Collection[int], now: datetime) -> bool:
+    """Whether that connection had been lent anything but what is just being settled."""
+    params = {"client": client, "generation": generation, "settling": list(settling), "now": now}
     return bool(await (await conn.execute(SQL["give_back"], params)).fetchall())
 
 
-async def waiting_until(conn: Connection, client: str, generation: int, until: int, limit: int) -> list[Message]:
+async def waiting_until(
+    conn: Connection, client: str, generation: int, until: int, limit: int, *, shared: bool
+) -> list[Message]:
     """Those up to that number that went out, and not to another connection alone."""
-    params = {"client": client, "generation": generation, "until": until, "limit": limit}
+    params = {"client": client, "generation": generation, "until": until, "limit": limit, "shared": shared}
     return await _find(conn, params | {"event_id": None, "due_at": None})
 
 
 async def waiting_one(conn: Connection, client: str, identity: Identity) -> Message | None:
     """That occurrence, if it went out to the client and waits for its word."""
-    params = {"client": client, "generation": 0, "until": ANY_SEQ, "limit": 1} | identity._asdict()
+    params = {"client": client, "generation": 0, "until": ANY_SEQ, "limit": 1, "shared": False} | identity._asdict()
     return next(iter(await _find(conn, params)), None)
 
 

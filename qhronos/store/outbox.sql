@@ -13,7 +13,8 @@ WITH given AS (
     ) AS t (event_id, due_at, fence, client, frame, size, ack_timeout, max_backlog, mode, expires_at, fallback_at)
 ), held AS (
     UPDATE pending AS p
-    SET lease_until = 'infinity', worker = NULL, fence = nextval('fences'), losses = 0
+    SET lease_until = 'infinity', worker = NULL, fence = nextval('fences'), losses = 0,
+        handed_at = coalesce(p.handed_at, %(now)s)
     FROM given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence
     RETURNING p.event_id, p.due_at, p.fire_at, p.fence, g.client, g.frame, g.size, g.ack_timeout, g.max_backlog, g.mode,
@@ -86,9 +87,8 @@ WHERE name = ANY(%(clients)b::text[]) AND connected_at < %(now)s::timestamptz - 
 -- name: pull
 -- A page of messages, and the note that they go out now. To the newest connection alone goes what is meant for the latest,
 -- unless the name is shared: then it is lent like what is meant for one of them. What is meant for all goes to each. What is
--- lent is skipped by the others as they pull at the same time. Frames are read for those alone that fit: the sizes say which.
--- To find what is meant for the latest all that waits is read, so that is left out where there is enough else, but for now and
--- then.
+-- lent is skipped by the others as they pull at the same time; so some of what is meant for the latest may be passed over, up
+-- to the highest number that was lent. Frames are read for those alone that fit: the sizes say which.
 WITH mine AS (
     SELECT name, sent_seq FROM clients WHERE name = %(client)s AND generation = %(generation)s
 ), free AS (
@@ -101,13 +101,12 @@ WITH mine AS (
     SELECT seq, size, frame, true AS is_lent,
         taken_until IS NOT NULL OR seq <= (SELECT c.sent_seq FROM clients AS c WHERE c.name = %(client)s) AS again
     FROM outbox
-    WHERE %(shared)s AND (%(thorough)s OR (SELECT count(*) FROM free) < %(limit)s)
-        AND client = %(client)s AND mode = 'latest' AND (taken_until IS NULL OR taken_until <= %(now)s)
+    WHERE %(shared)s AND client = %(client)s AND mode = 'latest' AND (taken_until IS NULL OR taken_until <= %(now)s)
     ORDER BY seq
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), next_latest AS (
-    SELECT o.seq, o.size, o.frame, false AS is_lent, o.seq <= m.sent_seq AS again
+    SELECT o.seq, o.size, o.frame, false AS is_lent, o.taken_until IS NOT NULL OR o.seq <= m.sent_seq AS again
     FROM outbox AS o JOIN mine AS m ON m.name = o.client
     WHERE NOT %(shared)s AND o.client = %(client)s AND o.mode = 'latest' AND o.seq > %(after)s
     ORDER BY o.seq
@@ -136,8 +135,10 @@ WITH mine AS (
     FROM page
     WHERE o.client = %(client)s AND o.seq = page.seq AND page.is_lent
 ), noted AS (
-    UPDATE clients SET sent_seq = (SELECT max(seq) FROM page)
-    WHERE name = %(client)s AND sent_seq < (SELECT max(seq) FROM page)
+    UPDATE clients AS c
+    SET sent_seq = greatest(c.sent_seq, n.seq), lent_seq = greatest(c.lent_seq, n.lent)
+    FROM (SELECT max(seq) AS seq, max(seq) FILTER (WHERE %(shared)s OR is_lent) AS lent FROM page) AS n
+    WHERE c.name = %(client)s AND (c.sent_seq < n.seq OR c.lent_seq < n.lent)
 )
 SELECT m.*, page.again OR m.starts > 0 AS again, page.frame, page.is_lent
 FROM page
@@ -145,10 +146,11 @@ JOIN messages AS m ON m.client = %(client)s AND m.seq = page.seq
 ORDER BY m.seq;
 
 -- name: give_back
--- What a connection that has ended was lent, to whoever comes next; but for what is being settled just now.
+-- What a connection that has ended was lent, to whoever comes next; but for what is being settled just now, or is to be.
 WITH lent AS (
     SELECT client, seq FROM outbox
     WHERE client = %(client)s AND taken_by = %(generation)s AND taken_until > %(now)s
+        AND seq <> ALL(%(settling)b::bigint[])
     FOR UPDATE SKIP LOCKED
 )
 UPDATE outbox AS o SET taken_until = '-infinity'
@@ -157,12 +159,14 @@ WHERE o.client = l.client AND o.seq = l.seq
 RETURNING o.seq;
 
 -- name: find_waiting
--- Messages of a client that nobody here has in hand: those up to a number that went out once, but for what is lent to
--- another connection; or one by its occurrence.
+-- Messages of a client that nobody here has in hand: those up to a number that went out once, but for what another
+-- connection has alone; or one by its occurrence. While a name is shared, what is meant for the latest is with one of them if
+-- it went out at all; and where something was lent, what was not may have been passed over.
 SELECT m.* FROM messages AS m JOIN clients AS c ON c.name = m.client
 WHERE m.client = %(client)s AND m.seq <= least(%(until)s, c.sent_seq)
     AND CASE WHEN %(event_id)s::uuid IS NULL
-        THEN m.taken_by = %(generation)s OR (m.taken_by IS NULL AND m.mode <> 'one_of')
+        THEN m.taken_by = %(generation)s OR m.mode = 'fan_out'
+            OR (m.mode = 'latest' AND m.taken_by IS NULL AND NOT %(shared)s AND m.seq > c.lent_seq)
         ELSE m.event_id = %(event_id)s::uuid AND m.due_at = %(due_at)s::timestamptz
     END
 ORDER BY m.seq
@@ -197,7 +201,7 @@ ORDER BY m.client, m.seq;
 WITH near AS (
     SELECT client, seq, fallback_at FROM outbox WHERE fallback_at <= %(until)s ORDER BY fallback_at LIMIT %(limit)s
 )
-SELECT m.*, n.fallback_at
+SELECT m.*
 FROM near AS n
 CROSS JOIN LATERAL (SELECT * FROM messages AS o WHERE o.client = n.client AND o.seq = n.seq LIMIT 1) AS m
 ORDER BY n.fallback_at;

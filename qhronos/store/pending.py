@@ -77,6 +77,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     meant_at: datetime  # for what its first attempt was meant
     callback: str | None = None  # which of the event's callbacks it is
     fallback: bool = False  # its client did not take it in time
+    handed_first_at: datetime | None = None  # to a client; null: it never was
     lane: str | None = None  # in which it takes turns
     overlapping: bool = False  # it has no turn, and is not to wait for one
 
@@ -106,6 +107,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     gone: int | None = None  # the version of its event whose endpoint is gone for good; not recorded
     handed: Handed | None = None  # with `status` dispatched: to whom it is handed over
     row: Claimed | None = None  # what it settles
+    fallback: bool = False  # with `status` scheduled: not by its client any more
     waited: bool = False  # in the outbox of a client, under this fence
     then: Callable[[bool], None] | None = None  # told after the commit whether it was settled so; not recorded
 
@@ -189,6 +191,7 @@ async def settle(conn: Connection, batch: Sequence[Settlement], now: datetime) -
         "finished": [s.finished_at for s in batch],
         "callbacks": [s.callback for s in batch],
         "payloads": [s.payload for s in batch],
+        "fallbacks": [s.fallback for s in batch],
         "now": now,
     }
     try:

@@ -42,7 +42,7 @@ LEFT JOIN occurrence_overrides AS o ON o.event_id = k.event_id AND o.due_at = k.
 WHERE p.event_id = k.event_id AND p.due_at = k.due_at
 RETURNING
     p.event_id, p.due_at, p.fire_at, p.version, p.origin, p.attempt, p.starts, p.losses, p.fence,
-    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback, p.fallback,
+    coalesce(p.meant_at, p.fire_at) AS meant_at, p.callback, p.fallback, p.handed_at AS handed_first_at,
     e.name, e.description, e.action, e.tags, e.policies,
     e.hmac_secret AS hmac_plain, e.hmac_sealed, e.hmac_previous, e.hmac_previous_until, e.headers_sealed,
     coalesce(o.payload, e.metadata) AS metadata, e.status = 'deleted' AS orphaned;
@@ -82,10 +82,10 @@ WITH given AS (
         %(event_ids)b::uuid[], %(due_ats)b::timestamptz[], %(fences)b::bigint[], %(statuses)b::text[],
         %(reasons)b::text[], %(fire_ats)b::timestamptz[], %(outcomes)b::text[], %(codes)b::int[],
         %(excerpts)b::text[], %(started)b::timestamptz[], %(finished)b::timestamptz[],
-        %(callbacks)b::text[], %(payloads)b::text[]
+        %(callbacks)b::text[], %(payloads)b::text[], %(fallbacks)b::boolean[]
     ) AS t (
         event_id, due_at, fence, status, reason, fire_at, outcome, status_code, excerpt, started_at, finished_at,
-        callback, payload
+        callback, payload, fallback
     )
 ), closed AS (
     DELETE FROM pending AS p USING given AS g
@@ -96,7 +96,8 @@ WITH given AS (
     UPDATE pending AS p
     SET meant_at = coalesce(p.meant_at, p.fire_at), fire_at = g.fire_at, lease_until = NULL, worker = NULL, losses = 0,
         fence = nextval('fences'),
-        attempt = p.attempt + (g.outcome IS NOT NULL)::int, starts = p.starts + (g.outcome IS NOT NULL)::int
+        attempt = p.attempt + (g.outcome IS NOT NULL)::int, starts = p.starts + (g.outcome IS NOT NULL)::int,
+        fallback = p.fallback OR g.fallback
     FROM given AS g
     WHERE p.event_id = g.event_id AND p.due_at = g.due_at AND p.fence = g.fence AND g.status = 'scheduled'
     RETURNING p.event_id, p.due_at, g.fence, p.version, p.attempt, p.fire_at, g.outcome IS NULL AS put_off

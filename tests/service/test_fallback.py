@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from qhronos.config import Http
-from qhronos.core.attempt import Delivered, Failed
+from qhronos.core.attempt import Delivered, Failed, Refused
 from qhronos.engine.fsck import check_all
 from qhronos.engine.outbox import REST, Keeper
 from qhronos.engine.recover import Sweeper
@@ -159,6 +159,167 @@ async def test_attempts_at_the_client_count(api, clock, dispatcher, keeper, rece
 
     assert [2] == [msgspec.json.decode(request.body)["attempt"] for request in receiver.requests]
     assert [("failed", 2, "HTTP 503")] == await statuses(api, event)
+
+
+async def test_it_is_done_in_time_though_a_client_is_there_that_never_says_anything(
+    api, clock, dispatcher, keeper, receiver
+):
+    event = await create_for(api, params=falling_back(receiver), retry={"max_attempts": 3, "backoff": [1]})
+    await post(dispatcher)
+    (message,) = await pull(api)
+    clock.advance(30)
+    await say(dispatcher, message, Failed(reason="not acknowledged within 30 s"))
+    clock.advance(1)
+    await post(dispatcher)
+    (again,) = await pull(api)
+    clock.advance(29)
+    await keeper.tick()
+    counted = await say(dispatcher, again, Failed(reason="not acknowledged within 30 s"))
+    await post(dispatcher)
+
+    assert not counted
+    assert [("completed", 2, None)] == await statuses(api, event)
+    assert 1 == len(receiver.requests)
+
+
+async def test_it_counts_from_the_first_time_that_it_was_handed_over(api, clock, dispatcher, keeper, receiver):
+    """However long after its instant that was."""
+    event = await create_for(api, params=falling_back(receiver), retry={"max_attempts": 3, "backoff": [10]})
+    clock.advance(30)
+    await post(dispatcher)
+    await say(dispatcher, (await pull(api))[0], Failed(reason="no paper"))
+    clock.advance(10)
+    await post(dispatcher)
+    clock.advance(49.9)
+    await keeper.tick()
+    before = await statuses(api, event)
+    clock.advance(0.1)
+    await keeper.tick()
+    await post(dispatcher)
+
+    assert [("dispatched", 1, None)] == before
+    assert [("completed", 2, None)] == await statuses(api, event)
+
+
+async def test_it_is_done_at_once_when_the_attempts_at_the_client_are_used_up(api, clock, dispatcher, receiver):
+    event = await create_for(api, params=falling_back(receiver), retry={"max_attempts": 2, "backoff": [5]})
+    await post(dispatcher)
+    await say(dispatcher, (await pull(api))[0], Failed(reason="no paper"))
+    clock.advance(5)
+    await post(dispatcher)
+    await say(dispatcher, (await pull(api))[0], Failed(reason="not acknowledged within 30 s"))
+    between, sound = await statuses(api, event), await is_sound(api, clock)
+    await post(dispatcher)
+
+    assert ([("scheduled", 2, None)], True) == (between, sound)
+    assert [3] == [msgspec.json.decode(request.body)["attempt"] for request in receiver.requests]
+    assert [("completed", 3, None)] == await statuses(api, event)
+    assert await is_sound(api, clock)
+
+
+async def test_then_it_is_tried_once(api, clock, dispatcher, receiver):
+    receiver.answer = lambda _: Answer(503)
+    event = await create_for(api, params=falling_back(receiver), retry={"max_attempts": 1, "backoff": [5]})
+    await post(dispatcher)
+    await say(dispatcher, (await pull(api))[0], Failed(reason="no paper"))
+    await post(dispatcher)
+
+    assert [("failed", 2, "HTTP 503")] == await statuses(api, event)
+    assert 1 == len(receiver.requests)
+
+
+async def test_it_does_not_wait_for_a_client_that_wants_it_later_still(api, clock, dispatcher, receiver):
+    event = await create_for(api, params=falling_back(receiver))
+    await post(dispatcher)
+    clock.advance(10)
+    later = Failed(reason="no paper", retry_after=timedelta(minutes=30))
+    await say(dispatcher, (await pull(api))[0], later)
+    clock.advance(49.9)
+    await post(dispatcher)
+    before = len(receiver.requests)
+    clock.advance(0.1)
+    await post(dispatcher)
+
+    assert (0, 1) == (before, len(receiver.requests))
+    assert [("completed", 2, None)] == await statuses(api, event)
+
+
+async def test_no_for_good_is_no_for_the_fallback_too(api, clock, dispatcher, keeper, receiver):
+    event = await create_for(api, params=falling_back(receiver))
+    await post(dispatcher)
+    await say(dispatcher, (await pull(api))[0], Refused(reason="never"))
+    clock.advance(60)
+    await keeper.tick()
+    await post(dispatcher)
+
+    assert ([("failed", 1, "never")], []) == (await statuses(api, event), receiver.requests)
+
+
+@pytest.mark.parametrize("change", ["edit", "delete"])
+async def test_without_a_fallback_any_more_it_fails_when_its_attempts_are_used_up(
+    api, clock, dispatcher, receiver, change
+):
+    event = await create_for(
+        api, schedule="FREQ=DAILY;COUNT=1", params=falling_back(receiver), retry={"max_attempts": 1, "backoff": [5]}
+    )
+    await post(dispatcher)
+    if change == "edit":
+        await api.patch(f"/events/{event['id']}", {"action": to_client()})
+    else:
+        await api.delete(f"/events/{event['id']}")
+    await say(dispatcher, (await pull(api))[0], Failed(reason="no paper"))
+    await post(dispatcher)
+
+    assert [("failed", "no paper")] == await query(api, "SELECT status, reason FROM occurrences")
+    assert [] == receiver.requests
+
+
+async def test_it_is_done_though_the_message_has_expired_meanwhile(api, clock, dispatcher, keeper, receiver):
+    """The keeper was late."""
+    event = await create_for(api, params=falling_back(receiver) | {"ttl": 62})
+    await post(dispatcher)
+    clock.advance(63)
+    await keeper.tick()
+    await dispatcher.settler.idle.wait()
+    await post(dispatcher)
+
+    assert [("completed", 1, None)] == await statuses(api, event)
+    assert 1 == len(receiver.requests)
+
+
+async def test_of_too_much_that_waits_the_oldest_is_done_otherwise_before_its_time(
+    api, clock, dispatcher, keeper, receiver
+):
+    params = falling_back(receiver) | {"max_backlog": 1}
+    events = [await create_and_post(api, dispatcher, params) for _ in range(2)]
+    clock.advance(1)
+    await keeper.tick()
+    await dispatcher.settler.idle.wait()
+    await post(dispatcher)
+
+    assert [[("completed", 1, None)], [("dispatched", 0, None)]] == [await statuses(api, event) for event in events]
+    assert 1 == len(receiver.requests)
+    assert [(1,)] == await query(api, "SELECT waiting FROM clients")
+
+
+async def create_and_post(api, dispatcher, params):
+    event = await create_for(api, params=params)
+    await post(dispatcher)
+    return event
+
+
+async def test_of_too_much_that_waits_the_oldest_fails_if_it_has_no_fallback_any_more(
+    api, clock, dispatcher, keeper, receiver
+):
+    params = falling_back(receiver) | {"max_backlog": 1}
+    events = [await create_and_post(api, dispatcher, params) for _ in range(2)]
+    await api.patch(f"/events/{events[0]['id']}", {"action": to_client(max_backlog=1)})
+    await keeper.tick()
+    await dispatcher.settler.idle.wait()
+
+    assert [[("failed", 0, "backlog: more than 1 wait for client acme")], [("dispatched", 0, None)]] == [
+        await statuses(api, event) for event in events
+    ]
 
 
 async def test_a_replay_begins_with_the_client(api, clock, dispatcher, keeper, receiver):

@@ -148,6 +148,25 @@ async def test_what_a_connection_had_that_breaks_goes_to_another_at_once(house):
     assert ("completed", 1) == (occurrence["status"], occurrence["attempt"])
 
 
+async def test_what_a_connection_has_acknowledged_that_breaks_goes_to_no_other(house):
+    """Though it is not committed yet."""
+    await share(house.api)
+    async with as_client(house.url) as (leaving, _):
+        await tell(house.api, 2, ack_timeout=3600)
+        frames = [await leaving.hear_event() for _ in range(2)]
+        async with as_client(house.url) as (staying, _):
+            async with house.api.deps.database.transaction() as conn:
+                await conn.execute("SELECT FROM pending FOR UPDATE")
+                await leaving.say(type="ack", occurrence_id=frames[0]["occurrence_id"])
+                await leaving.connection.close()
+                given_back = await staying.hear_event()
+                quiet = await is_quiet(staying)
+            await acknowledge(staying, occurrence_id=given_back["occurrence_id"])
+            await all_completed(house.api, 2)
+
+    assert ([1, 2], 2, True) == ([frame["seq"] for frame in frames], given_back["seq"], quiet)
+
+
 async def test_it_goes_to_another_on_another_gateway_too(house):
     await share(house.api)
     async with open_gateway(house.api) as (_, other_url, _), as_client(house.url) as (first, _):
@@ -289,6 +308,52 @@ async def test_what_is_for_the_latest_goes_to_one_of_those_that_share_the_name_w
     assert 3 == left["seq"]
 
 
+async def test_what_is_for_the_latest_is_lent_in_its_turn(api, clock, dispatcher):
+    """However much else there is."""
+    await share(api)
+    await mail(api, dispatcher, "one_of", "one_of", "latest", "one_of")
+    async with api.deps.database.connection() as conn:
+        connected = await outbox.connect(conn, "acme", clock.now())
+        pages = [await pull_as(conn, api, "acme", connected, limit=1) for _ in range(4)]
+
+    assert [1, 2, 3, 4] == [message.seq for page in pages for message in page]
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_what_was_passed_over_is_not_acknowledged_by_a_later_number(api, clock, dispatcher, is_shared):
+    """Another connection is at it just then, and lends it not after all."""
+    await share(api)
+    await mail(api, dispatcher, "latest", "one_of")
+    async with api.deps.database.connection() as conn:
+        connected = await outbox.connect(conn, "acme", clock.now())
+        async with api.deps.database.transaction() as another:
+            await another.execute("SELECT FROM outbox WHERE seq = 1 FOR UPDATE")
+            page = await pull_as(conn, api, "acme", connected)
+        found = await outbox.waiting_until(conn, "acme", connected.generation + 1, 2, 10, shared=is_shared)
+
+    assert ([2], []) == ([message.seq for message in page], found)
+
+
+async def mail(api, dispatcher, *modes):
+    """A message of each mode, one after the other."""
+    for mode in modes:
+        await create_for(api, params={"mode": mode})
+        await post(dispatcher)
+
+
+@pytest.mark.parametrize(("is_shared", "acknowledged"), [(True, []), (False, [1])])
+async def test_what_one_was_sent_is_acknowledged_by_the_next_unless_they_share_the_name(
+    api, clock, dispatcher, is_shared, acknowledged
+):
+    await mail(api, dispatcher, "latest")
+    async with api.deps.database.connection() as conn:
+        connected = await outbox.connect(conn, "acme", clock.now())
+        await pull_as(conn, api, "acme", connected)
+        found = await outbox.waiting_until(conn, "acme", connected.generation + 1, 1, 10, shared=is_shared)
+
+    assert acknowledged == [message.seq for message in found]
+
+
 async def test_what_is_for_one_of_them_reaches_one_that_shares_with_nobody(house):
     """The event that shared the name was edited after it had happened."""
     (event,) = await tell(house.api, 1)
@@ -353,6 +418,43 @@ async def test_what_was_lent_to_others_when_a_name_ceases_to_be_shared_goes_to_t
     assert [(2, False), (1, True)] == [(frame["seq"], frame["redelivered"]) for frame in (own, again)]
 
 
+async def test_it_does_so_if_that_happens_while_the_newest_reads_what_is_next(house):
+    event = await share(house.api)
+    async with as_client(house.url, window=1) as (older, _):
+        await tell(house.api, 1, "latest", ack_timeout=3600)
+        await older.hear_event()
+        async with as_client(house.url, window=1) as (newer, _):
+            await tell(house.api, 2, "latest", ack_timeout=3600)
+            first = await newer.hear_event()
+            async with asyncio.timeout(WITHIN):
+                while [(3,)] != await query(house.api, "SELECT count(*) FROM outbox"):
+                    pass
+            async with house.api.deps.database.transaction() as conn:
+                await conn.execute("SELECT FROM clients FOR UPDATE")
+                await newer.say(type="ack", occurrence_id=first["occurrence_id"])
+                await waits_for_a_lock(house.api, "pull")
+                await house.api.delete(f"/events/{event['id']}")
+                house.gateway.wake.set()
+                code = await older.closed()
+            second = await newer.hear_event()
+            await newer.say(type="ack", occurrence_id=second["occurrence_id"])
+            third = await newer.hear_event()
+
+    assert 1012 == code
+    assert [2, 3, 1] == [frame["seq"] for frame in (first, second, third)]
+
+
+async def waits_for_a_lock(api, statement):
+    """Somebody does, with that statement of the outbox."""
+    async with asyncio.timeout(WITHIN):
+        while not await query(
+            api,
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s",
+            outbox.SQL[statement].split("%(", 1)[0].strip() + "%",
+        ):
+            pass
+
+
 async def test_a_name_stays_shared_while_its_newest_message_is(house):
     """Of events that happen once there may be none at the moment."""
     await tell(house.api)
@@ -391,6 +493,16 @@ async def test_silence_of_one_of_them_is_a_failed_attempt(house):
         failed = await ended(house.api, event)
 
     assert ("failed", "not acknowledged within 1 s") == (failed["status"], failed["reason"])
+
+
+async def test_a_reason_may_hold_what_postgres_cannot(house):
+    async with as_client(house.url) as (peer, _):
+        event = await create_for(house.api, retry={"max_attempts": 1, "backoff": [0]})
+        frame = await peer.hear_event()
+        await peer.say(type="nack", occurrence_id=frame["occurrence_id"], reason="no\0paper")
+        failed = await ended(house.api, event)
+
+    assert ("failed", "not acknowledged: no\N{REPLACEMENT CHARACTER}paper") == (failed["status"], failed["reason"])
 
 
 class Worker:

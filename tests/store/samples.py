@@ -52,6 +52,8 @@ def samples(now: datetime) -> dict[str, Any]:
         "fallback_ats": [None] * BATCH,
         "modes": ["latest"] * BATCH,
         "generations": list(range(BATCH)),
+        "settling": [1],
+        "fallbacks": [False] * BATCH,
         "shareds": [True] * BATCH,
     }
 
@@ -110,7 +112,7 @@ def singles(now: datetime) -> dict[str, Any]:
         "after": 0,
         "sent_before": 0,
         "margin": 5.0,
-        **each(("shared", "thorough"), False),
+        "shared": False,
         "bytes": 100_000,
     }
 
@@ -181,7 +183,7 @@ def ways(now: datetime) -> dict[str, Ways]:
             {"statuses": ["failed"], "event_id": event_id(106), "since": None, "until": None, "reason": None},
         ],
         "outbox.find_waiting": [{"until": 10, "event_id": None, "due_at": None}, {"until": 10}],
-        "outbox.pull": [{}, {"shared": True}, {"shared": True, "thorough": True}],
+        "outbox.pull": [{}, {"shared": True}],
         "occurrences.list_attempts": [{"after": 0}],
         "pending.settle": [{"statuses": ["completed"] * BATCH}],
         "idempotency.claim_keys": [{"statuses": [201] * BATCH}],

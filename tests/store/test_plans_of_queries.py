@@ -114,6 +114,14 @@ def test_whom_events_tell_is_found_by_its_index(seeded, statement):
     assert "events_client" in set(indexes(plan))
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_what_waits_in_other_modes_is_not_read_on_the_way_to_the_next_message(seeded, is_shared):
+    now = seeded.execute("SELECT max(created_at) FROM events").fetchone()[0]
+    plan = plan_of(seeded, statements()["outbox.pull"], samples(now) | {"shared": is_shared})
+
+    assert {"outbox_latest", "outbox_one_of", "outbox_fan_out"} <= set(indexes(plan))
+
+
 def indexes(node: dict[str, Any]) -> Iterator[str]:
     if "Index Name" in node:
         yield node["Index Name"]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from qhronos.core.attempt import Delivery, Handed
 from tests.fakes import FakeClock
@@ -41,3 +42,19 @@ def test_what_has_no_fallback_is_never_taken_back():
 
     assert handed.fallback_at(now) is None
     assert now + timedelta(seconds=60) == falling_back.fallback_at(now)
+
+
+@pytest.mark.parametrize(("before", "left"), [(20, 40), (60, 0), (90, 0)])
+def test_what_is_handed_over_again_is_taken_back_as_long_after_the_first_time(before, left):
+    now = FakeClock().now()
+    handed = Handed(
+        client="acme",
+        frame="{}",
+        ttl=timedelta(days=1),
+        max_backlog=9,
+        ack_timeout=30,
+        fallback_after=timedelta(seconds=60),
+        first_at=now - timedelta(seconds=before),
+    )
+
+    assert now + timedelta(seconds=left) == handed.fallback_at(now)
