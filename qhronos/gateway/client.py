@@ -252,7 +252,8 @@ class Client:
     async def _doubted(self, identity: Identity, answer: Acknowledged) -> Acknowledged:
         """The answer to a word that did not count. What is completed was acknowledged before, as far as anybody can tell."""
         async with self._database.connection() as conn:
-            found = await occurrences.get(conn, identity, None, self._clock.now())
+            is_ours = await outbox.is_told(conn, self.name, identity.event_id)
+            found = await occurrences.get(conn, identity, None, self._clock.now()) if is_ours else None
         if found and found.status == Status.COMPLETED:
             return answer
         return msgspec.structs.replace(answer, counted=False, status=found.status if found else None)

@@ -177,6 +177,12 @@ async def waiting_one(conn: Connection, client: str, identity: Identity) -> Mess
     return next(iter(await _find(conn, params)), None)
 
 
+async def is_told(conn: Connection, client: str, event_id: UUID) -> bool:
+    """Whether the event tells that client, which may know then what has become of its occurrences."""
+    row = await (await conn.execute(SQL["is_told"], {"client": client, "event_id": event_id})).fetchone()
+    return bool(row and row[0])
+
+
 async def stale(conn: Connection, now: datetime, limit: int) -> list[Stale]:
     async with conn.cursor(row_factory=class_row(Stale)) as cursor:
         await cursor.execute(SQL["find_stale"], {"now": now, "limit": limit})

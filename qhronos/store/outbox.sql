@@ -226,3 +226,9 @@ WHERE o.event_id = t.event_id AND o.due_at = t.due_at AND o.fence = t.fence;
 SELECT coalesce(sum(c.waiting), 0)::bigint, min(o.handed_at)
 FROM clients AS c
 LEFT JOIN LATERAL (SELECT handed_at FROM outbox WHERE client = c.name ORDER BY seq LIMIT 1) AS o ON c.waiting > 0;
+
+-- name: is_told
+-- Whether an event tells that client.
+SELECT EXISTS (
+    SELECT FROM events WHERE id = %(event_id)s AND action #>> '{params,client_name}' = %(client)s::text
+);

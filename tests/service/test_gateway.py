@@ -173,6 +173,17 @@ async def test_so_it_is_said_where_it_was_called_off_a_moment_before(house):
     assert (False, "dispatched") == (said["counted"], said["status"])
 
 
+async def test_of_occurrences_of_others_no_client_is_told_how_they_are(house):
+    event = await create_for(house.api, "bert")
+    (occurrence,) = await occurrences_of(house.api, event)
+    async with as_client(house.url) as (peer, _):
+        await peer.say(type="ack", occurrence_id=occurrence["id"])
+        said = await peer.hear()
+
+    answer = {"type": "ack", "message": "acknowledged", "occurrence_id": occurrence["id"], "counted": False}
+    assert answer == said
+
+
 async def test_a_newer_connection_is_served_instead_of_the_older(house):
     async with as_client(house.url) as (older, _), as_client(house.url) as (newer, _):
         code = await older.closed()
