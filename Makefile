@@ -15,7 +15,7 @@ RULES ?= 20000
 CORPORA ?= ../shared/corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt chaos fuzz corpora properties machine agreement bench bench-quick bench-growth bench-ws bench-peers bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
+.PHONY: help setup run test coverage check fmt chaos fuzz corpora properties machine agreement bench bench-quick bench-growth bench-ws bench-peers bench-recurrence bench-hostile lock lint-deploy migrate-up docker-build docker-up docker-qup docker-qdown
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: ## start Qhronos with stores of its own; options as in ARGS="--port 9000"
 
 test: ## run the tests; a part of them with ARGS="tests/unit -k retry"
 	@exec $(PYTHON) dev.py test $(ARGS)
+
+coverage: ## run the tests, and say which lines of the package none of them runs
+	@exec $(PYTHON) dev.py coverage
 
 setup: ## make .venv with what requirements.lock lists
 	@$(PYTHON) dev.py setup

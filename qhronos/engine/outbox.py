@@ -31,7 +31,7 @@ from qhronos.store import Connection, outbox
 from qhronos.store.outbox import Message, Stale, Unheard
 from qhronos.store.pending import Settlement
 
-REST = 5.0
+REST = 10.0
 MOST = 500
 MEASURED_EVERY = 15.0  # seconds
 

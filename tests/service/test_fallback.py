@@ -544,7 +544,7 @@ async def test_a_keeper_rests_until_the_next_is_to_be_taken_back(api, clock, dis
     is_woken = keeper.wake.is_set()
     rest = await keeper.tick()
 
-    assert (5.0, True, 3.0) == (idle, is_woken, rest)
+    assert (REST, True, 3.0) == (idle, is_woken, rest)
 
 
 async def test_it_happens_at_its_time_while_a_client_says_nothing(database, redis_url, redis_prefix):

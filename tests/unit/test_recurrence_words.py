@@ -70,6 +70,7 @@ def test_a_common_rule_is_told_in_words(rule, expected):
         "FREQ=MONTHLY;BYMONTHDAY=-3",
         "FREQ=MONTHLY;BYDAY=-3MO",
         "FREQ=MONTHLY;INTERVAL=2;BYMONTH=1",
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
         "FREQ=YEARLY;BYDAY=20MO",
         "FREQ=YEARLY;BYDAY=1MO",
         "FREQ=YEARLY;BYWEEKNO=20",
