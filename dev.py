@@ -67,7 +67,7 @@ def test(*options: str) -> None:
     steps = (
         ("pytest", "-n", "2", "--cov", "--cov-report=", "tests/unit"),
         ("coverage", "report", "--fail-under=100", "--include=qhronos/core/*"),
-        ("pytest", "-n", "2", "--ignore=tests/unit"),
+        ("pytest", "-n", "2", *(f"tests/{part}" for part in ("contract", "store", "service", "e2e", "chaos"))),
     )
     for program, *arguments in steps:
         must(BIN / program, *arguments)
