@@ -63,7 +63,8 @@ def test(*options: str) -> None:
     setup()
     if options:
         become("pytest", *options)
-    # What measures coverage takes half as long again, and what has to be covered whole is what needs no stores.
+    # What measures coverage takes half as long again, and what has to be covered whole is what needs no stores. Tests with
+    # random examples are not needed for it, so that it does not depend on chance.
     steps = (
         ("pytest", "-n", "2", "--cov", "--cov-report=", "tests/unit"),
         ("coverage", "report", "--fail-under=100", "--include=qhronos/core/*"),

@@ -37,6 +37,10 @@ def test_the_same_instant_in_another_zone_is_the_same_occurrence():
     assert occurrence_id(Identity(EVENT, DUE)) == occurrence_id(Identity(EVENT, elsewhere))
 
 
+def test_an_id_names_its_occurrence():
+    assert Identity(EVENT, DUE) == parse_occurrence_id(occurrence_id(Identity(EVENT, DUE)))
+
+
 def test_an_id_is_a_short_word_of_plain_characters():
     text = occurrence_id(Identity(EVENT, DUE))
 
@@ -45,8 +49,11 @@ def test_an_id_is_a_short_word_of_plain_characters():
     assert text == text.lower()
 
 
+KNOWN = occurrence_id(Identity(EVENT, DUE))
+
+
 @pytest.mark.parametrize(
-    "text", ["", "occ_", "7", "occ_zzz", "occ_" + "7" * 39, occurrence_id(Identity(EVENT, DUE)).upper()]
+    "text", ["", "occ_", "7", "occ_zzz", "occ_" + "7" * 39, KNOWN.upper(), "occ_" + KNOWN.removeprefix("occ_").upper()]
 )
 def test_what_is_no_id_names_no_occurrence(text):
     with pytest.raises(NotFound):

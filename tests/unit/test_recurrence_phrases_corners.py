@@ -27,6 +27,8 @@ WORKING = "BYDAY=MO,TU,WE,TH,FR"
         ("on the first monday of every 2 years at 9", [f"FREQ=YEARLY;INTERVAL=2;BYDAY=1MO;{NINE}"]),
         ("every 2nd quarter", ["FREQ=MONTHLY;INTERVAL=6"]),
         ("every half hour", ["FREQ=MINUTELY;INTERVAL=30"]),
+        (":15 every hour", ["FREQ=HOURLY;BYMINUTE=15;BYSECOND=0"]),
+        ("every day at 9 until 29 february", [f"FREQ=DAILY;UNTIL=20280229;{NINE}"]),
         ("every 3 days at 9 in june", [f"FREQ=DAILY;INTERVAL=3;BYMONTH=6;{NINE}"]),
     ],
 )
@@ -51,6 +53,10 @@ def test_now_is_once():
         ("; and ".join(f"every day at {n}:{n:02}" for n in range(11)), "11 rules are too many; at most 10"),
         ("on the first day of every second quarter at 9", "days of every second quarter are no rule in words"),
         ("every week on the first monday of the month at 9", "every week and days of a month are no single rule"),
+        ("every day at 9 until 29 february 2027", "there is no 29 february 2027"),
+        ("in 9999 years", "years run from 1900 to 9999"),
+        ("in 999999999 days", "years run from 1900 to 9999"),
+        ("(Europe/Berlin)", "empty; say, for instance, every 15 minutes"),
         ("every year on the 15th at 9", "these days of every year are ambiguous; name a month, or say 'of the year'"),
         (
             "every 2 years on the last working day of june and july at 9",
