@@ -167,6 +167,9 @@ class Announcer:
         try:
             is_heard = await self._broadcast.tell([_encode(_frame(one)) for one in batch], left_out)
             self._is_heard = is_heard or hearings != self._hearings
+            if not self._is_heard and self._waiting:
+                self._left_out += len(self._waiting)
+                self._waiting = []
         except Unavailable:  # whoever follows broadcasts says so in the log
             self._leave_out(left_out + len(batch))
         except Exception:  # a bug here must not end the telling; logged here once

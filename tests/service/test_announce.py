@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from qhronos.broadcast import Broadcast, Hearing, Told
 from qhronos.clock import SystemClock
-from qhronos.engine.announce import Announcer
+from qhronos.engine.announce import BATCH, Announcer
 from qhronos.redis_link import connect
 from qhronos.store.events import Brief
 
@@ -86,6 +86,14 @@ async def test_for_nobody_it_is_counted_and_has_its_numbers_soon(listening):
     await listening.counted(4)
 
     assert [(1, 1)] == listening.heard
+
+
+async def test_of_many_no_more_is_told_than_it_takes_to_know_that_nobody_listens(listening):
+    listening.announcer.changed("created", [TEA] * (5 * BATCH))
+
+    await listening.counted(5 * BATCH)
+
+    assert [(BATCH, BATCH)] == listening.heard
 
 
 async def test_as_soon_as_somebody_listens_all_is_told(listening):
