@@ -1,4 +1,4 @@
-"""What a gateway does besides serving those who are connected."""
+"""What a service does besides its ticks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ log = get_logger()
 
 
 class Background:
-    """Works that go on until the gateway ends."""
+    """Works that go on until the service ends."""
 
-    def __init__(self, *works: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, name: str, *works: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._name = name
         self.tasks: list[asyncio.Task[None]] = []
         self._works = works
         self._is_over = False
@@ -30,7 +31,8 @@ class Background:
         self.start()
         for number, ended in enumerate(self.tasks):
             if ended.done() and not self._is_over:
-                log.error("gateway.broken", exc_info=None if ended.cancelled() else ended.exception())
+                error = None if ended.cancelled() else ended.exception()
+                log.error("background.broken", service=self._name, exc_info=error)
                 self.tasks[number] = asyncio.create_task(self._works[number]())
 
     async def end(self) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any
 
 from qhronos import metrics
 from qhronos.actions.base import Acts
+from qhronos.background import Background
 from qhronos.broadcast import Lost, Notice, Revoke, Wake
 from qhronos.clock import Clock
 from qhronos.config import Scheduler
@@ -69,7 +69,7 @@ class Dispatcher:
         self.parking = Parking(self.wake.set)
         self._gone = Gone(Changes(stores, clock, settings))
         self._announcer = stores.announcer
-        self.settler = Settler(stores, clock, self.parking, self._gone, self._announcer)
+        self.settler = Settler(stores, clock, self.parking, self._gone)
         self._stores = stores
         self._worker = worker
         self._acts = acts
@@ -88,12 +88,12 @@ class Dispatcher:
         self._in_flight = Flights(clock, self._land)
         self._subscribed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._background: list[asyncio.Task[None]] = []
+        self._background = Background(self.name, self.settler.run, self._follow)
 
     # claiming
 
     async def tick(self) -> float:
-        self._start_background()
+        self._background.keep()
         if self._worker.is_late():
             await self._worker.beat()
         if self._worker.lapses != self._lapses:
@@ -341,9 +341,7 @@ class Dispatcher:
         await self._clock.wait(self.settler.idle, max(1.0, deadline - self._clock.monotonic()))
         settled = self.settler.settled.is_set()
         await self._gone.idle()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background.end()
         if (
             settled and not self._recalled and not self._unheard
         ):  # else the others must see that it died, to take back what it holds
@@ -368,16 +366,3 @@ class Dispatcher:
 
     async def _follow(self) -> None:
         await self._stores.broadcast.follow(self._clock, self._subscribed, self._heed)
-
-    def _start_background(self) -> None:
-        """And again, should one of them have ended, which only a bug can do."""
-        works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
-            self.settler.run,
-            self._follow,
-        )
-        for number, work in enumerate(works):
-            if number == len(self._background):
-                self._background.append(asyncio.create_task(work()))
-            elif (ended := self._background[number]).done():
-                log.error("dispatcher.broken", error=str(ended))
-                self._background[number] = asyncio.create_task(work())

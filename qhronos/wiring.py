@@ -28,6 +28,7 @@ from qhronos.api.health import create_health_app
 from qhronos.api.readiness import Readiness
 from qhronos.api.revocation import Revocations
 from qhronos.api.server import ApiServer
+from qhronos.background import Background
 from qhronos.broadcast import Broadcast
 from qhronos.clock import Clock, SystemClock
 from qhronos.companions import Companions, cores, dispatchers_for
@@ -211,7 +212,9 @@ class Program:
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
             stores = await _open_stores(self._config, self._roles, stack, self._clock)
-            stack.push_async_callback(_end, asyncio.create_task(stores.announcer.run()))
+            telling = Background("announcer", stores.announcer.run)
+            telling.start()
+            stack.push_async_callback(telling.end)
             services = [Anchor(stores.database, stores.plan, self._clock), *self._services(stack, stores)]
             await services[0].tick()
             claims = "dispatcher" in self._roles
@@ -476,11 +479,6 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:  # some systems promise more than they give
         logger.warning("files.limited", limit=soft, error=str(error))
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _calm_collector() -> None:

@@ -38,7 +38,8 @@ class Signer:
         return bool(self._defaults.secret)
 
     async def letter(self, row: Claimed, frame: str) -> Letter | str:
-        """For a message that is sent now, with this frame; why there is none, if its secrets cannot be opened. Raises Unavailable."""
+        """For a message that is sent now, with this frame; why there is none, if its secrets cannot be opened. Raises
+        Unavailable."""
         async with self._database.connection() as conn:
             sealed = await secrets.get(conn, row.event_id)
         now = self._clock.now()

@@ -56,7 +56,8 @@ class Gone:
 
 
 async def pause_gone(machinery: Changes, event_id: UUID, version: int) -> None:
-    """Pause the event, unless it has ended, has nothing left, or was edited after the request: the endpoint may be another by now."""
+    """Pause the event, unless it has ended, has nothing left, or was edited after the request: the endpoint may be another by
+    now."""
     try:
         async with machinery.change(ACTOR, event_id, None) as change:
             if change.event.status != EventStatus.ACTIVE or change.event.version != version:

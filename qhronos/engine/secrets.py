@@ -24,7 +24,8 @@ DEFAULT_OVERLAP = 86_400.0
 HMAC, HEADERS = "hmac_secret", "headers"
 CALLBACKS = ("on_success", "on_failure")
 
-# By action (`action` or the name of a callback, and where in it another stands), then by header; what else is secret in an action has a name of its own.
+# By action (`action` or the name of a callback, and where in it another stands), then by header; what else is secret in an
+# action has a name of its own.
 Values: TypeAlias = Mapping[str, Mapping[str, str | None]]
 Actions: TypeAlias = Mapping[str, msgspec.Raw]
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from qhronos import metrics
 from qhronos.clock import Clock
 from qhronos.core.occurrence import OPEN, Identity
-from qhronos.engine.announce import Announcer
 from qhronos.engine.ending import Endings
 from qhronos.engine.gone import Gone
 from qhronos.engine.parking import Parking
@@ -33,12 +32,12 @@ log = get_logger()
 
 
 class Settler:
-    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone, announcer: Announcer) -> None:
+    def __init__(self, stores: Stores, clock: Clock, parking: Parking, gone: Gone) -> None:
         self._stores = stores
         self._clock = clock
         self._parking = parking
         self._gone = gone
-        self._announcer = announcer
+        self._announcer = stores.announcer
         self._waiting: list[Settlement] = []
         self._unsettled = 0
         self._is_behind = False
@@ -121,8 +120,10 @@ class Settler:
                 log.warning("settlement.waiting", count=len(group), error=str(error))
                 await self._clock.wait(self._never, OUTAGE_REST)
         self._endings.add(s.event_id for s in group if s.status not in OPEN)
-        self._count(group, settled)
-        self._tell(group, settled)
+        own = [one for one in settled if one.status != OPENED]
+        done = {Identity(one.event_id, one.due_at) for one in own}
+        self._count(group, own, done)
+        self._tell(group, done)
         self._park(group, settled)
         self._pause_gone(group, settled)
         again = [(Identity(s.event_id, s.due_at), s.fire_at) for s in settled if s.fire_at is not None]
@@ -149,9 +150,8 @@ class Settler:
                 return await outbox.hand_over(conn, handed, now)
             return await pending.settle(conn, group, now)
 
-    def _tell(self, group: list[Settlement], settled: list[Settled]) -> None:
+    def _tell(self, group: list[Settlement], done: set[Identity]) -> None:
         """Whoever waits for the end of one; and the gateways, what waits for whom."""
-        done = {(s.event_id, s.due_at) for s in settled if s.status != OPENED}
         for one in group:
             is_done = (one.event_id, one.due_at) in done
             if is_done and one.handed:
@@ -191,12 +191,10 @@ class Settler:
             if version := gone.get(Identity(one.event_id, one.due_at)):
                 self._gone.add(one.event_id, version)
 
-    def _count(self, group: list[Settlement], settled: list[Settled]) -> None:
-        own = [one for one in settled if one.status != OPENED]
+    def _count(self, group: list[Settlement], own: list[Settled], done: set[Identity]) -> None:
         for status, count in Counter(one.status for one in own if one.status not in OPEN).items():
             metrics.OCCURRENCES_CLOSED.labels(status).inc(count)
         # Of the words on a message the first counts; that there are others is nobody's fault.
-        done = {(one.event_id, one.due_at) for one in own}
         if fenced := sum(not one.waited and (one.event_id, one.due_at) not in done for one in group):
             metrics.FENCED_COMPLETIONS.inc(fenced)
             log.warning("settlement.fenced", count=fenced)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from qhronos.background import Background, end, in_turn
 from qhronos.broadcast import Lost, Notice, Ring, Taken, TokenRevoked, Told
 from qhronos.clock import Clock
 from qhronos.config import Gateway as Settings
@@ -22,7 +23,6 @@ from qhronos.engine.stats import count
 from qhronos.engine.stores import Stores
 from qhronos.errors import Unavailable
 from qhronos.gateway import frames
-from qhronos.gateway.background import Background, end, in_turn
 from qhronos.gateway.client import Client
 from qhronos.gateway.crowd import Crowd
 from qhronos.gateway.frames import Code, Hello, Registered, Trouble, Word
@@ -58,7 +58,7 @@ class Gateway:
     ) -> None:
         self.wake = asyncio.Event()
         self._stores = stores
-        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes), stores.announcer)
+        self._settler = Settler(stores, clock, Parking(lambda: None), Gone(changes))
         self._words = Words(self._settler, defaults.retry, clock)
         self._signer = Signer(stores.database, defaults, clock)
         self._clock = clock
@@ -72,7 +72,7 @@ class Gateway:
         grace = changes.scheduler.grace_period
         self._statistics = Statistics(lambda scope: count(stores.database, scope, clock.now(), grace), clock)
         self._streams = Streams(self._crowd, self._hearing, self._statistics, clock)
-        self._background = Background(self._settler.run, self._statistics.run, self._follow)
+        self._background = Background(self.name, self._settler.run, self._statistics.run, self._follow)
 
     # sockets
 

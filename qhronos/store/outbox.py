@@ -59,7 +59,6 @@ class Connected(NamedTuple):
     epoch: UUID
     last_seq: int
     sent_seq: int
-    waiting: int
     shared: bool  # other connections of that name are served as well
 
 

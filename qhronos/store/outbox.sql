@@ -64,7 +64,7 @@ WHERE c.name = f.client;
 -- Whoever connects is the newest of that name, and the only one that is served unless the name is shared.
 INSERT INTO clients (name, generation, connected_at) VALUES (%(client)s, 1, %(now)s)
 ON CONFLICT (name) DO UPDATE SET generation = clients.generation + 1, connected_at = EXCLUDED.connected_at
-RETURNING generation, epoch, last_seq, sent_seq, waiting,
+RETURNING generation, epoch, last_seq, sent_seq,
     mode <> 'latest' OR EXISTS (SELECT FROM shared_names AS s WHERE s.name = %(client)s);
 
 -- name: look

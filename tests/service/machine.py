@@ -84,7 +84,7 @@ class Live:
         dispatcher._held.clear()
         dispatcher._ready.clear()
         dispatcher._suspects.clear()
-        tasks = [*dispatcher._in_flight, *dispatcher._background]
+        tasks = [*dispatcher._in_flight, *dispatcher._background.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -301,7 +301,7 @@ class Scene:
             await self.dispatcher._subscribed.wait()
 
     async def _cut_off(self) -> None:
-        following = self.dispatcher._background[1]
+        following = self.dispatcher._background.tasks[1]
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         assert not self.dispatcher._subscribed.is_set()

@@ -386,9 +386,9 @@ async def test_while_postgres_is_away_nothing_is_popped(engine, clock, noting):
 
     popped = await engine.plan.pop(clock.now(), clock.now(), 10)
     assert 1 == len(popped.identities)
-    for task in dispatcher._background:
+    for task in dispatcher._background.tasks:
         task.cancel()
-    await asyncio.gather(*dispatcher._background, return_exceptions=True)
+    await asyncio.gather(*dispatcher._background.tasks, return_exceptions=True)
 
 
 async def test_what_the_plan_thought_due_too_early_goes_back_to_its_instant(engine, clock, dispatcher, noting):
@@ -551,9 +551,9 @@ async def test_an_event_whose_policies_cannot_be_read_stops_no_other(engine, clo
 
 async def test_what_a_dispatcher_does_besides_is_started_again_should_it_end(engine, clock, dispatcher, noting):
     await subscribed(dispatcher)
-    for task in dispatcher._background:
+    for task in dispatcher._background.tasks:
         task.cancel()
-    await asyncio.gather(*dispatcher._background, return_exceptions=True)
+    await asyncio.gather(*dispatcher._background.tasks, return_exceptions=True)
     await plan_one(engine, clock.now())
     await dispatcher.tick()
     await settled(dispatcher)

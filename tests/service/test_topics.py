@@ -435,4 +435,4 @@ async def test_what_a_gateway_does_besides_is_started_again_should_it_end(house)
             pass
 
     assert event["id"] == heard["event_id"]
-    assert 3 == len([line for line in logs if line["event"] == "gateway.broken"])
+    assert 3 == len([line for line in logs if line["event"] == "background.broken"])
